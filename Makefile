@@ -1,0 +1,37 @@
+# One word for each thing one does with the tree, over CMakePresets.json. PRESET=asan+ubsan (tsan, cuda) picks another
+# build: make test PRESET=tsan. CTEST_ARGS="-R Gate" narrows the tests.
+PRESET ?= release
+CTEST_ARGS ?=
+dir := build/$(PRESET)
+sources = git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r ls 2> /dev/null
+
+.PHONY: build test bench format check-format ci bootstrap clean
+build: bootstrap $(dir)/build.ninja
+	@cmake --build --preset $(PRESET)
+
+test: build
+	@ctest --test-dir $(dir) --output-on-failure $(CTEST_ARGS)
+
+bench: build
+	@set -e; for bench in $(dir)/bench_*; do echo "== $$bench"; $$bench; done
+
+$(dir)/build.ninja: CMakePresets.json | bootstrap
+	@cmake --preset $(PRESET)
+	@touch $@
+
+bootstrap:
+	@cmake/bootstrap.sh
+
+format:
+	@cmake/bootstrap.sh ci
+	@$(sources) | xargs -r clang-format-14 -i
+
+check-format:
+	@cmake/bootstrap.sh ci
+	@$(sources) | xargs -r clang-format-14 --dry-run --Werror
+
+ci:
+	@.ci/run
+
+clean:
+	@rm -rf build
