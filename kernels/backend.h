@@ -1,0 +1,150 @@
+// The seam between learning and arithmetic: a handful of coarse operations, a whole batch a call, stated as a contract.
+// engine/ reaches arithmetic only through a Backend.
+//
+// Common to all operations
+//   Storage       row-major float32; views may have stride > cols; no alignment is required (64 bytes is fastest).
+//   Accumulation  dot products in float32 with fused multiply-add, in ascending order of the inner index within fixed
+//                 blocks; losses in float64.
+//   Determinism   the bytes of every output depend on the inputs and on the instruction set (isa()), never on the number
+//                 of threads; one row's result does not depend on the other rows of its batch, nor a column's on others.
+//   Errors        a shape that does not fit is ErrorCode::kInternal (a bug of the caller); NaN inputs are not checked
+//                 here: host/ refuses them at the door.
+//   Threads       a Backend may be used from one thread at a time; it runs its own pool.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/matrix.h"
+#include "kernels/status.h"
+
+namespace tracer {
+
+enum class Trans { kNo, kYes };
+
+// Top-k neighbours of each query. Entry (q, j) is the j-th nearest; unused entries (fewer than k admissible references)
+// have index -1 and similarity -2.
+struct TopK {
+  HostMatrix<int32_t> index;     // queries x k
+  HostMatrix<float> similarity;  // queries x k, descending; ties in ascending index
+};
+
+// Many softmax regressions that share the rows X (n x d) and the labels: model m owns the columns
+// [m * classes, (m + 1) * classes) of the weights W (d x models*classes) and of the bias b.
+struct WideSoftmaxProblem {
+  HostMatrix<const float> x;             // n x d
+  std::span<const int32_t> label;        // n, each in [0, classes)
+  int64_t classes = 0;                   // C >= 1
+  std::span<const int32_t> fold;         // n: the fold of each row
+  std::span<const int32_t> held_out;     // models: the fold that model m must not learn from; -1: learns from all rows
+  HostMatrix<const uint8_t> class_seen;  // models x C: 0 removes the class from the model (probability exactly 0)
+};
+
+// Members of the decision: p = (1 - w) * softmax(X W + b) + w * neighbour vote.
+// The vote of neighbour j has weight max(similarity, 0)^sharpness, and the votes are normalised to sum 1 (no admissible
+// neighbour, or only neighbours of weight 0: the vote is the softmax itself).
+struct MixtureInputs {
+  HostMatrix<const float> x;                   // n x d
+  HostMatrix<const float> w;                   // d x C
+  std::span<const float> b;                    // C; <= -1e4 removes the class
+  HostMatrix<const int32_t> neighbour;         // n x k indices into reference_label, -1 = none; k may be 0
+  HostMatrix<const float> similarity;          // n x k
+  std::span<const int32_t> reference_label;    // labels of the references
+  float vote_weight = 0.0f;                    // w in [0, 1]
+  float vote_sharpness = 1.0f;
+};
+
+// What the acceptor and the gate see of one row.
+struct DecisionFeatures {
+  int32_t label = 0;             // argmax of p; ties to the lower class
+  float top1 = 0;                // p[label]
+  float top2 = 0;                // second largest p (0 when C == 1)
+  float entropy = 0;             // of p, divided by ln C (0 when C == 1)
+  float softmax_p = 0;           // the softmax member's probability of label
+  float vote_p = 0;              // the neighbour member's probability of label
+  float vote_share = 0;          // unweighted share of the available neighbours that carry label (0 when there is none)
+  float nearest = 0;             // similarity of the nearest neighbour (-2 when there is none)
+  float mean_distance_10 = 0;    // mean of 1 - similarity over the nearest min(10, available) neighbours; 2 if none
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string_view name() const = 0;  // "cpu"
+  virtual std::string_view isa() const = 0;   // "avx512", "avx2", "portable"
+  virtual int threads() const = 0;
+
+  // Scales each row of x to unit Euclidean length, in place. The sum of squares is float64. Rows of length 0 stay 0.
+  virtual Status normalise_rows(HostMatrix<float> x) = 0;
+
+  // c = op(a) * op(b), plus the row vector bias (c.cols values) when it is not empty. op(a): m x k, op(b): k x n.
+  // Cost: 2 m n k flops.
+  virtual Status gemm(Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b,
+                      std::span<const float> bias, HostMatrix<float> c) = 0;
+
+  // Exact top-k cosine similarity of unit rows q (n x d) against unit rows r (m x d); never materialises n x m.
+  // Where both group spans are non-empty, a reference of the same group as the query is not admissible (a row is not
+  // its own neighbour; a fold does not see itself). k <= 64. Cost: 2 n m d flops.
+  virtual Status topk_cosine(HostMatrix<const float> q, HostMatrix<const float> r, std::span<const int32_t> q_group,
+                             std::span<const int32_t> r_group, TopK out) = 0;
+
+  // For every model m, over the n_m rows that it learns from:
+  //   loss[m]     = mean of -ln p(label)                       (no regulariser; float64)
+  //   grad_w, grad_b = its gradient with respect to W and b; columns of removed classes are 0.
+  // active (models; non-zero = compute): inactive models' outputs are left untouched.
+  // If held_out_probability is not empty (n x C), row i receives the class probabilities of the model that holds i's
+  // fold out (rows whose fold no active model holds out are left untouched).
+  // Where several active models hold a fold out, the last of them gives its rows' probabilities. A model that learns
+  // from no row has loss 0 and gradient 0. A row whose class is removed from a model that learns from it is
+  // ErrorCode::kInternal.
+  // Cost: 4 n d C flops a model (half of it without gradient: pass grad_w with data == nullptr). Rows sorted by fold
+  // are faster: whole blocks that a model holds out are skipped (a sixth of the time with five folds).
+  virtual Status wide_softmax(const WideSoftmaxProblem& problem, HostMatrix<const float> w, std::span<const float> b,
+                              std::span<const uint8_t> active, std::span<double> loss, HostMatrix<float> grad_w,
+                              std::span<float> grad_b, HostMatrix<float> held_out_probability) = 0;
+
+  // Fused logits, softmax, vote, argmax, top-1, top-2, entropy; out has n entries. C probabilities of a row are kept
+  // in cache only, and copied to probability (n x C) when its data is not null.
+  virtual Status mixture_features(const MixtureInputs& in, std::span<DecisionFeatures> out,
+                                  HostMatrix<float> probability) = 0;
+
+  // The same features from given softmax probabilities (n x C) instead of X W + b: how out-of-fold rows are scored.
+  // in.x, in.w and in.b are ignored.
+  virtual Status mixture_features_from(HostMatrix<const float> softmax_probability, const MixtureInputs& in,
+                                       std::span<DecisionFeatures> out) = 0;
+
+  // Runs body(i) for i in [0, count) on the pool; the caller must make the bodies independent.
+  virtual void parallel_for(int64_t count, void (*body)(void* context, int64_t i), void* context) = 0;
+};
+
+// parallel_for for any callable.
+template <class F>
+void parallel_for(Backend& backend, int64_t count, F&& f) {
+  using Fn = std::remove_reference_t<F>;
+  backend.parallel_for(
+      count, [](void* c, int64_t i) { (*static_cast<Fn*>(c))(i); }, const_cast<void*>(static_cast<const void*>(&f)));
+}
+
+struct BackendOptions {
+  std::string device = "auto";  // auto | cpu | cuda | cuda:N
+  int threads = 0;              // 0: all cores this process may use
+  std::string isa;              // empty: the best of this CPU; else avx512 | avx2 | portable
+};
+
+// Backends that this build knows, in order of preference, with the reason why one cannot be used here.
+struct BackendInfo {
+  std::string name;
+  bool usable = false;
+  std::string detail;
+};
+std::vector<BackendInfo> list_backends();
+
+// Picks a backend. `auto` reads the environment variables TRACER_DEVICE and TRACER_ISA where the options leave them
+// open. A choice that is impossible here is ErrorCode::kDevice and says why; "no GPU" under auto is a normal answer.
+Result<std::unique_ptr<Backend>> make_backend(const BackendOptions& options);
+
+}  // namespace tracer

@@ -1,0 +1,86 @@
+#include "kernels/cpu/cpu_backend.h"
+
+#include <algorithm>
+#include <new>
+#include <string>
+
+#include "kernels/cpu/context.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/isa_select.h"
+#include "kernels/cpu/mixture.h"
+#include "kernels/cpu/normalise.h"
+#include "kernels/cpu/topk.h"
+#include "kernels/cpu/wide_softmax.h"
+
+namespace tracer::cpu {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+// Working memory is the only thing that can throw.
+template <class F>
+Status guarded(F&& f) {
+  try {
+    return f();
+  } catch (const std::bad_alloc&) {
+    return internal_error("out of memory for the working buffers of a kernel");
+  }
+}
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(const IsaKernels* isa, int threads) : pool_(threads), context_{isa, &pool_, &scratch_} {}
+
+  std::string_view name() const override { return "cpu"; }
+  std::string_view isa() const override { return context_.isa->name; }
+  int threads() const override { return pool_.threads(); }
+
+  Status normalise_rows(HostMatrix<float> x) override { return cpu::normalise_rows(context_, x); }
+
+  Status gemm(Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b, std::span<const float> bias,
+              HostMatrix<float> c) override {
+    return guarded([&] { return cpu::gemm(context_, ta, tb, a, b, bias, c); });
+  }
+
+  Status topk_cosine(HostMatrix<const float> q, HostMatrix<const float> r, std::span<const int32_t> q_group,
+                     std::span<const int32_t> r_group, TopK out) override {
+    return guarded([&] { return cpu::topk_cosine(context_, q, r, q_group, r_group, out); });
+  }
+
+  Status wide_softmax(const WideSoftmaxProblem& problem, HostMatrix<const float> w, std::span<const float> b,
+                      std::span<const uint8_t> active, std::span<double> loss, HostMatrix<float> grad_w,
+                      std::span<float> grad_b, HostMatrix<float> held_out_probability) override {
+    return guarded(
+        [&] { return cpu::wide_softmax(context_, problem, w, b, active, loss, grad_w, grad_b, held_out_probability); });
+  }
+
+  Status mixture_features(const MixtureInputs& in, std::span<DecisionFeatures> out,
+                          HostMatrix<float> probability) override {
+    return guarded([&] { return cpu::mixture_features(context_, in, out, probability); });
+  }
+
+  Status mixture_features_from(HostMatrix<const float> softmax_probability, const MixtureInputs& in,
+                               std::span<DecisionFeatures> out) override {
+    return guarded([&] { return cpu::mixture_features_from(context_, softmax_probability, in, out); });
+  }
+
+  void parallel_for(int64_t count, void (*body)(void* context, int64_t i), void* context) override {
+    run(pool_, count, [&](int64_t i, int) { body(context, i); });
+  }
+
+ private:
+  ThreadPool pool_;
+  ScratchPool scratch_;
+  Context context_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> make_cpu_backend(int threads, std::string_view isa) {
+  Result<const IsaKernels*> kernels = select_isa(isa);
+  if (!kernels.ok()) return kernels.status();
+  const int count = threads > 0 ? std::min(threads, kMaxThreads) : available_processors();
+  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(kernels.value(), count));
+}
+
+}  // namespace tracer::cpu

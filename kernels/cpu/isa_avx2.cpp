@@ -1,0 +1,25 @@
+// The inner loops for avx2; the flags come from kernels/CMakeLists.txt.
+#define TRACER_SIMD_AVX2
+#include "kernels/cpu/isa.h"
+
+#if defined(__AVX2__) && defined(__FMA__)
+#include "kernels/cpu/isa_gemm.h"
+#include "kernels/cpu/isa_softmax.h"
+
+namespace tracer::cpu {
+
+const IsaKernels* avx2_kernels() {
+  static constexpr IsaKernels kTable = {
+      "avx2",      kMr,      kNr,       pack_a,   pack_b, gemm_block, score_tile, softmax_row, cross_entropy_row,
+      entropy_row, add_bias, exp_array, log_array};
+  return &kTable;
+}
+
+}  // namespace tracer::cpu
+#else
+namespace tracer::cpu {
+
+const IsaKernels* avx2_kernels() { return nullptr; }
+
+}  // namespace tracer::cpu
+#endif

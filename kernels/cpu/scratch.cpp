@@ -1,0 +1,94 @@
+#include "kernels/cpu/scratch.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace tracer::cpu {
+namespace {
+
+constexpr int64_t kHugePageBytes = int64_t{2} << 20;
+constexpr size_t kMaxIdle = 16;
+
+std::align_val_t alignment(int64_t bytes) {
+  return std::align_val_t{static_cast<size_t>(bytes >= kHugePageBytes ? kHugePageBytes : 64)};
+}
+
+float* allocate(int64_t floats) {
+  const int64_t bytes = floats * static_cast<int64_t>(sizeof(float));
+  void* p = ::operator new[](static_cast<size_t>(bytes), alignment(bytes));
+#if defined(__linux__)
+  // Panels are read with large strides: huge pages spare the TLB. A refusal is harmless.
+  if (bytes >= kHugePageBytes) (void)madvise(p, static_cast<size_t>(bytes), MADV_HUGEPAGE);
+#endif
+  return static_cast<float*>(p);
+}
+
+void release(float* data, int64_t floats) {
+  ::operator delete[](data, alignment(floats * static_cast<int64_t>(sizeof(float))));
+}
+
+}  // namespace
+
+Scratch::Scratch(Scratch&& o) noexcept
+    : pool_(std::exchange(o.pool_, nullptr)), data_(std::exchange(o.data_, nullptr)), capacity_(o.capacity_) {}
+
+Scratch& Scratch::operator=(Scratch&& o) noexcept {
+  std::swap(pool_, o.pool_);
+  std::swap(data_, o.data_);
+  std::swap(capacity_, o.capacity_);
+  return *this;
+}
+
+Scratch::~Scratch() {
+  if (pool_ != nullptr) pool_->give_back({data_, capacity_});
+}
+
+ScratchPool::~ScratchPool() {
+  for (const Block& b : idle_) release(b.data, b.capacity);
+}
+
+Scratch ScratchPool::take(int64_t floats) {
+  Scratch lease;
+  floats = std::max<int64_t>(floats, 16);
+  {
+    std::lock_guard lock(mutex_);
+    auto best = idle_.end();
+    for (auto it = idle_.begin(); it != idle_.end(); ++it) {
+      // A buffer far too large stays for the call that needs it.
+      const bool fits = it->capacity >= floats && it->capacity <= 4 * floats + 4096;
+      if (fits && (best == idle_.end() || it->capacity < best->capacity)) best = it;
+    }
+    if (best != idle_.end()) {
+      lease.data_ = best->data;
+      lease.capacity_ = best->capacity;
+      idle_.erase(best);
+    }
+  }
+  if (lease.data_ == nullptr) {
+    lease.data_ = allocate(floats);
+    lease.capacity_ = floats;
+  }
+  lease.pool_ = this;
+  return lease;
+}
+
+void ScratchPool::give_back(Block block) {
+  Block evicted{nullptr, 0};
+  {
+    std::lock_guard lock(mutex_);
+    if (idle_.capacity() == 0) idle_.reserve(kMaxIdle + 1);
+    idle_.push_back(block);
+    if (idle_.size() > kMaxIdle) {  // the oldest goes: sizes change when the problem does
+      evicted = idle_.front();
+      idle_.erase(idle_.begin());
+    }
+  }
+  if (evicted.data != nullptr) release(evicted.data, evicted.capacity);
+}
+
+}  // namespace tracer::cpu

@@ -1,0 +1,53 @@
+// Working memory that survives from call to call: a fresh 50 MB buffer costs thousands of page faults each time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace tracer::cpu {
+
+class ScratchPool;
+
+// A 64-byte aligned array of floats with unspecified contents, given back to its pool when the lease ends.
+class Scratch {
+ public:
+  Scratch() = default;
+  Scratch(Scratch&& o) noexcept;
+  Scratch& operator=(Scratch&& o) noexcept;
+  ~Scratch();
+
+  float* data() const { return data_; }
+
+ private:
+  friend class ScratchPool;
+  ScratchPool* pool_ = nullptr;
+  float* data_ = nullptr;
+  int64_t capacity_ = 0;
+};
+
+// Safe to use from several threads at once.
+class ScratchPool {
+ public:
+  ScratchPool() = default;
+  ~ScratchPool();
+  ScratchPool(const ScratchPool&) = delete;
+  ScratchPool& operator=(const ScratchPool&) = delete;
+
+  // The smallest idle buffer that fits, else a new one. Throws std::bad_alloc.
+  Scratch take(int64_t floats);
+
+ private:
+  friend class Scratch;
+  struct Block {
+    float* data;
+    int64_t capacity;
+  };
+  void give_back(Block block);
+
+  std::mutex mutex_;
+  std::vector<Block> idle_;  // protected by mutex_
+};
+
+}  // namespace tracer::cpu

@@ -1,0 +1,19 @@
+// Is there a CUDA device here that computes what it should?
+#pragma once
+
+#include <string>
+
+namespace tracer::cuda {
+
+struct Probe {
+  bool usable = false;
+  // Usable: the device's name, compute capability, memory and driver. Otherwise exactly what is missing.
+  std::string detail;
+};
+
+// Looks for the driver, then the device, then code for it in this build, and runs the kernels on known answers: only
+// a device that gets them right is usable. Makes `device` the thread's current one when it is usable.
+// Cost: under a millisecond without a driver; with one the first call creates the device's context (about 0.3 s).
+Probe probe(int device = 0);
+
+}  // namespace tracer::cuda

@@ -1,0 +1,85 @@
+// Move-only owners of a CUDA stream, an event and device memory. Work on a stream is asynchronous; nothing here
+// synchronises except where it says so. After any failure the runtime's error state is cleared, so that the process can
+// go on; running out of memory is a Status like any other. Not for use by two threads at once.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "kernels/matrix.h"
+#include "kernels/status.h"
+
+struct CUstream_st;
+struct CUevent_st;
+
+namespace tracer::cuda {
+
+class Stream {
+ public:
+  // A stream of the current device that does not wait for the default stream.
+  static Result<Stream> create();
+  Stream(Stream&& o) noexcept : handle_(std::exchange(o.handle_, nullptr)) {}
+  Stream& operator=(Stream&& o) noexcept {
+    std::swap(handle_, o.handle_);
+    return *this;
+  }
+  ~Stream();
+
+  CUstream_st* get() const { return handle_; }
+  // Waits for all work so far; reports what failed in it.
+  Status synchronise() const;
+
+ private:
+  explicit Stream(CUstream_st* handle) : handle_(handle) {}
+  CUstream_st* handle_;
+};
+
+class Event {
+ public:
+  static Result<Event> create();
+  Event(Event&& o) noexcept : handle_(std::exchange(o.handle_, nullptr)) {}
+  Event& operator=(Event&& o) noexcept {
+    std::swap(handle_, o.handle_);
+    return *this;
+  }
+  ~Event();
+
+  Status record(const Stream& stream);
+  // Waits for both events; the time from start to this one.
+  Result<float> milliseconds_since(const Event& start) const;
+
+ private:
+  explicit Event(CUevent_st* handle) : handle_(handle) {}
+  CUevent_st* handle_;
+};
+
+// Memory from the device's pool, ordered on the stream, which must outlive it. Not initialised. 0 bytes: no memory.
+class DeviceBuffer {
+ public:
+  static Result<DeviceBuffer> allocate(int64_t bytes, const Stream& stream);
+  DeviceBuffer(DeviceBuffer&& o) noexcept
+      : data_(std::exchange(o.data_, nullptr)), bytes_(std::exchange(o.bytes_, 0)), stream_(o.stream_) {}
+  DeviceBuffer& operator=(DeviceBuffer&& o) noexcept {
+    std::swap(data_, o.data_);
+    std::swap(bytes_, o.bytes_);
+    std::swap(stream_, o.stream_);
+    return *this;
+  }
+  ~DeviceBuffer();
+
+  void* data() const { return data_; }
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  DeviceBuffer(void* data, int64_t bytes, CUstream_st* stream) : data_(data), bytes_(bytes), stream_(stream) {}
+  void* data_;
+  int64_t bytes_;
+  CUstream_st* stream_;
+};
+
+// Copies between equal shapes; strides may differ. The host memory must live until the stream has been synchronised.
+Status copy(HostMatrix<const float> from, DeviceMatrix<float> to, const Stream& stream);
+Status copy(DeviceMatrix<const float> from, HostMatrix<float> to, const Stream& stream);
+Status copy_to_host(const DeviceBuffer& from, void* to, int64_t bytes, const Stream& stream);
+
+}  // namespace tracer::cuda
