@@ -1,0 +1,62 @@
+#include "engine/acceptor.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/logistic.h"
+
+namespace tracer {
+
+void acceptor_features(const DecisionFeatures& f, double label_frequency, std::span<double, kAcceptorFeatures> out) {
+  const double top1 = std::clamp<double>(f.top1, 1e-6, 1 - 1e-6);
+  out[0] = logit(top1);
+  out[1] = f.top1 - f.top2;
+  out[2] = f.entropy;
+  out[3] = logit(std::clamp<double>(f.softmax_p, 1e-6, 1 - 1e-6));
+  out[4] = logit(std::clamp<double>(f.vote_p, 1e-3, 1 - 1e-3));
+  out[5] = f.vote_share;
+  out[6] = f.mean_distance_10;
+  out[7] = 1 - f.nearest;
+  out[8] = std::log(std::max(label_frequency, 1e-9));
+  out[9] = std::log(top1) - std::log(std::clamp<double>(f.top2, 1e-6, 1.0));
+}
+
+Acceptor fit_acceptor(std::span<const DecisionFeatures> features, std::span<const uint8_t> agree,
+                      std::span<const double> label_frequency) {
+  const int64_t n = static_cast<int64_t>(features.size());
+  constexpr int64_t p = kAcceptorFeatures;
+  Acceptor acceptor;
+  acceptor.mean.assign(p, 0.0);
+  acceptor.scale.assign(p, 1.0);
+  Matrix<double> design(n, p + 1);
+  for (int64_t i = 0; i < n; ++i) {
+    design(i, 0) = 1;
+    acceptor_features(features[i], label_frequency[features[i].label],
+                      std::span<double, p>(design.row(i) + 1, p));
+    for (int64_t j = 0; j < p; ++j) acceptor.mean[j] += design(i, j + 1) / static_cast<double>(n);
+  }
+  for (int64_t j = 0; j < p; ++j) {
+    double variance = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      design(i, j + 1) -= acceptor.mean[j];
+      variance += design(i, j + 1) * design(i, j + 1) / static_cast<double>(n);
+    }
+    if (variance > 1e-16) acceptor.scale[j] = std::sqrt(variance);
+    for (int64_t i = 0; i < n; ++i) design(i, j + 1) /= acceptor.scale[j];
+  }
+  std::vector<double> ridge(p + 1, 1.0);
+  ridge[0] = 1e-3;
+  acceptor.coef = fit_logistic(design.view(), agree, ridge).coef;
+  return acceptor;
+}
+
+double accept_score(const Acceptor& acceptor, const DecisionFeatures& f, double label_frequency) {
+  double x[kAcceptorFeatures];
+  acceptor_features(f, label_frequency, x);
+  double z = acceptor.coef[0];
+  for (int64_t j = 0; j < kAcceptorFeatures; ++j)
+    z += acceptor.coef[j + 1] * (x[j] - acceptor.mean[j]) / acceptor.scale[j];
+  return sigmoid(std::clamp(z, -30.0, 30.0));  // stays inside (0, 1) in float64
+}
+
+}  // namespace tracer

@@ -1,0 +1,72 @@
+// The parity gate: certificates for every alpha of a sweep, planned on learn, tested on certify, once.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/policy.h"
+#include "engine/rank_chain.h"
+#include "engine/run_betting.h"
+
+namespace tracer {
+
+enum class Unit { kAuto, kRows, kRuns };
+
+struct CertifyOptions {
+  double delta = 0.05;         // level of each certificate, after any division among alphas and looks
+  double min_coverage = 0.05;
+  Unit unit = Unit::kAuto;
+  bool approximate = false;    // may fall back to the design effect where runs do not certify
+  uint64_t seed = 0;
+};
+
+// Out-of-fold figures of learn; everything that plans is computed from these.
+struct LearnSide {
+  std::vector<double> score;
+  std::vector<uint8_t> disagree;
+  std::vector<uint8_t> gated;
+  std::vector<int32_t> unit;
+};
+
+// The frozen policy's figures on the rows it never learned from.
+struct CertifySide {
+  std::vector<double> score;
+  std::vector<uint8_t> disagree;
+  std::vector<uint8_t> gated;
+  std::vector<int32_t> unit;
+  int64_t units = 0;
+  int64_t unit_rows = 1;  // the most rows a unit can hold
+};
+
+// Decided on learn alone: are disagreements (of all rows, or of those handled around alpha) correlated inside units?
+struct UnitChoice {
+  bool runs = false;
+  double z = 0;         // of the correlation; runs when above 2.6
+  std::string reason;
+};
+UnitChoice choose_unit(const LearnSide& learn, Unit asked, double alpha, bool split_has_runs);
+
+class Certifier {
+ public:
+  // Plans from learn; certify's scores are not looked at before certify() is called.
+  Certifier(const LearnSide& learn, bool runs, const char* unit_name, const CertifyOptions& options, int64_t n_certify,
+            int64_t n_units, int64_t unit_rows);
+
+  // One alpha. Counts by label and on unseen texts are left to the caller.
+  Certificate certify(const CertifySide& side, double alpha) const;
+
+ private:
+  RefusalEstimate estimate(double alpha) const;
+
+  CertifyOptions options_;
+  bool runs_;
+  std::string unit_name_;
+  int64_t n_certify_, n_units_, unit_rows_, n_learn_;
+  LearnScores learn_;
+  RunScores learn_runs_;
+  std::optional<ImaginedCertify> imagined_;
+};
+
+}  // namespace tracer

@@ -1,0 +1,59 @@
+// From traces and vectors to a certified policy: split, dependence check, cross-validated choice, refit, certificate.
+// Source of the procedure: docs/guarantee.md.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/certify.h"
+#include "engine/dependence.h"
+#include "engine/policy.h"
+#include "engine/search.h"
+#include "engine/split.h"
+#include "engine/traces.h"
+#include "kernels/backend.h"
+
+namespace tracer {
+
+struct FitOptions {
+  double alpha = 0.95;
+  std::vector<double> sweep = {0.80, 0.85, 0.90, 0.95, 0.97, 0.98, 0.99};  // alpha is always included
+  double delta = 0.05;
+  double min_coverage = 0.05;
+  bool simultaneous = false;  // delta / (number of alphas) each
+  int looks = 1;              // fits of this log that share delta
+  Unit unit = Unit::kAuto;
+  bool approximate = false;
+  SplitOptions split;
+};
+
+// A certify row that the surrogate is most certain about and the teacher labels otherwise.
+struct Suspect {
+  int64_t row = 0;  // of the log, from 0
+  double score = 0;
+  int32_t surrogate = 0;
+  int32_t teacher = 0;
+};
+
+struct FitResult {
+  Policy policy;          // no stages when there was too little to learn from
+  Split split;
+  Dependence dependence;
+  UnitChoice unit;
+  std::vector<Candidate> candidates;
+  Candidate chosen;
+  std::vector<Suspect> suspects;                        // at most 20, most certain first
+  std::vector<std::string> warnings;
+  std::vector<std::pair<std::string, double>> seconds;  // by phase
+};
+
+// x: n x d vectors aligned with the traces, taken over (memory: 2 n d floats at the peak). A refusal is a result; an
+// error is bad options (kBadInput) or a failing backend. Deterministic in (traces, x, options) and the backend's isa,
+// for any number of threads; only `seconds` differs.
+Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, const FitOptions& options,
+                      const std::function<void(const std::string&)>& progress = {});
+
+}  // namespace tracer

@@ -1,0 +1,108 @@
+// What `fit` learns and proves, frozen: the surrogate, the acceptor, the gate, and a certificate for each alpha.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/split.h"
+#include "kernels/matrix.h"
+
+namespace tracer {
+
+// softmax(X W + b); labels that learn never showed have bias kRemovedBias.
+struct SoftmaxMember {
+  Matrix<float> w;       // d x C
+  std::vector<float> b;  // C
+  double cost = 0;       // inverse regularisation strength, scikit-learn's C
+};
+
+// Vote of the k nearest learn rows, weighted by similarity^sharpness.
+struct NeighbourMember {
+  Matrix<float> references;      // R x d, unit rows
+  std::vector<int32_t> label;    // R
+  std::vector<int64_t> row;      // R: row of the log, from 0
+  int k = 15;
+  float sharpness = 1;
+};
+
+// Probability that the teacher agrees: logistic regression on acceptor_features (engine/acceptor.h).
+struct Acceptor {
+  std::vector<double> mean;   // of each feature
+  std::vector<double> scale;  // divides the centred feature
+  std::vector<double> coef;   // intercept first
+};
+
+// Defers a row whose mean distance to its 10 nearest references is beyond both limits.
+struct OodGate {
+  double global_limit = 2;
+  std::vector<double> label_limit;  // C
+};
+
+// One step of a cascade. Version 1 of the engine runs exactly one.
+struct Stage {
+  SoftmaxMember softmax;
+  NeighbourMember neighbours;
+  float vote_weight = 0;  // p = (1 - w) softmax + w vote
+  std::vector<double> label_frequency;  // C: share of the learn rows
+  Acceptor acceptor;
+  OodGate gate;
+};
+
+struct LabelFigures {
+  int32_t label = 0;
+  int64_t rows = 0;      // certify rows with this teacher label
+  int64_t handled = 0;   // certify rows handled with this predicted label
+  int64_t agree = 0;     // among them
+};
+
+// Estimates that accompany a refusal; never certificates.
+struct RefusalEstimate {
+  std::optional<double> best_alpha;         // largest alpha out-of-fold rows put within reach
+  int64_t fewest_handled = 0;               // handled units that certification needs at least, all agreeing
+  std::optional<int64_t> traces_missing;    // more traces until alpha is expected to certify; none: out of reach
+};
+
+// The outcome for one alpha. All counts are of certify rows unless named otherwise.
+struct Certificate {
+  double alpha = 0;
+  double delta = 0;             // level this certificate was tested at
+  bool certified = false;
+  bool approximate = false;     // tested with a design effect, not exactly
+  std::string method;           // "global": handles all that pass the gate; "l2d": above a threshold; "refused"
+  std::string unit;             // "rows", "runs" or "groups"
+  std::string reason;           // why it was refused
+  double threshold = 1;         // handle iff score > threshold
+  int64_t n_learn = 0;
+  int64_t n_certify = 0;
+  int64_t n_units = 0;
+  int64_t n_handled = 0;
+  int64_t n_agree = 0;
+  int64_t unseen_handled = 0;   // handled rows whose normalised text does not occur in learn
+  int64_t unseen_agree = 0;
+  int64_t tested = 0;           // hypotheses looked at
+  double expected_coverage = 0; // planned on learn
+  std::vector<LabelFigures> labels;
+  RefusalEstimate estimate;     // meaningful when not certified
+};
+
+struct Policy {
+  std::vector<std::string> labels;
+  int64_t dimension = 0;
+  std::vector<Stage> stages;
+  std::vector<Certificate> certificates;  // ascending alpha
+  double alpha = 0;                       // the one asked for
+  double delta = 0;
+  bool simultaneous = false;              // every certificate holds together at delta
+
+  const Certificate* certificate(double alpha) const;  // null when that alpha was not part of the sweep
+};
+
+inline const Certificate* Policy::certificate(double wanted) const {
+  for (const Certificate& c : certificates)
+    if (c.alpha > wanted - 1e-9 && c.alpha < wanted + 1e-9) return &c;
+  return nullptr;
+}
+
+}  // namespace tracer

@@ -1,0 +1,52 @@
+#include "engine/router.h"
+
+#include "engine/acceptor.h"
+#include "engine/gate.h"
+
+namespace tracer {
+
+const char* to_string(Reason reason) {
+  switch (reason) {
+    case Reason::kAccepted: return "accepted";
+    case Reason::kBelowThreshold: return "below_threshold";
+    case Reason::kOutOfDistribution: return "out_of_distribution";
+  }
+  return "?";
+}
+
+Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
+                  Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
+  const NeighbourMember& member = stage.neighbours;
+  Matrix<int32_t> index(x.rows, member.k);
+  Matrix<float> near(x.rows, member.k);
+  TRACER_RETURN_IF_ERROR(
+      backend.topk_cosine(x, member.references.view(), {}, {}, TopK{index.view(), near.view()}));
+  MixtureInputs in;
+  in.x = x;
+  in.w = stage.softmax.w.view();
+  in.b = stage.softmax.b;
+  in.neighbour = index.view();
+  in.similarity = near.view();
+  in.reference_label = member.label;
+  in.vote_weight = stage.vote_weight;
+  in.vote_sharpness = member.sharpness;
+  std::vector<DecisionFeatures> features(x.rows);
+  HostMatrix<float> wanted;
+  if (probability != nullptr) {
+    *probability = Matrix<float>(x.rows, static_cast<int64_t>(stage.softmax.b.size()));
+    wanted = probability->view();
+  }
+  TRACER_RETURN_IF_ERROR(backend.mixture_features(in, features, wanted));
+  out.resize(x.rows);
+  parallel_for(backend, (x.rows + 255) / 256, [&](int64_t block) {
+    for (int64_t i = block * 256; i < std::min(x.rows, (block + 1) * 256); ++i) {
+      const DecisionFeatures& f = features[i];
+      out[i] = {f, accept_score(stage.acceptor, f, stage.label_frequency[f.label]), out_of_distribution(stage.gate, f)};
+    }
+  });
+  if (neighbours != nullptr) *neighbours = std::move(index);
+  if (similarity != nullptr) *similarity = std::move(near);
+  return {};
+}
+
+}  // namespace tracer

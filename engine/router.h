@@ -1,0 +1,34 @@
+// The frozen policy at work on a batch of vectors.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/policy.h"
+#include "kernels/backend.h"
+
+namespace tracer {
+
+// Frozen values: they are written to files.
+enum class Reason : int { kAccepted = 0, kBelowThreshold = 1, kOutOfDistribution = 2 };
+const char* to_string(Reason reason);  // "accepted", "below_threshold", "out_of_distribution"
+
+struct RowScore {
+  DecisionFeatures features;
+  double score = 0;       // in (0, 1): probability that the teacher agrees
+  bool gated = false;     // out of distribution
+};
+
+inline Reason decide(const RowScore& row, double threshold) {
+  if (row.gated) return Reason::kOutOfDistribution;
+  return row.score > threshold ? Reason::kAccepted : Reason::kBelowThreshold;
+}
+
+// Scores n unit rows with a stage. One row's result does not depend on the others.
+// neighbours, when not null, receives the nearest references (n x k). probability (n x C), when not null, the mixture.
+// Cost: 2 n d (R + C) flops. Memory: O(n k) beyond the outputs.
+Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
+                  Matrix<int32_t>* neighbours = nullptr, Matrix<float>* similarity = nullptr,
+                  Matrix<float>* probability = nullptr);
+
+}  // namespace tracer

@@ -1,0 +1,54 @@
+// One wide fit: the softmax regressions of all folds, side by side, over a path of regularisation strengths.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "kernels/backend.h"
+
+namespace tracer {
+
+struct SoftmaxData {
+  HostMatrix<const float> x;        // n x d, unit rows
+  std::span<const int32_t> label;   // n, in [0, classes)
+  int64_t classes = 0;
+  std::span<const int32_t> fold;    // n
+};
+
+// Minimises, for one model over its n_m rows,
+//   mean of -ln p(label) + ||W||^2 / (2 cost n_m)         (bias free; cost is scikit-learn's C)
+// until the gradient's Euclidean norm is at most tolerance, or max_iterations.
+struct SoftmaxOptions {
+  double tolerance = 3e-5;
+  int max_iterations = 200;
+};
+
+// The weights of several models: (d + 1) rows, the last one the bias; model m owns columns [m * C, (m + 1) * C).
+// Removed classes (without a row to learn from) have weight 0 and bias kRemovedBias.
+inline constexpr float kRemovedBias = -1e4f;
+
+struct SoftmaxState {
+  Matrix<float> weights;
+  std::vector<int32_t> held_out;      // by model: the fold it does not see, or -1
+  std::vector<double> objective;      // by model, at the last minimum
+  std::vector<double> gradient_norm;
+  std::vector<int> iterations;        // spent on the last minimum
+};
+
+// All-zero weights for one model for each fold 0..folds-1 (folds > 0), or one model on all rows (folds == 0).
+SoftmaxState initial_softmax(const SoftmaxData& data, int folds);
+
+// Moves every model to its minimum at `cost`, starting where it stands (warm start along a path).
+// Method: L-BFGS in lockstep over the models, each with its own step length, preconditioned by the inverse of
+// s X'X/n + I/(cost n); one wide evaluation a step. Deterministic for any thread count.
+// Cost: iterations * 4 n d C flops a model.
+Status minimise_softmax(Backend& backend, const SoftmaxData& data, double cost, const SoftmaxOptions& options,
+                        SoftmaxState& state);
+
+// Out-of-fold class probabilities (n x C): row i is scored by the model that did not see its fold.
+Status out_of_fold_probability(Backend& backend, const SoftmaxData& data, const SoftmaxState& state,
+                               HostMatrix<float> probability);
+
+}  // namespace tracer

@@ -1,0 +1,51 @@
+// Which rows are learned from, and which only certify. Source: docs/guarantee.md, step 1.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/traces.h"
+#include "kernels/status.h"
+
+namespace tracer {
+
+enum class SplitKind { kAuto, kRows, kRuns, kTime, kGroups };
+const char* to_string(SplitKind kind);
+
+struct SplitOptions {
+  SplitKind kind = SplitKind::kAuto;
+  double certify_fraction = 0.25;
+  int folds = 5;
+  uint64_t seed = 0;
+};
+
+// Consecutive rows that stay on one side and in one fold.
+inline constexpr int64_t kRunRows = 20;
+// Rows this close to a certify run, in the order of the log, are not learned from.
+inline constexpr int64_t kGuardRows = 20;
+
+// learn, certify and unused are disjoint, ascending, and together all rows. fold and unit are aligned with learn;
+// certify_unit with certify. A unit is a run or a group (a row, under kRows). Units never straddle sides or folds.
+struct Split {
+  SplitKind kind = SplitKind::kRows;
+  std::vector<int32_t> learn;
+  std::vector<int32_t> certify;
+  std::vector<int32_t> unused;        // guard rows
+  std::vector<int32_t> fold;          // in [0, folds)
+  std::vector<int32_t> unit;
+  std::vector<int32_t> certify_unit;
+  int folds = 0;                      // at most the number of learn units; 0 when there are fewer than 2
+  int64_t unit_rows = 1;              // the most rows that a unit can hold
+  std::string reason;                 // why this kind, in words
+};
+
+// Whether the rows stand label by label, so that their order says nothing about how they arrived.
+bool sorted_by_label(const std::vector<int32_t>& label);
+
+// kAuto: groups when the traces carry them; rows when the log is sorted by label or too short for runs; else runs.
+// kTime needs a timestamp on every row and kGroups a group: ErrorCode::kBadInput otherwise. Deterministic in
+// (traces, options). Cost: O(n log n).
+Result<Split> make_split(const Traces& traces, const SplitOptions& options);
+
+}  // namespace tracer
