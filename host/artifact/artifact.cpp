@@ -1,0 +1,212 @@
+#include "host/artifact/artifact.h"
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <sstream>
+
+#include "host/artifact/folder.h"
+#include "host/artifact/json_fields.h"
+#include "host/artifact/names.h"
+#include "host/io/file.h"
+#include "host/io/sha256.h"
+
+namespace tracer {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string dump(const Json& j) { return j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+// SHA256SUMS, as sha256sum(1) reads it: names sorted.
+std::string sums(const std::map<std::string, std::string_view>& files) {
+  std::string text;
+  for (const auto& [name, bytes] : files) text += io::sha256_hex(bytes) + "  " + name + "\n";
+  return text;
+}
+
+Json manifest_json(const Artifact& a, const std::map<std::string, std::string_view>& parts) {
+  const Policy& p = a.policy;
+  Json m;
+  m["format"] = kFormatName;
+  m["format_version"] = kFormatVersion;
+  m["dimension"] = p.dimension;
+  m["alpha"] = p.alpha;
+  m["delta"] = p.delta;
+  m["simultaneous"] = p.simultaneous;
+  m["encoders"] = Json::array({{{"name", a.provenance.encoder}, {"dimension", p.dimension}}});
+  m["stages"] = Json::array();
+  for (const Stage& s : p.stages) {
+    Json softmax = {{"kind", "softmax"}, {"weight", 1.0 - static_cast<double>(s.vote_weight)}, {"cost", s.softmax.cost}};
+    Json neighbours = {{"kind", "neighbours"},
+                       {"weight", static_cast<double>(s.vote_weight)},
+                       {"k", s.neighbours.k},
+                       {"sharpness", static_cast<double>(s.neighbours.sharpness)}};
+    m["stages"].push_back({{"encoder", 0}, {"members", {softmax, neighbours}}});
+  }
+  m["traces"] = {{"path", a.provenance.traces_path},
+                 {"sha256", a.provenance.traces_sha256},
+                 {"rows", a.provenance.traces_rows},
+                 {"vectors", a.provenance.vectors_path}};
+  m["run"] = a.run;
+  m["labels"] = p.labels;
+  m["parts"] = Json::object();
+  for (const auto& [name, bytes] : parts) m["parts"][name] = {{"sha256", io::sha256_hex(bytes)}, {"bytes", bytes.size()}};
+  return m;
+}
+
+// Gate limits of one stage: global first.
+std::vector<double> gate_limits(const Stage& s) {
+  std::vector<double> limits = {s.gate.global_limit};
+  limits.insert(limits.end(), s.gate.label_limit.begin(), s.gate.label_limit.end());
+  return limits;
+}
+
+Result<std::string> weights_bytes(const Policy& policy) {
+  io::SafetensorsWriter writer;
+  std::vector<std::vector<double>> limits;
+  limits.reserve(policy.stages.size());  // the writer keeps references
+  for (size_t i = 0; i < policy.stages.size(); ++i) {
+    const Stage& s = policy.stages[i];
+    const std::string prefix = tensor_prefix(static_cast<int64_t>(i));
+    const auto vector = [&](const char* name, const auto& v) {
+      using T = typename std::decay_t<decltype(v)>::value_type;
+      writer.add<T>(prefix + name, {static_cast<int64_t>(v.size())}, std::span<const T>(v));
+    };
+    limits.push_back(gate_limits(s));
+    writer.add(prefix + kSoftmaxW, s.softmax.w);
+    vector(kSoftmaxB, s.softmax.b);
+    writer.add(prefix + kReferences, s.neighbours.references);
+    vector(kReferenceLabel, s.neighbours.label);
+    vector(kReferenceRow, s.neighbours.row);
+    vector(kLabelFrequency, s.label_frequency);
+    vector(kAcceptorMean, s.acceptor.mean);
+    vector(kAcceptorScale, s.acceptor.scale);
+    vector(kAcceptorCoef, s.acceptor.coef);
+    vector(kGateLimits, limits.back());
+  }
+  writer.set_metadata("format", kFormatName);
+  return writer.serialize();
+}
+
+Status check_replaceable(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return {};
+  if (!S_ISDIR(info.st_mode)) return bad_input(path + ": expected a folder or nothing, found a file");
+  std::error_code ec;
+  if (fs::is_empty(path, ec) || fs::exists(fs::path(path) / kManifest, ec)) return {};
+  return bad_input(path + ": expected an earlier artifact or nothing, found another folder; it is left as it is");
+}
+
+Result<std::map<std::string, std::string>> read_sums(const std::string& folder) {
+  const std::string path = folder + "/" + kSums;
+  auto text = io::read_file(path, 1 << 20);
+  if (!text.ok()) return text.status();
+  std::map<std::string, std::string> digests;
+  std::istringstream lines(*text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.size() < 67 || line.substr(64, 2) != "  ")
+      return bad_input(path + ": expected \"<sha256>  <name>\" lines, found \"" + line.substr(0, 80) + "\"");
+    digests[line.substr(66)] = line.substr(0, 64);
+  }
+  return digests;
+}
+
+Status check_digest(const std::string& folder, const std::map<std::string, std::string>& digests, const std::string& name,
+                    std::string_view bytes) {
+  const auto it = digests.find(name);
+  if (it == digests.end()) return bad_input(folder + "/" + kSums + ": expected a digest of " + name + ", found none");
+  const std::string found = io::sha256_hex(bytes);
+  if (found != it->second)
+    return bad_input(folder + "/" + name + ": damaged: expected sha256 " + it->second + ", found " + found);
+  return {};
+}
+
+Result<Json> parse_part(const std::string& name, const std::string& text) {
+  Json j = Json::parse(text, nullptr, false);
+  if (j.is_discarded()) return bad_input(name + ": expected JSON, found something else");
+  return j;
+}
+
+}  // namespace
+
+Status write_artifact(const std::string& path, Artifact& artifact) {
+  TRACER_RETURN_IF_ERROR(check_replaceable(path));
+  auto weights = weights_bytes(artifact.policy);
+  if (!weights.ok()) return weights.status();
+  Json certificates;
+  certificates["data_sha256"] = artifact.provenance.traces_sha256;
+  certificates["certificates"] = Json::array();
+  for (const Certificate& c : artifact.policy.certificates)
+    certificates["certificates"].push_back(certificate_json(c, artifact.policy));
+  const std::string certificate_text = dump(certificates), frontier_text = dump(artifact.frontier),
+                    explain_text = dump(artifact.explain), ledger_text = dump(artifact.ledger),
+                    ids_text = dump(Json{{"ids", artifact.reference_ids}});
+  std::map<std::string, std::string_view> parts = {{kWeights, *weights},          {kCertificates, certificate_text},
+                                                   {kFrontier, frontier_text},    {kExplain, explain_text},
+                                                   {kLedger, ledger_text},        {kReferenceIds, ids_text}};
+  const std::string manifest = dump(manifest_json(artifact, parts));
+  parts[kManifest] = manifest;
+  const std::string sums_text = sums(parts);
+  parts[kSums] = sums_text;
+  TRACER_RETURN_IF_ERROR(replace_folder(path, parts));
+  artifact.digest = io::sha256_hex(manifest);
+  return {};
+}
+
+Result<Artifact> read_artifact(const std::string& path) {
+  std::error_code ec;
+  if (!fs::is_directory(path, ec)) return bad_input(path + ": expected an artifact folder, found none (run `tracer fit` first)");
+  auto digests = read_sums(path);
+  if (!digests.ok()) return digests.status();
+  std::map<std::string, std::string> text;
+  for (const char* name : {kManifest, kCertificates, kFrontier, kExplain, kLedger, kReferenceIds}) {
+    auto bytes = io::read_file(path + "/" + name);
+    if (!bytes.ok()) return bytes.status();
+    TRACER_RETURN_IF_ERROR(check_digest(path, *digests, name, *bytes));
+    text[name] = std::move(bytes).value();
+  }
+  auto weights = io::SafetensorsFile::open(path + "/" + kWeights);
+  if (!weights.ok()) return weights.status();
+  TRACER_RETURN_IF_ERROR(check_digest(path, *digests, kWeights, weights->bytes()));
+  auto parsed = parse_artifact(text[kManifest], text[kCertificates], *weights);
+  if (!parsed.ok()) return Status(parsed.status().code(), path + "/" + parsed.status().message());
+  Artifact artifact = std::move(parsed).value();
+  artifact.digest = (*digests)[kManifest];
+  for (const auto& [name, out] : {std::pair<const char*, Json*>{kFrontier, &artifact.frontier},
+                                  {kExplain, &artifact.explain},
+                                  {kLedger, &artifact.ledger}}) {
+    auto json = parse_part(path + "/" + name, text[name]);
+    if (!json.ok()) return json.status();
+    *out = std::move(json).value();
+  }
+  auto ids = parse_part(path + "/" + kReferenceIds, text[kReferenceIds]);
+  if (!ids.ok()) return ids.status();
+  JsonFields fields(*ids, path + "/" + kReferenceIds);
+  for (const Json& id : fields.array("ids")) {
+    if (!id.is_string()) return bad_input(path + "/" + kReferenceIds + ": ids: expected strings, found " + id.type_name());
+    artifact.reference_ids.push_back(id.get<std::string>());
+  }
+  TRACER_RETURN_IF_ERROR(fields.status());
+  const size_t references = artifact.policy.stages.empty() ? 0 : artifact.policy.stages[0].neighbours.label.size();
+  if (!artifact.reference_ids.empty() && artifact.reference_ids.size() != references)
+    return bad_input(path + "/" + kReferenceIds + ": expected " + std::to_string(references) + " ids, found " +
+                     std::to_string(artifact.reference_ids.size()));
+  return artifact;
+}
+
+Result<Json> read_ledger(const std::string& path) {
+  const std::string file = path + "/" + kLedger;
+  std::error_code ec;
+  if (!fs::exists(file, ec)) return Json{{"looks", Json::array()}};
+  auto text = io::read_file(file);
+  if (!text.ok()) return text.status();
+  auto json = parse_part(file, *text);
+  if (!json.ok()) return json.status();
+  JsonFields fields(*json, file);
+  fields.array("looks");
+  TRACER_RETURN_IF_ERROR(fields.status());
+  return json;
+}
+
+}  // namespace tracer

@@ -1,0 +1,63 @@
+// The artifact: a folder that holds a policy, its certificates and what explains them. Format: docs/artifact.md.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/policy.h"
+#include "host/io/safetensors.h"
+#include "kernels/status.h"
+
+namespace tracer {
+
+using Json = nlohmann::ordered_json;
+
+inline constexpr int kFormatVersion = 1;
+
+// Where the rows came from. Text and vectors of the log stay outside; learn vectors are inside as references.
+struct Provenance {
+  std::string traces_path;
+  std::string traces_sha256;
+  int64_t traces_rows = 0;
+  std::string vectors_path;
+  std::string encoder = "unknown";  // "unknown": vectors were given, and text cannot be routed
+};
+
+struct Artifact {
+  Policy policy;
+  Provenance provenance;
+  Json run;       // options, split, unit, candidates: what `fit` was asked for and chose
+  Json frontier;  // one entry for each alpha, as `fit --json` prints it
+  Json explain;   // dependence, suspects
+  Json ledger;    // which certify rows served which certificate (host/artifact/ledger.h)
+  std::vector<std::string> reference_ids;  // of the learn rows, when the traces had ids; else empty
+  std::string digest;                      // sha256 of manifest.json: names the policy exactly; set by read and write
+};
+
+// Writes the folder beside `path` and exchanges it into place: a reader sees the old artifact or the new one, whole, and a
+// failure leaves the old one. Same artifact, same bytes. `path` may be absent or an earlier artifact; anything else is
+// kBadInput (an unrelated folder is never replaced).
+Status write_artifact(const std::string& path, Artifact& artifact);
+
+// Refuses, naming the part with what was expected and what was found: a missing part, a wrong digest or size, another
+// format version, tensors of the wrong type or shape, labels out of range, numbers that are not finite, more than one
+// stage or an unknown member kind. No code is executed on load. Cost: one pass over the files.
+Result<Artifact> read_artifact(const std::string& path);
+
+// Only the ledger of an existing artifact (an empty list when there is no artifact at path).
+Result<Json> read_ledger(const std::string& path);
+
+// The parsing part of read_artifact, for fuzzing: JSON texts and tensors whose digests have been checked.
+Result<Artifact> parse_artifact(std::string_view manifest, std::string_view certificates,
+                                const io::SafetensorsFile& weights);
+
+// JSON of one certificate, and the short form of the frontier.
+Json certificate_json(const Certificate& c, const Policy& policy);
+Json frontier_entry(const Certificate& c);
+Result<Certificate> parse_certificate(const Json& json, int64_t labels);
+
+}  // namespace tracer

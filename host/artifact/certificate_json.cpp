@@ -1,0 +1,121 @@
+#include <cmath>
+
+#include "engine/figures.h"
+#include "host/artifact/artifact.h"
+#include "host/artifact/json_fields.h"
+
+namespace tracer {
+namespace {
+
+Json estimate_json(const RefusalEstimate& e) {
+  return {{"best_alpha", optional_json(e.best_alpha)},
+          {"fewest_handled", e.fewest_handled},
+          {"traces_missing", optional_json(e.traces_missing)}};
+}
+
+}  // namespace
+
+Json frontier_entry(const Certificate& c) {
+  Json j;
+  j["alpha"] = c.alpha;
+  j["certified"] = c.certified;
+  j["method"] = c.method;
+  j["coverage"] = optional_json(coverage(c));
+  j["teacher_agreement"] = optional_json(c.certified ? agreement(c.n_agree, c.n_handled) : std::nullopt);
+  j["teacher_agreement_lower"] = optional_json(agreement_lower(c));
+  j["threshold"] = c.certified ? Json(c.threshold) : Json(nullptr);
+  if (c.approximate) j["approximate"] = true;
+  if (!c.certified) {
+    j["reason"] = c.reason;
+    j["estimate"] = estimate_json(c.estimate);
+  }
+  return j;
+}
+
+Json certificate_json(const Certificate& c, const Policy& policy) {
+  Json j;
+  j["alpha"] = c.alpha;
+  j["delta"] = c.delta;
+  j["certified"] = c.certified;
+  j["approximate"] = c.approximate;
+  j["method"] = c.method;
+  j["unit"] = c.unit;
+  j["reason"] = c.reason;
+  j["threshold"] = c.threshold;
+  j["n_learn"] = c.n_learn;
+  j["n_certify"] = c.n_certify;
+  j["n_units"] = c.n_units;
+  j["n_handled"] = c.n_handled;
+  j["n_agree"] = c.n_agree;
+  j["coverage"] = optional_json(coverage(c));
+  const auto interval = coverage_interval(c);
+  j["coverage_interval_95"] = interval ? Json{interval->low, interval->high} : Json(nullptr);
+  j["teacher_agreement"] = optional_json(c.certified ? agreement(c.n_agree, c.n_handled) : std::nullopt);
+  j["teacher_agreement_lower"] = optional_json(agreement_lower(c));
+  j["chain_tested"] = c.tested;
+  j["expected_coverage"] = c.expected_coverage;
+  j["unseen_texts"] = {{"n_handled", c.unseen_handled},
+                       {"n_agree", c.unseen_agree},
+                       {"teacher_agreement", optional_json(agreement(c.unseen_agree, c.unseen_handled))},
+                       {"teacher_agreement_lower",
+                        optional_json(agreement_lower(c.unseen_agree, c.unseen_handled, c.delta))}};
+  j["labels"] = Json::array();
+  for (const LabelFigures& f : c.labels)
+    j["labels"].push_back({{"label", policy.labels[f.label]},
+                           {"index", f.label},
+                           {"n", f.rows},
+                           {"n_handled", f.handled},
+                           {"n_agree", f.agree},
+                           {"teacher_agreement", optional_json(agreement(f.agree, f.handled))},
+                           {"teacher_agreement_lower", optional_json(agreement_lower(f.agree, f.handled, c.delta))}});
+  j["estimate"] = c.certified ? Json(nullptr) : estimate_json(c.estimate);
+  return j;
+}
+
+Result<Certificate> parse_certificate(const Json& json, int64_t labels) {
+  Certificate c;
+  JsonFields f(json, "certificate.json: certificate");
+  f.number("alpha", c.alpha, 0, 1);
+  f.number("delta", c.delta, 0, 1);
+  f.boolean("certified", c.certified);
+  f.boolean("approximate", c.approximate);
+  f.text("method", c.method);
+  f.text("unit", c.unit);
+  f.text("reason", c.reason);
+  f.number("threshold", c.threshold, 0, 1);
+  f.count("n_learn", c.n_learn);
+  f.count("n_certify", c.n_certify);
+  f.count("n_units", c.n_units);
+  f.count("n_handled", c.n_handled, c.n_certify);
+  f.count("n_agree", c.n_agree, c.n_handled);
+  f.count("chain_tested", c.tested);
+  f.number("expected_coverage", c.expected_coverage, 0, 1);
+  JsonFields unseen(f.object("unseen_texts"), "certificate.json: unseen_texts");
+  unseen.count("n_handled", c.unseen_handled, c.n_handled);
+  unseen.count("n_agree", c.unseen_agree, c.unseen_handled);
+  TRACER_RETURN_IF_ERROR(unseen.status());
+  for (const Json& entry : f.array("labels")) {
+    LabelFigures figures;
+    JsonFields g(entry, "certificate.json: labels");
+    int64_t index = 0;
+    g.count("index", index, labels - 1);
+    g.count("n", figures.rows);
+    g.count("n_handled", figures.handled);
+    g.count("n_agree", figures.agree, figures.handled);
+    TRACER_RETURN_IF_ERROR(g.status());
+    figures.label = static_cast<int32_t>(index);
+    c.labels.push_back(figures);
+  }
+  TRACER_RETURN_IF_ERROR(f.status());
+  if (!c.certified) {
+    JsonFields e(f.object("estimate"), "certificate.json: estimate");
+    e.optional_number("best_alpha", c.estimate.best_alpha);
+    e.count("fewest_handled", c.estimate.fewest_handled);
+    e.optional_count("traces_missing", c.estimate.traces_missing);
+    TRACER_RETURN_IF_ERROR(e.status());
+  }
+  TRACER_RETURN_IF_ERROR(f.status());
+  return c;
+}
+
+}  // namespace tracer

@@ -1,0 +1,31 @@
+// Names frozen by format version 1 (docs/artifact.md).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace tracer {
+
+inline constexpr char kFormatName[] = "tracer-policy";
+inline constexpr char kManifest[] = "manifest.json";
+inline constexpr char kCertificates[] = "certificate.json";
+inline constexpr char kWeights[] = "weights.safetensors";
+inline constexpr char kFrontier[] = "frontier.json";
+inline constexpr char kExplain[] = "explain.json";
+inline constexpr char kLedger[] = "ledger.json";
+inline constexpr char kReferenceIds[] = "references.json";
+inline constexpr char kSums[] = "SHA256SUMS";
+
+inline std::string tensor_prefix(int64_t stage) { return "stages." + std::to_string(stage) + "."; }
+inline constexpr char kSoftmaxW[] = "softmax.w";
+inline constexpr char kSoftmaxB[] = "softmax.b";
+inline constexpr char kReferences[] = "neighbours.references";
+inline constexpr char kReferenceLabel[] = "neighbours.label";
+inline constexpr char kReferenceRow[] = "neighbours.row";
+inline constexpr char kLabelFrequency[] = "label_frequency";
+inline constexpr char kAcceptorMean[] = "acceptor.mean";
+inline constexpr char kAcceptorScale[] = "acceptor.scale";
+inline constexpr char kAcceptorCoef[] = "acceptor.coef";
+inline constexpr char kGateLimits[] = "gate.limits";  // global first, then one for each label
+
+}  // namespace tracer

@@ -1,0 +1,183 @@
+#include <algorithm>
+#include <cmath>
+
+#include "engine/acceptor.h"
+#include "host/artifact/artifact.h"
+#include "host/artifact/json_fields.h"
+#include "host/artifact/names.h"
+
+namespace tracer {
+namespace {
+
+// nlohmann's parser recurses over nesting; artifacts nest a few levels.
+constexpr int kDeepest = 32;
+
+Result<Json> parse_json(std::string_view text, const char* part) {
+  bool too_deep = false;
+  Json j = Json::parse(
+      text,
+      [&](int depth, Json::parse_event_t, Json&) {
+        too_deep |= depth > kDeepest;
+        return depth <= kDeepest;
+      },
+      false);
+  if (j.is_discarded() || too_deep) return bad_input(std::string(part) + ": expected JSON, found something else");
+  return j;
+}
+
+bool all_finite(std::span<const float> v) {
+  return std::all_of(v.begin(), v.end(), [](float f) { return std::isfinite(f); });
+}
+
+Status copy_matrix(const io::SafetensorsFile& file, const std::string& name, int64_t rows, int64_t cols, Matrix<float>& out) {
+  auto view = file.matrix<float>(name, rows, cols);
+  if (!view.ok()) return view.status();
+  if (!all_finite({view->data, static_cast<size_t>(view->rows * view->cols)}))
+    return bad_input(std::string(kWeights) + ": " + name + ": expected finite numbers, found NaN or infinity");
+  out = Matrix<float>(view->rows, view->cols);
+  std::copy_n(view->data, out.size(), out.data());
+  return {};
+}
+
+template <class T>
+Status copy_vector(const io::SafetensorsFile& file, const std::string& name, int64_t count, std::vector<T>& out) {
+  auto values = file.values<T>(name, {count});
+  if (!values.ok()) return values.status();
+  if constexpr (std::is_floating_point_v<T>)
+    for (T v : *values)
+      if (!std::isfinite(v))
+        return bad_input(std::string(kWeights) + ": " + name + ": expected finite numbers, found NaN or infinity");
+  out.assign(values->begin(), values->end());
+  return {};
+}
+
+Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number, const io::SafetensorsFile& file, Stage& stage) {
+  const int64_t classes = static_cast<int64_t>(policy.labels.size());
+  const std::string prefix = tensor_prefix(stage_number);
+  JsonFields f(json, "manifest.json: stages");
+  int64_t encoder = 0;
+  f.count("encoder", encoder, 0);
+  const Json& members = f.array("members");
+  TRACER_RETURN_IF_ERROR(f.status());
+  bool softmax = false, neighbours = false;
+  for (const Json& member : members) {
+    JsonFields m(member, "manifest.json: members");
+    std::string kind;
+    double weight = 0;
+    m.text("kind", kind);
+    m.number("weight", weight, 0, 1);
+    TRACER_RETURN_IF_ERROR(m.status());
+    if (kind == "softmax" && !softmax) {
+      softmax = true;
+      m.number("cost", stage.softmax.cost, 0, 1e12);
+      TRACER_RETURN_IF_ERROR(m.status());
+      TRACER_RETURN_IF_ERROR(copy_matrix(file, prefix + kSoftmaxW, policy.dimension, classes, stage.softmax.w));
+      TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kSoftmaxB, classes, stage.softmax.b));
+    } else if (kind == "neighbours" && !neighbours) {
+      neighbours = true;
+      int64_t k = 0;
+      double sharpness = 0;
+      m.count("k", k, 64);
+      m.number("sharpness", sharpness, 0, 1000);
+      TRACER_RETURN_IF_ERROR(m.status());
+      if (k == 0) return bad_input("manifest.json: members: \"k\": expected 1 to 64, found 0");
+      NeighbourMember& n = stage.neighbours;
+      n.k = static_cast<int>(k);
+      n.sharpness = static_cast<float>(sharpness);
+      stage.vote_weight = static_cast<float>(weight);
+      TRACER_RETURN_IF_ERROR(copy_matrix(file, prefix + kReferences, -1, policy.dimension, n.references));
+      TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kReferenceLabel, n.references.rows(), n.label));
+      TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kReferenceRow, n.references.rows(), n.row));
+      for (int32_t l : n.label)
+        if (l < 0 || l >= classes)
+          return bad_input(std::string(kWeights) + ": " + prefix + kReferenceLabel + ": expected labels 0 to " +
+                           std::to_string(classes - 1) + ", found " + std::to_string(l));
+    } else {
+      return bad_input("manifest.json: members: expected one softmax and one neighbours member, found \"" + kind + "\"");
+    }
+  }
+  if (!softmax || !neighbours)
+    return bad_input("manifest.json: members: expected one softmax and one neighbours member, found " +
+                     std::to_string(members.size()) + " members");
+  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kLabelFrequency, classes, stage.label_frequency));
+  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorMean, kAcceptorFeatures, stage.acceptor.mean));
+  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorScale, kAcceptorFeatures, stage.acceptor.scale));
+  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorCoef, kAcceptorFeatures + 1, stage.acceptor.coef));
+  for (double s : stage.acceptor.scale)
+    if (!(s > 0)) return bad_input(std::string(kWeights) + ": " + prefix + kAcceptorScale + ": expected positive numbers");
+  std::vector<double> limit;
+  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kGateLimits, classes + 1, limit));
+  stage.gate.global_limit = limit[0];
+  stage.gate.label_limit.assign(limit.begin() + 1, limit.end());
+  return {};
+}
+
+}  // namespace
+
+Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view certificates_text,
+                                const io::SafetensorsFile& weights) {
+  auto parsed = parse_json(manifest_text, kManifest);
+  if (!parsed.ok()) return parsed.status();
+  const Json& manifest = *parsed;
+  Artifact artifact;
+  Policy& policy = artifact.policy;
+  JsonFields f(manifest, kManifest);
+  std::string format;
+  int64_t version = 0;
+  f.text("format", format);
+  f.count("format_version", version);
+  TRACER_RETURN_IF_ERROR(f.status());
+  if (format != kFormatName)
+    return bad_input(std::string(kManifest) + ": expected format \"" + kFormatName + "\", found \"" + format + "\"");
+  if (version != kFormatVersion)
+    return bad_input(std::string(kManifest) + ": expected format version " + std::to_string(kFormatVersion) + ", found " +
+                     std::to_string(version));
+  f.count("dimension", policy.dimension, int64_t{1} << 24);
+  f.number("alpha", policy.alpha, 0, 1);
+  f.number("delta", policy.delta, 0, 1);
+  f.boolean("simultaneous", policy.simultaneous);
+  for (const Json& label : f.array("labels")) {
+    if (!label.is_string()) return bad_input("manifest.json: labels: expected strings, found " + std::string(label.type_name()));
+    policy.labels.push_back(label.get<std::string>());
+  }
+  const Json& encoders = f.array("encoders");
+  const Json& stages = f.array("stages");
+  JsonFields traces(f.object("traces"), "manifest.json: traces");
+  artifact.run = f.object("run");
+  TRACER_RETURN_IF_ERROR(f.status());
+  if (policy.labels.empty() || !std::is_sorted(policy.labels.begin(), policy.labels.end()) ||
+      std::adjacent_find(policy.labels.begin(), policy.labels.end()) != policy.labels.end())
+    return bad_input("manifest.json: labels: expected distinct labels in bytewise order");
+  if (encoders.size() != 1)
+    return bad_input("manifest.json: encoders: this version runs 1, found " + std::to_string(encoders.size()));
+  JsonFields encoder(encoders[0], "manifest.json: encoders");
+  encoder.text("name", artifact.provenance.encoder);
+  TRACER_RETURN_IF_ERROR(encoder.status());
+  traces.text("path", artifact.provenance.traces_path);
+  traces.text("sha256", artifact.provenance.traces_sha256);
+  traces.count("rows", artifact.provenance.traces_rows);
+  traces.text("vectors", artifact.provenance.vectors_path);
+  TRACER_RETURN_IF_ERROR(traces.status());
+  if (stages.size() > 1)
+    return bad_input("manifest.json: stages: this version runs at most 1, found " + std::to_string(stages.size()));
+  for (size_t s = 0; s < stages.size(); ++s) {
+    Stage stage;
+    TRACER_RETURN_IF_ERROR(parse_stage(stages[s], policy, static_cast<int64_t>(s), weights, stage));
+    policy.stages.push_back(std::move(stage));
+  }
+
+  auto certificates = parse_json(certificates_text, kCertificates);
+  if (!certificates.ok()) return certificates.status();
+  JsonFields c(*certificates, kCertificates);
+  for (const Json& entry : c.array("certificates")) {
+    auto certificate = parse_certificate(entry, static_cast<int64_t>(policy.labels.size()));
+    if (!certificate.ok()) return certificate.status();
+    if (certificate->certified && policy.stages.empty())
+      return bad_input("certificate.json: expected a stage behind a certified policy, found none");
+    policy.certificates.push_back(std::move(certificate).value());
+  }
+  TRACER_RETURN_IF_ERROR(c.status());
+  return artifact;
+}
+
+}  // namespace tracer

@@ -1,0 +1,63 @@
+// What the commands share: exit codes, console, and the table of commands. Only host/cli prints and exits.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "kernels/backend.h"
+#include "kernels/status.h"
+
+namespace tracer::cli {
+
+using Json = nlohmann::ordered_json;
+
+// docs: README, "Exit codes".
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitRuntime = 1,
+  kExitUsage = 2,
+  kExitRefused = 3,
+  kExitPartial = 4,
+  kExitAlarm = 6,
+};
+
+// stdout carries data, stderr everything else.
+struct Console {
+  bool json = false;
+  bool quiet = false;
+  bool no_color = false;
+
+  void note(const std::string& line) const;     // progress; silent under --quiet
+  void warn(const std::string& line) const;     // always
+  void error(const std::string& line) const;    // always
+  // To stdout; false when it cannot be written (a broken pipe, a full disk).
+  bool print(const std::string& text) const;
+  int print_json(const Json& document, int code) const;  // code, or kExitRuntime when it cannot be written
+};
+
+struct Common {
+  Console console;
+  std::string device = "auto";
+  int threads = 0;
+};
+
+// Prints the message and gives the exit code that belongs to it.
+int fail(const Console& console, const Status& status);
+
+// Options every command has.
+void add_common(CLI::App& app, Common& common, bool computes);
+
+Result<std::unique_ptr<Backend>> open_backend(const Common& common);
+
+// A command adds itself to the application and stores its exit code when it runs.
+void add_fit(CLI::App& app, int& exit_code);
+void add_evaluate(CLI::App& app, int& exit_code);
+void add_route(CLI::App& app, int& exit_code);
+void add_report(CLI::App& app, int& exit_code);
+void add_inspect(CLI::App& app, int& exit_code);
+void add_doctor(CLI::App& app, int& exit_code);
+
+}  // namespace tracer::cli

@@ -1,0 +1,67 @@
+#include "host/cli/command.h"
+#include "tracer_version.h"
+
+namespace tracer::cli {
+namespace {
+
+struct DoctorCommand {
+  Common common;
+  int run() const;
+};
+
+// The instruction sets that matter here and that this processor has.
+Json cpu_features() {
+  Json features = Json::array();
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2")) features.push_back("avx2");
+  if (__builtin_cpu_supports("fma")) features.push_back("fma");
+  if (__builtin_cpu_supports("avx512f")) features.push_back("avx512f");
+  if (__builtin_cpu_supports("avx512vnni")) features.push_back("avx512_vnni");
+  if (__builtin_cpu_supports("avx512bf16")) features.push_back("avx512_bf16");
+#endif
+  return features;
+}
+
+int DoctorCommand::run() const {
+  Json report;
+  report["version"] = TRACER_VERSION;
+  report["git"] = TRACER_GIT_SHA;
+  report["cuda_archs"] = TRACER_CUDA_ARCHS_TEXT;
+  report["cpu_features"] = cpu_features();
+  report["backends"] = Json::array();
+  for (const BackendInfo& b : list_backends())
+    report["backends"].push_back({{"name", b.name}, {"usable", b.usable}, {"detail", b.detail}});
+  report["libtorch"] = {{"usable", false}, {"detail", "not part of this version: it routes vectors, and does not embed text"}};
+  auto backend = open_backend(common);
+  if (backend.ok())
+    report["chosen"] = {{"backend", (*backend)->name()}, {"isa", (*backend)->isa()}, {"threads", (*backend)->threads()}};
+  else
+    report["chosen"] = {{"backend", nullptr}, {"error", backend.status().message()}};
+  const int code = backend.ok() ? kExitOk : kExitRuntime;
+  if (common.console.json) return common.console.print_json(report, code);
+
+  std::string text = "tracer " + report["version"].get<std::string>() + " (git " + report["git"].get<std::string>() + ")\nCPU:";
+  for (const Json& f : report["cpu_features"]) text += " " + f.get<std::string>();
+  text += "\n";
+  for (const Json& b : report["backends"])
+    text += b["name"].get<std::string>() + ": " + (b["usable"].get<bool>() ? "usable: " : "not usable: ") + b["detail"].get<std::string>() + "\n";
+  text += "libtorch: " + report["libtorch"]["detail"].get<std::string>() + "\n";
+  if (backend.ok())
+    text += "chosen: " + std::string((*backend)->name()) + ", " + std::string((*backend)->isa()) + ", " +
+            std::to_string((*backend)->threads()) + " threads\n";
+  else
+    text += "chosen: none: " + backend.status().message() + "\n";
+  return common.console.print(text) ? code : kExitRuntime;
+}
+
+}  // namespace
+
+void add_doctor(CLI::App& app, int& exit_code) {
+  auto command = std::make_shared<DoctorCommand>();
+  CLI::App* sub = app.add_subcommand("doctor", "what this machine offers, and what is missing");
+  add_common(*sub, command->common, true);
+  sub->callback([command, &exit_code] { exit_code = command->run(); });
+}
+
+}  // namespace tracer::cli

@@ -1,0 +1,151 @@
+#include <unordered_map>
+
+#include "engine/figures.h"
+#include "engine/router.h"
+#include "host/cli/command.h"
+#include "host/cli/inputs.h"
+#include "host/cli/policy_input.h"
+#include "host/cli/tables.h"
+#include "host/io/output_stream.h"
+
+namespace tracer::cli {
+namespace {
+
+struct LabelCounts {
+  int64_t rows = 0, handled = 0, agree = 0;
+};
+
+struct EvaluateCommand {
+  Common common;
+  PolicyOptions policy;
+  InputOptions input;
+  std::string errors;
+  double fail_below = -1;
+
+  int run();
+  Status count(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader);
+  int print(const LoadedPolicy& loaded) const;
+
+  int64_t rows_ = 0, handled_ = 0, agree_ = 0, below_ = 0, far_ = 0;
+  std::vector<LabelCounts> labels_;
+  int64_t unknown_labels_ = 0;
+};
+
+Status EvaluateCommand::count(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader) {
+  const Policy& p = loaded.artifact.policy;
+  std::unordered_map<std::string, int32_t> index;
+  for (size_t l = 0; l < p.labels.size(); ++l) index[p.labels[l]] = static_cast<int32_t>(l);
+  labels_.resize(p.labels.size());
+  std::optional<io::OutputStream> errors_out;
+  if (!errors.empty()) {
+    auto out = io::OutputStream::open(errors);
+    if (!out.ok()) return out.status();
+    errors_out.emplace(std::move(out).value());
+  }
+  RowBatch batch;
+  std::vector<RowScore> scores;
+  while (true) {
+    auto more = reader.next(backend, batch);
+    if (!more.ok()) return more.status();
+    if (!*more) break;
+    TRACER_RETURN_IF_ERROR(score_rows(backend, p.stages[0], batch.view(), scores));
+    for (size_t i = 0; i < batch.rows.size(); ++i) {
+      const RowBatch::Row& row = batch.rows[i];
+      const auto known = index.find(row.label);
+      const int32_t teacher = known == index.end() ? -1 : known->second;
+      ++rows_;
+      if (teacher >= 0) ++labels_[teacher].rows;
+      else ++unknown_labels_;
+      const Reason reason = decide(scores[i], loaded.certificate.threshold);
+      below_ += reason == Reason::kBelowThreshold;
+      far_ += reason == Reason::kOutOfDistribution;
+      if (reason != Reason::kAccepted) continue;
+      const int32_t answer = scores[i].features.label;
+      const bool agrees = answer == teacher;
+      ++handled_, agree_ += agrees;
+      ++labels_[answer].handled, labels_[answer].agree += agrees;
+      if (agrees || !errors_out) continue;
+      Json line = {{"line", row.line}, {"id", row.id ? Json(*row.id) : Json(nullptr)}, {"input", row.input},
+                   {"surrogate", p.labels[answer]}, {"teacher", row.label}, {"score", scores[i].score}};
+      TRACER_RETURN_IF_ERROR(errors_out->write_line(line.dump(-1, ' ', false, Json::error_handler_t::replace)));
+    }
+  }
+  return errors_out ? errors_out->close() : Status();
+}
+
+int EvaluateCommand::print(const LoadedPolicy& loaded) const {
+  const Policy& p = loaded.artifact.policy;
+  const double delta = loaded.certificate.delta;
+  const auto share = agreement(agree_, handled_);
+  const auto lower = agreement_lower(agree_, handled_, delta);
+  const auto or_null = [](const std::optional<double>& v) { return v ? Json(*v) : Json(nullptr); };
+  int code = kExitOk;
+  if (fail_below >= 0 && share && *share < fail_below) code = kExitAlarm;
+  if (!common.console.json) {
+    std::string text = std::to_string(rows_) + " rows, alpha " + number(loaded.certificate.alpha) + ": handled " +
+                       std::to_string(handled_) + (rows_ > 0 ? " (" + percent(static_cast<double>(handled_) / static_cast<double>(rows_)) + ")" : "") +
+                       ", deferred " + std::to_string(below_) + " below the threshold and " + std::to_string(far_) +
+                       " out of distribution\nagreement with the teacher on handled rows: " +
+                       (share ? number(*share) + ", at least " + number(*lower) + " (delta " + number(delta) + ")" : "none handled") + "\n";
+    return common.console.print(text) ? code : kExitRuntime;
+  }
+  Json labels = Json::array();
+  for (size_t l = 0; l < labels_.size(); ++l) {
+    const LabelCounts& c = labels_[l];
+    if (c.rows == 0 && c.handled == 0) continue;
+    labels.push_back({{"label", p.labels[l]},
+                      {"n", c.rows},
+                      {"n_handled", c.handled},
+                      {"n_agree", c.agree},
+                      {"teacher_agreement", or_null(agreement(c.agree, c.handled))},
+                      {"teacher_agreement_lower", or_null(agreement_lower(c.agree, c.handled, delta))}});
+  }
+  return common.console.print_json(
+      {{"rows", rows_},
+       {"alpha", loaded.certificate.alpha},
+       {"handled", handled_},
+       {"coverage", rows_ > 0 ? Json(static_cast<double>(handled_) / static_cast<double>(rows_)) : Json(nullptr)},
+       {"teacher_agreement", or_null(share)},
+       {"teacher_agreement_lower", or_null(lower)},
+       {"deferred", {{"below_threshold", below_}, {"out_of_distribution", far_}}},
+       {"unknown_labels", unknown_labels_},
+       {"labels", labels}},
+      code);
+}
+
+int EvaluateCommand::run() {
+  const Console& console = common.console;
+  auto loaded = load_policy(policy);
+  if (!loaded.ok()) return fail(console, loaded.status());
+  if (!loaded->warning.empty()) console.warn(loaded->warning);
+  auto backend = open_backend(common);
+  if (!backend.ok()) return fail(console, backend.status());
+  auto reader = BatchReader::open(input, true, !errors.empty(), loaded->artifact.policy.dimension,
+                                  input.rejects.empty() ? "rejects.jsonl" : input.rejects);
+  if (!reader.ok()) return fail(console, reader.status());
+  const Status counted = count(**backend, *loaded, *reader);
+  if (!counted.ok()) return fail(console, counted);
+  if (reader->rejects().count() > 0)
+    console.warn(std::to_string(reader->rejects().count()) + " rows could not be read; first, " + reader->rejects().first() +
+                 "; all of them in " + reader->rejects().path());
+  if (unknown_labels_ > 0)
+    console.warn(std::to_string(unknown_labels_) + " rows carry a label that the policy was not fitted on; they count as disagreements where handled");
+  return print(*loaded);
+}
+
+}  // namespace
+
+void add_evaluate(CLI::App& app, int& exit_code) {
+  auto command = std::make_shared<EvaluateCommand>();
+  CLI::App* sub = app.add_subcommand("evaluate", "test a policy on fresh labelled rows");
+  add_policy_options(*sub, command->policy);
+  sub->add_option("TRACES", command->input.traces, "labelled rows: JSONL or CSV, plain or gzip; - for standard input")->required();
+  add_input_options(*sub, command->input, true);
+  sub->add_option("--errors", command->errors, "write every handled disagreement to this file, a JSON line each");
+  sub->add_option("--fail-below", command->fail_below, "exit with 6 when agreement on handled rows is below this")
+      ->check(CLI::Range(0.0, 1.0));
+  add_common(*sub, command->common, true);
+  sub->callback([command, &exit_code] { exit_code = command->run(); });
+}
+
+}  // namespace tracer::cli

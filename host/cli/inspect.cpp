@@ -1,0 +1,128 @@
+#include <algorithm>
+#include <numeric>
+
+#include "engine/router.h"
+#include "host/cli/command.h"
+#include "host/cli/policy_input.h"
+#include "host/cli/tables.h"
+#include "host/io/npy.h"
+
+namespace tracer::cli {
+namespace {
+
+constexpr int64_t kTopClasses = 5;
+constexpr int64_t kNearest = 5;
+
+struct InspectCommand {
+  Common common;
+  PolicyOptions policy;
+  std::string embeddings;
+  int64_t row = 0;
+
+  int run();
+  Json describe(const LoadedPolicy& loaded, const RowScore& score, const Matrix<float>& probability,
+                const Matrix<int32_t>& near, const Matrix<float>& similarity) const;
+};
+
+std::string why(const RowScore& s, Reason reason, double threshold, const std::string& label) {
+  switch (reason) {
+    case Reason::kAccepted:
+      return "handled: the teacher is expected to say " + label + " too with probability " + number(s.score) + ", above the threshold " + number(threshold);
+    case Reason::kBelowThreshold:
+      return "deferred: the teacher is expected to agree with " + label + " with probability " + number(s.score) + ", not above the threshold " + number(threshold);
+    case Reason::kOutOfDistribution:
+      return "deferred: unlike anything learned (mean distance to its 10 nearest traces " + number(s.features.mean_distance_10) + ")";
+  }
+  return "";
+}
+
+Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, const Matrix<float>& probability,
+                              const Matrix<int32_t>& near, const Matrix<float>& similarity) const {
+  const Policy& p = loaded.artifact.policy;
+  const NeighbourMember& member = p.stages[0].neighbours;
+  const Reason reason = decide(s, loaded.certificate.threshold);
+  std::vector<int32_t> order(p.labels.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return probability(0, a) > probability(0, b); });
+  Json classes = Json::array(), nearest = Json::array();
+  for (int64_t i = 0; i < std::min<int64_t>(kTopClasses, static_cast<int64_t>(order.size())); ++i)
+    classes.push_back({{"label", p.labels[order[i]]}, {"probability", probability(0, order[i])}});
+  for (int64_t j = 0; j < std::min(kNearest, near.cols()) && near(0, j) >= 0; ++j) {
+    const int32_t r = near(0, j);
+    Json neighbour = {{"row", member.row[r]}};
+    if (!loaded.artifact.reference_ids.empty()) neighbour["id"] = loaded.artifact.reference_ids[r];
+    neighbour["label"] = p.labels[member.label[r]];
+    neighbour["similarity"] = similarity(0, j);
+    nearest.push_back(std::move(neighbour));
+  }
+  const std::string& label = p.labels[s.features.label];
+  return {{"row", row},
+          {"alpha", loaded.certificate.alpha},
+          {"decision", reason == Reason::kAccepted ? "handled" : "deferred"},
+          {"reason", to_string(reason)},
+          {"surrogate", label},
+          {"score", s.score},
+          {"threshold", loaded.certificate.threshold},
+          {"why", why(s, reason, loaded.certificate.threshold, label)},
+          {"features",
+           {{"top1", s.features.top1},
+            {"margin", s.features.top1 - s.features.top2},
+            {"entropy", s.features.entropy},
+            {"softmax_probability", s.features.softmax_p},
+            {"neighbour_vote", s.features.vote_p},
+            {"neighbour_share", s.features.vote_share},
+            {"mean_distance", s.features.mean_distance_10}}},
+          {"classes", classes},
+          {"nearest", nearest}};
+}
+
+int InspectCommand::run() {
+  const Console& console = common.console;
+  auto loaded = load_policy(policy);
+  if (!loaded.ok()) return fail(console, loaded.status());
+  if (!loaded->warning.empty()) console.warn(loaded->warning);
+  auto reader = io::NpyReader::open(embeddings);
+  if (!reader.ok()) return fail(console, reader.status());
+  const Policy& p = loaded->artifact.policy;
+  if (reader->cols() != p.dimension)
+    return fail(console, bad_input(embeddings + ": expected vectors of dimension " + std::to_string(p.dimension) + ", found " +
+                                   std::to_string(reader->cols())));
+  if (row >= reader->rows())
+    return fail(console, bad_input(embeddings + ": row " + std::to_string(row) + " does not exist; rows are 0 to " +
+                                   std::to_string(reader->rows() - 1)));
+  auto backend = open_backend(common);
+  if (!backend.ok()) return fail(console, backend.status());
+  Matrix<float> x(1, p.dimension), similarity, probability;
+  Matrix<int32_t> near;
+  std::vector<RowScore> scores;
+  const auto score = [&]() -> Status {
+    TRACER_RETURN_IF_ERROR(reader->read_rows(row, 1, x.view()));
+    TRACER_RETURN_IF_ERROR((*backend)->normalise_rows(x.view()));
+    return score_rows(**backend, p.stages[0], x.view(), scores, &near, &similarity, &probability);
+  };
+  const Status scored = score();
+  if (!scored.ok()) return fail(console, scored);
+  const Json d = describe(*loaded, scores[0], probability, near, similarity);
+  if (console.json) return console.print_json(d, kExitOk);
+  std::string text = d["why"].get<std::string>() + "\nclasses:\n";
+  for (const Json& c : d["classes"]) text += "  " + number(c["probability"].get<double>()) + "  " + c["label"].get<std::string>() + "\n";
+  text += "nearest traces:\n";
+  for (const Json& n : d["nearest"])
+    text += "  " + number(n["similarity"].get<double>()) + "  row " + std::to_string(n["row"].get<int64_t>()) +
+            (n.contains("id") ? " (" + n["id"].get<std::string>() + ")" : "") + "  " + n["label"].get<std::string>() + "\n";
+  return console.print(text) ? kExitOk : kExitRuntime;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, int& exit_code) {
+  auto command = std::make_shared<InspectCommand>();
+  CLI::App* sub = app.add_subcommand("inspect", "why one row is handled or deferred");
+  add_policy_options(*sub, command->policy);
+  sub->add_option("--row", command->row, "row of the vector file, from 0")->required()->check(CLI::NonNegativeNumber);
+  sub->add_option("--embeddings", command->embeddings, "vectors: .npy")->required();
+  add_common(*sub, command->common, true);
+  sub->callback([command, &exit_code] { exit_code = command->run(); });
+}
+
+}  // namespace tracer::cli

@@ -1,0 +1,35 @@
+#include "host/cli/policy_input.h"
+
+#include "host/cli/tables.h"
+
+namespace tracer::cli {
+
+void add_policy_options(CLI::App& app, PolicyOptions& options) {
+  app.add_option("DIR", options.folder, "folder of the policy, as written by `tracer fit`")->required();
+  app.add_option("--alpha", options.alpha, "certified target to serve (default: the one fit was asked for)");
+}
+
+Result<LoadedPolicy> load_policy(const PolicyOptions& options) {
+  auto artifact = read_artifact(options.folder);
+  if (!artifact.ok()) return artifact.status();
+  const Policy& policy = artifact->policy;
+  const double alpha = options.alpha.value_or(policy.alpha);
+  const Certificate* c = policy.certificate(alpha);
+  if (c == nullptr) {
+    std::string known;
+    for (const Certificate& other : policy.certificates) known += (known.empty() ? "" : ", ") + number(other.alpha);
+    return refused(options.folder + ": alpha " + number(alpha) + " was not part of the sweep (" + known + ")");
+  }
+  if (!c->certified)
+    return refused(options.folder + ": alpha " + number(alpha) + " is not certified: " + c->reason + "; " + refusal_estimate(*c));
+  LoadedPolicy loaded{Artifact{}, *c, ""};
+  if (alpha < policy.alpha - 1e-9 || alpha > policy.alpha + 1e-9)
+    if (!policy.simultaneous)
+      loaded.warning = "alpha " + number(alpha) + " is not the one fit was asked for (" + number(policy.alpha) +
+                       "): its certificate holds alone, not for a target picked after seeing the frontier (fit with "
+                       "--simultaneous for that)";
+  loaded.artifact = std::move(artifact).value();
+  return loaded;
+}
+
+}  // namespace tracer::cli

@@ -1,0 +1,29 @@
+// A command that applies a policy: which artifact, which alpha.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+
+#include "host/artifact/artifact.h"
+#include "host/cli/command.h"
+
+namespace tracer::cli {
+
+struct PolicyOptions {
+  std::string folder;
+  std::optional<double> alpha;  // default: the one `fit` was asked for
+};
+void add_policy_options(CLI::App& app, PolicyOptions& options);
+
+struct LoadedPolicy {
+  Artifact artifact;
+  Certificate certificate;
+  // Set when alpha is not the one fit was asked for and certificates do not hold together.
+  std::string warning;
+};
+
+// kRefused when that alpha was not certified, or was not part of the sweep.
+Result<LoadedPolicy> load_policy(const PolicyOptions& options);
+
+}  // namespace tracer::cli
