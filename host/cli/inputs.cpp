@@ -68,7 +68,8 @@ Result<BatchReader> BatchReader::open(const InputOptions& o, bool need_label, bo
 Result<bool> BatchReader::next(Backend& backend, RowBatch& batch) {
   batch.rows.clear();
   if (done_) return false;
-  if (batch.vectors.empty()) batch.vectors = Matrix<float>(kBatchRows, vectors_.cols());
+  const int64_t most = std::min(kBatchRows, vectors_.rows());  // one row should not pay for a batch
+  if (batch.vectors.empty()) batch.vectors = Matrix<float>(most, vectors_.cols());
   // Vectors are read in stretches of consecutive positions: a bad row ends one.
   int64_t first = -1, count = 0;
   const auto read_stretch = [&]() -> Status {

@@ -13,8 +13,8 @@ namespace tracer::io {
 
 class Rejects {
  public:
-  // path: where rows go as {"line":N,"error":"..."}, created (or truncated) at the first one; "": nowhere. max_ratio: bad
-  // rows over data lines above which reading should stop.
+  // path: where rows go as {"line":N,"error":"..."}, created (or truncated) at the first one; "": nowhere. max_ratio:
+  // bad rows over data lines above which reading should stop.
   Rejects(std::string source, std::string path, double max_ratio)
       : source_(std::move(source)), path_(std::move(path)), max_ratio_(max_ratio) {}
 

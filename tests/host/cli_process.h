@@ -1,0 +1,103 @@
+// Runs the real binary as a user would, on small logs made here.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <sstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "engine/random.h"
+#include "host/io/npy.h"
+#include "io_test_util.h"
+
+namespace tracer {
+
+using Json = nlohmann::ordered_json;
+
+struct Outcome {
+  int code = -1;          // exit code, or 128 + signal
+  std::string out, err;
+  int64_t peak_kib = 0;   // resident set
+};
+
+// Runs `tracer ARGS` in folder.root(); standard input from a file when given, output to out_path when given.
+inline Outcome run_tracer(const io::TempFolder& folder, const std::vector<std::string>& args,
+                          const std::string& in_path = "/dev/null", std::string out_path = "") {
+  const char* binary = std::getenv("TRACER_TEST_BINARY");
+  EXPECT_NE(binary, nullptr) << "run the tests through ctest";
+  const bool own = out_path.empty();
+  if (own) out_path = folder.path("stdout.txt");
+  const std::string err_path = folder.path("stderr.txt");
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    const int in = ::open(in_path.c_str(), O_RDONLY), out = ::open(out_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666),
+              err = ::open(err_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (in < 0 || out < 0 || err < 0 || ::chdir(folder.root().c_str()) != 0) ::_exit(99);
+    ::dup2(in, 0), ::dup2(out, 1), ::dup2(err, 2);
+    std::vector<char*> argv = {const_cast<char*>(binary)};
+    for (const std::string& a : args) argv.push_back(const_cast<char*>(a.c_str()));
+    argv.push_back(nullptr);
+    ::execv(binary, argv.data());
+    ::_exit(98);
+  }
+  int status = 0;
+  struct rusage usage {};
+  ::wait4(pid, &status, 0, &usage);
+  Outcome o;
+  o.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  o.peak_kib = usage.ru_maxrss;
+  if (own) o.out = io::slurp(out_path);
+  o.err = io::slurp(err_path);
+  return o;
+}
+
+// A log of `rows` rows around `labels` centres; noise mixes neighbouring labels (0.5: hardly ever).
+struct SmallLog {
+  int64_t rows = 1600;
+  int64_t labels = 4;
+  int64_t dim = 16;
+  double noise = 0.5;
+  uint64_t seed = 1;
+  bool with_id = true;
+};
+
+inline std::string small_row(const SmallLog& log, int64_t i) {
+  const int64_t label = Random(log.seed, Stream::kRows).below(static_cast<uint64_t>(i), log.labels);
+  Json j;
+  if (log.with_id) j["id"] = "r" + std::to_string(i);
+  j["input"] = "text number " + std::to_string(i);
+  j["teacher"] = "label " + std::to_string(label);
+  return j.dump();
+}
+
+// Writes NAME.jsonl and NAME.npy; returns the path of the first.
+inline std::string write_log(const io::TempFolder& folder, const std::string& name, const SmallLog& log) {
+  const Random pick(log.seed, Stream::kRows), noise(log.seed, Stream::kPosterior);
+  Matrix<float> x(log.rows, log.dim);
+  std::string text;
+  for (int64_t i = 0; i < log.rows; ++i) {
+    const int64_t label = pick.below(static_cast<uint64_t>(i), log.labels);
+    for (int64_t d = 0; d < log.dim; ++d)
+      x(i, d) = static_cast<float>((d == label ? 3.0 : 0.0) + log.noise * noise.normal(static_cast<uint64_t>(i * log.dim + d)));
+    text += small_row(log, i) + "\n";
+  }
+  EXPECT_TRUE(io::write_npy_f32(folder.path(name + ".npy"), x.view()).ok());
+  return folder.write(name + ".jsonl", text);
+}
+
+inline std::vector<Json> json_lines(const std::string& text) {
+  std::vector<Json> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
+  return lines;
+}
+
+}  // namespace tracer

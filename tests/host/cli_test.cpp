@@ -1,0 +1,245 @@
+// The commands as their users meet them.
+#include <filesystem>
+
+#include "cli_process.h"
+#include "host/artifact/names.h"
+
+namespace tracer {
+namespace {
+
+using io::contains;
+using io::slurp;
+using io::TempFolder;
+
+class Cli : public testing::Test {
+ protected:
+  Outcome run(const std::vector<std::string>& args, const std::string& in = "/dev/null") { return run_tracer(folder, args, in); }
+  // A policy certified at 0.9 in folder/p, fitted on log.jsonl.
+  void fit_policy() {
+    write_log(folder, "log", {});
+    const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "--quiet"});
+    ASSERT_EQ(o.code, 0) << o.err;
+  }
+  TempFolder folder;
+};
+
+TEST_F(Cli, FitPrintsOneDocumentAndCertifies) {
+  write_log(folder, "log", {});
+  const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "--sweep", "0.8,0.95", "-o", "p", "--json"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const Json j = Json::parse(o.out);
+  EXPECT_EQ(j["certified"], true);
+  EXPECT_EQ(j["rows"], 1600);
+  EXPECT_EQ(j["labels"], 4);
+  EXPECT_EQ(j["split"]["kind"], "runs");
+  ASSERT_EQ(j["frontier"].size(), 3u);  // --sweep and --alpha, ascending
+  for (const Json& e : j["frontier"]) {
+    EXPECT_TRUE(e.contains("alpha") && e.contains("certified") && e.contains("method") && e.contains("coverage") &&
+                e.contains("teacher_agreement") && e.contains("teacher_agreement_lower") && e.contains("threshold"));
+    if (e["certified"]) {
+      EXPECT_GE(e["teacher_agreement_lower"].get<double>(), e["alpha"].get<double>());
+    }
+  }
+  EXPECT_TRUE(j.contains("warnings") && j["seconds"].contains("total"));
+  EXPECT_TRUE(contains(o.err, "read 1600 traces"));
+}
+
+TEST_F(Cli, RouteAgreesWithEvaluateAndKeepsOrder) {
+  write_log(folder, "log", {.noise = 1.4});
+  ASSERT_EQ(run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p"}).code, 0);
+  write_log(folder, "new", {.rows = 5003, .noise = 1.4, .seed = 2});
+  const Outcome e = run({"evaluate", "p", "new.jsonl", "--json", "--errors", "errors.jsonl"});
+  ASSERT_EQ(e.code, 0) << e.err;
+  const Json j = Json::parse(e.out);
+  const Outcome r = run({"route", "p", "new.jsonl", "-o", "out.jsonl"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto lines = json_lines(slurp(folder.path("out.jsonl")));
+  ASSERT_EQ(lines.size(), 5003u);
+  int64_t handled = 0;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    EXPECT_EQ(lines[i]["id"], "r" + std::to_string(i));
+    const bool h = lines[i]["decision"] == "handled";
+    handled += h;
+    EXPECT_EQ(h, lines[i]["reason"] == "accepted");
+    EXPECT_EQ(h, lines[i]["label"].is_string());
+    EXPECT_EQ(lines[i]["score"].get<double>() > lines[i]["threshold"].get<double>() && lines[i]["reason"] != "out_of_distribution", h);
+  }
+  EXPECT_GT(handled, 0);
+  EXPECT_LT(handled, 5003);
+  EXPECT_EQ(j["handled"], handled);
+  EXPECT_EQ(j["deferred"]["below_threshold"].get<int64_t>() + j["deferred"]["out_of_distribution"].get<int64_t>() + handled, 5003);
+  const auto errors = json_lines(slurp(folder.path("errors.jsonl")));
+  EXPECT_EQ(static_cast<double>(handled - static_cast<int64_t>(errors.size())) / static_cast<double>(handled), j["teacher_agreement"].get<double>());
+  for (const Json& line : errors) EXPECT_NE(line["surrogate"], line["teacher"]);
+  const Json meta = Json::parse(slurp(folder.path("out.jsonl.meta.json")));
+  EXPECT_EQ(meta["handled"], handled);
+  EXPECT_TRUE(meta["warnings"].empty());
+}
+
+TEST_F(Cli, GzipCsvAndStandardInputGiveTheSameRoute) {
+  fit_policy();
+  const std::string text = slurp(folder.path("log.jsonl"));
+  ASSERT_EQ(run({"route", "p", "log.jsonl", "-o", "plain"}).code, 0);
+  folder.write("log.jsonl.gz", io::gzip(text));
+  ASSERT_EQ(run({"route", "p", "log.jsonl.gz", "-o", "gzip"}).code, 0);
+  const Outcome piped = run({"route", "p", "-", "--embeddings", "log.npy", "-o", "-"}, folder.path("log.jsonl"));
+  ASSERT_EQ(piped.code, 0) << piped.err;
+  std::string csv = "id,text,label\n";
+  for (const Json& row : json_lines(text))
+    csv += row["id"].get<std::string>() + ",\"" + row["input"].get<std::string>() + "\"," + row["teacher"].get<std::string>() + "\n";
+  folder.write("log.csv", csv);
+  ASSERT_EQ(run({"route", "p", "log.csv", "-o", "csv"}).code, 0);
+  const std::string plain = slurp(folder.path("plain"));
+  EXPECT_EQ(plain, slurp(folder.path("gzip")));
+  EXPECT_EQ(plain, piped.out);
+  EXPECT_EQ(plain, slurp(folder.path("csv")));
+  EXPECT_TRUE(contains(run({"route", "p", "-", "-o", "x"}, folder.path("log.jsonl")).err, "--embeddings"));
+}
+
+TEST_F(Cli, TooFewTracesAreRefusedWithAReasonAndAnArtifact) {
+  write_log(folder, "log", {.rows = 10});
+  const Outcome o = run({"fit", "log.jsonl", "-o", "p", "--json"});
+  EXPECT_EQ(o.code, 3);
+  const Json j = Json::parse(o.out);
+  EXPECT_EQ(j["certified"], false);
+  for (const Json& e : j["frontier"]) {
+    EXPECT_EQ(e["method"], "refused");
+    EXPECT_FALSE(e["reason"].get<std::string>().empty());
+    EXPECT_TRUE(e["coverage"].is_null() && e["threshold"].is_null());
+    EXPECT_GT(e["estimate"]["fewest_handled"].get<int64_t>(), 0);
+  }
+  EXPECT_EQ(run({"report", "p"}).code, 0);
+  for (const char* command : {"evaluate", "route"}) {
+    std::vector<std::string> args = {command, "p", "log.jsonl"};
+    if (std::string(command) == "route") args.insert(args.end(), {"-o", "out"});
+    const Outcome used = run(args);
+    EXPECT_EQ(used.code, 3) << command;
+    EXPECT_TRUE(contains(used.err, "not certified"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder.path("out")));
+}
+
+TEST_F(Cli, AnotherAlphaIsServedWithAWarningAlsoInTheSidecar) {
+  fit_policy();
+  const Outcome o = run({"route", "p", "log.jsonl", "-o", "out", "--alpha", "0.85"});
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_TRUE(contains(o.err, "warning: alpha 0.85 is not the one fit was asked for"));
+  EXPECT_EQ(Json::parse(slurp(folder.path("out.meta.json")))["warnings"].size(), 1u);
+  const Outcome unknown = run({"route", "p", "log.jsonl", "-o", "out2", "--alpha", "0.77"});
+  EXPECT_EQ(unknown.code, 3);
+  EXPECT_TRUE(contains(unknown.err, "not part of the sweep"));
+}
+
+TEST_F(Cli, SimultaneousCertificatesNeedNoWarning) {
+  write_log(folder, "log", {});
+  ASSERT_EQ(run({"fit", "log.jsonl", "--alpha", "0.9", "--simultaneous", "-o", "p"}).code, 0);
+  const Outcome o = run({"route", "p", "log.jsonl", "-o", "out", "--alpha", "0.85", "--quiet"});
+  EXPECT_EQ(o.code, 0);
+  EXPECT_EQ(o.err, "");
+}
+
+TEST_F(Cli, ASecondLookAtTheSameLogIsNotCertified) {
+  fit_policy();
+  EXPECT_EQ(run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p"}).code, 0);  // the very same fit
+  const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "--seed", "7", "--json"});
+  EXPECT_EQ(o.code, 3);
+  EXPECT_TRUE(contains(o.out, "earlier fit"));
+  EXPECT_EQ(run({"route", "p", "log.jsonl", "-o", "out"}).code, 3);
+}
+
+TEST_F(Cli, PlannedLooksShareDelta) {
+  write_log(folder, "log", {});
+  for (const char* seed : {"1", "2"})
+    EXPECT_EQ(run({"fit", "log.jsonl", "--alpha", "0.9", "--looks", "2", "--seed", seed, "-o", "p"}).code, 0);
+  EXPECT_EQ(run({"fit", "log.jsonl", "--alpha", "0.9", "--looks", "2", "--seed", "3", "-o", "p"}).code, 3);
+  const auto certificates = Json::parse(slurp(folder.path("p/certificate.json")));
+  EXPECT_EQ(certificates["certificates"][0]["delta"], 0.025);
+}
+
+TEST_F(Cli, ReportInspectAndDoctor) {
+  fit_policy();
+  const Outcome report = run({"report", "p", "--json"});
+  ASSERT_EQ(report.code, 0) << report.err;
+  EXPECT_EQ(Json::parse(report.out)["frontier"].size(), 7u);
+  EXPECT_TRUE(contains(run({"report", "p"}).out, "coverage"));
+  const Outcome inspect = run({"inspect", "p", "--row", "0", "--embeddings", "log.npy", "--json"});
+  ASSERT_EQ(inspect.code, 0) << inspect.err;
+  const Json j = Json::parse(inspect.out);
+  EXPECT_EQ(j["decision"] == "handled", j["score"].get<double>() > j["threshold"].get<double>());
+  EXPECT_EQ(j["classes"].size(), 4u);
+  ASSERT_EQ(j["nearest"].size(), 5u);
+  EXPECT_TRUE(j["nearest"][0].contains("id"));
+  EXPECT_TRUE(contains(run({"inspect", "p", "--row", "0", "--embeddings", "log.npy"}).out, "nearest traces"));
+  EXPECT_EQ(run({"inspect", "p", "--row", "1600", "--embeddings", "log.npy"}).code, 1);
+  const Outcome doctor = run({"doctor", "--json"});
+  EXPECT_EQ(doctor.code, 0);
+  const Json d = Json::parse(doctor.out);
+  EXPECT_TRUE(d["chosen"]["threads"].get<int>() >= 1);
+  EXPECT_FALSE(d["libtorch"]["detail"].get<std::string>().empty());
+}
+
+TEST_F(Cli, FailBelowRaisesTheAlarmOnlyWhereAskedFor) {
+  fit_policy();
+  EXPECT_EQ(run({"evaluate", "p", "log.jsonl", "--fail-below", "0.5"}).code, 0);
+  // The same vectors with other labels: agreement collapses.
+  std::string text = slurp(folder.path("log.jsonl"));
+  for (size_t at = 0; (at = text.find("label 0", at)) != std::string::npos; ++at) text[at + 6] = '1';
+  folder.write("other.jsonl", text);
+  EXPECT_EQ(run({"evaluate", "p", "other.jsonl", "--embeddings", "log.npy"}).code, 0);
+  EXPECT_EQ(run({"evaluate", "p", "other.jsonl", "--embeddings", "log.npy", "--fail-below", "0.99"}).code, 6);
+}
+
+TEST_F(Cli, SameBytesForAnyNumberOfThreads) {
+  write_log(folder, "log", {.noise = 1.2});
+  for (const char* threads : {"1", "2", "3"})
+    ASSERT_EQ(run({"fit", "log.jsonl", "--alpha", "0.8", "--threads", threads, "-o", std::string("p") + threads}).code, 0);
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path("p1")))
+    for (const char* other : {"p2/", "p3/"})
+      EXPECT_EQ(slurp(entry.path()), slurp(folder.path(other) + entry.path().filename().string())) << entry.path();
+}
+
+TEST_F(Cli, HelpVersionAndUsage) {
+  EXPECT_TRUE(contains(run({"--help"}).out, "route"));
+  EXPECT_TRUE(contains(run({"--version"}).out, "tracer "));
+  for (const char* command : {"fit", "evaluate", "route", "report", "inspect", "doctor"}) {
+    const Outcome o = run({command, "--help"});
+    EXPECT_EQ(o.code, 0);
+    EXPECT_EQ(o.err, "");
+  }
+  const std::vector<std::vector<std::string>> wrong = {{}, {"frobnicate"}, {"fit"}, {"fit", "x", "--nonsense"},
+                                                       {"fit", "x", "--alpha", "1.5"}, {"fit", "x", "--sweep", "0.9,nan"},
+                                                       {"fit", "x", "--folds", "1"}, {"fit", "x", "--delta", "0"},
+                                                       {"fit", "x", "--group-by", "k", "--split", "rows"},
+                                                       {"fit", "x", "--unit", "runs", "--split", "rows"},
+                                                       {"route", "p", "x"}, {"inspect", "p", "--row", "-1", "--embeddings", "e"}};
+  for (const auto& args : wrong) {
+    const Outcome o = run(args);
+    EXPECT_EQ(o.code, 2) << (args.empty() ? "" : args.back());
+    EXPECT_EQ(o.out, "");
+  }
+}
+
+TEST_F(Cli, SplitsByTimeAndGroups) {
+  const SmallLog log;
+  write_log(folder, "log", log);
+  std::string timed;
+  for (int64_t i = 0; i < log.rows; ++i) {
+    Json j = Json::parse(small_row(log, i));
+    j["timestamp"] = 1700000000 + i;
+    j["metadata"] = {{"session", i / 10}};
+    timed += j.dump() + "\n";
+  }
+  folder.write("timed.jsonl", timed);
+  for (const auto& extra : {std::vector<std::string>{"--split", "time"}, {"--group-by", "session"}}) {
+    std::vector<std::string> args = {"fit", "timed.jsonl", "--embeddings", "log.npy", "--alpha", "0.85", "--json", "-o", "p" + extra[0]};
+    args.insert(args.end(), extra.begin(), extra.end());
+    const Outcome o = run(args);
+    EXPECT_EQ(o.code, 0) << o.err;
+    EXPECT_EQ(Json::parse(o.out)["split"]["kind"], extra[0] == "--split" ? "time" : "groups");
+  }
+  EXPECT_TRUE(contains(run({"fit", "log.jsonl", "--split", "time", "-o", "q"}).err, "no row has a timestamp"));
+  EXPECT_TRUE(contains(run({"fit", "log.jsonl", "--group-by", "session", "-o", "q"}).err, "session"));
+}
+
+}  // namespace
+}  // namespace tracer
