@@ -102,7 +102,7 @@ class Backend {
   // from no row has loss 0 and gradient 0. A row whose class is removed from a model that learns from it is
   // ErrorCode::kInternal.
   // Cost: 4 n d C flops a model (half of it without gradient: pass grad_w with data == nullptr). Rows sorted by fold
-  // are faster: whole blocks that a model holds out are skipped (a sixth of the time with five folds).
+  // are faster: whole blocks that a model holds out are skipped (a seventh of the time with five folds).
   virtual Status wide_softmax(const WideSoftmaxProblem& problem, HostMatrix<const float> w, std::span<const float> b,
                               std::span<const uint8_t> active, std::span<double> loss, HostMatrix<float> grad_w,
                               std::span<float> grad_b, HostMatrix<float> held_out_probability) = 0;
