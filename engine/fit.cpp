@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <set>
+#include <numeric>
 #include <unordered_set>
 
 #include "engine/router.h"
@@ -64,6 +64,16 @@ std::vector<int32_t> pick(const std::vector<int32_t>& values, const std::vector<
   out.reserve(rows.size());
   for (int32_t r : rows) out.push_back(values[r]);
   return out;
+}
+
+// Rows of one fold side by side: the wide fit skips whole blocks that a model holds out.
+void order_by_fold(Split& split) {
+  std::vector<int32_t> order(split.learn.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return split.fold[a] < split.fold[b]; });
+  split.learn = pick(split.learn, order);
+  split.fold = pick(split.fold, order);
+  split.unit = pick(split.unit, order);
 }
 
 // The chosen candidate on all of learn, frozen. Takes over the learn vectors as references.
@@ -179,6 +189,7 @@ Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, c
   auto split = make_split(traces, options.split);
   if (!split.ok()) return split.status();
   result.split = std::move(split).value();
+  order_by_fold(result.split);
   const Split& s = result.split;
   if (options.unit == Unit::kRuns && s.kind == SplitKind::kRows)
     return bad_input("--unit runs needs a split that keeps runs, and rows were drawn one by one here (" + s.reason + ")");

@@ -40,7 +40,7 @@ struct Suspect {
 
 struct FitResult {
   Policy policy;          // no stages when there was too little to learn from
-  Split split;
+  Split split;            // learn ordered by fold
   Dependence dependence;
   UnitChoice unit;
   std::vector<Candidate> candidates;

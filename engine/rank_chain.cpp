@@ -164,9 +164,11 @@ CertifyOutcome certify_by_rank(std::span<const double> score, std::span<const ui
     return r;
   };
   int64_t last = 0;
-  // False when the chain stops.
+  // False when the chain stops. A rank beyond the rows that passed the gate stands for all of them: the chain is then
+  // still fixed by n alone, and a gate that deferred more than on learn does not turn an easy log into a refusal.
   const auto test = [&](int64_t rank) {
-    if (rank > n) return false;
+    rank = std::min(rank, n);
+    if (rank == 0) return false;
     if (rank <= last) return true;  // inside a tie that has passed
     const int64_t r = end_of_tie(rank);
     ++out.tested;

@@ -18,6 +18,7 @@ struct LearnScores {
 };
 
 // Tests k_a, .., k_b, then every rank after k_b, where k_c is the least number of rows that may hold c disagreements.
+// A rank beyond the certify rows that pass the gate stands for all of those.
 struct ChainPlan {
   bool possible = false;  // false: no rank that reaches the minimum coverage can be certified with so few rows
   int64_t a = 0;

@@ -171,8 +171,10 @@ CertifyOutcome certify_approximately(const RunScores& certify, const BettingPlan
     const double effect = plan.design_effect[t];
     const auto rows = static_cast<int64_t>(std::floor(static_cast<double>(trial.handled) / effect));
     const auto bad = static_cast<int64_t>(std::ceil(static_cast<double>(trial.disagreements) / effect));
+    // Too few rows to show anything, however they turn out: no test, and no reason to stop.
+    if (!(binomial_cdf(0, rows, 1 - alpha) <= delta)) continue;
     ++out.tested;
-    if (rows == 0 || !(binomial_cdf(bad, rows, 1 - alpha) <= delta)) break;
+    if (!(binomial_cdf(bad, rows, 1 - alpha) <= delta)) break;
     trial.tested = out.tested;
     out = trial;
   }

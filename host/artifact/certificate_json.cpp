@@ -90,11 +90,14 @@ Result<Certificate> parse_certificate(const Json& json, int64_t labels) {
   f.count("n_agree", c.n_agree, c.n_handled);
   f.count("chain_tested", c.tested);
   f.number("expected_coverage", c.expected_coverage, 0, 1);
-  JsonFields unseen(f.object("unseen_texts"), "certificate.json: unseen_texts");
+  const Json& unseen_texts = f.object("unseen_texts");
+  const Json& label_entries = f.array("labels");
+  TRACER_RETURN_IF_ERROR(f.status());
+  JsonFields unseen(unseen_texts, "certificate.json: unseen_texts");
   unseen.count("n_handled", c.unseen_handled, c.n_handled);
   unseen.count("n_agree", c.unseen_agree, c.unseen_handled);
   TRACER_RETURN_IF_ERROR(unseen.status());
-  for (const Json& entry : f.array("labels")) {
+  for (const Json& entry : label_entries) {
     LabelFigures figures;
     JsonFields g(entry, "certificate.json: labels");
     int64_t index = 0;
@@ -106,15 +109,15 @@ Result<Certificate> parse_certificate(const Json& json, int64_t labels) {
     figures.label = static_cast<int32_t>(index);
     c.labels.push_back(figures);
   }
-  TRACER_RETURN_IF_ERROR(f.status());
   if (!c.certified) {
-    JsonFields e(f.object("estimate"), "certificate.json: estimate");
+    const Json& estimate = f.object("estimate");
+    TRACER_RETURN_IF_ERROR(f.status());
+    JsonFields e(estimate, "certificate.json: estimate");
     e.optional_number("best_alpha", c.estimate.best_alpha);
     e.count("fewest_handled", c.estimate.fewest_handled);
     e.optional_count("traces_missing", c.estimate.traces_missing);
     TRACER_RETURN_IF_ERROR(e.status());
   }
-  TRACER_RETURN_IF_ERROR(f.status());
   return c;
 }
 

@@ -142,9 +142,10 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
   }
   const Json& encoders = f.array("encoders");
   const Json& stages = f.array("stages");
-  JsonFields traces(f.object("traces"), "manifest.json: traces");
+  const Json& source = f.object("traces");
   artifact.run = f.object("run");
   TRACER_RETURN_IF_ERROR(f.status());
+  JsonFields traces(source, "manifest.json: traces");
   if (policy.labels.empty() || !std::is_sorted(policy.labels.begin(), policy.labels.end()) ||
       std::adjacent_find(policy.labels.begin(), policy.labels.end()) != policy.labels.end())
     return bad_input("manifest.json: labels: expected distinct labels in bytewise order");

@@ -169,6 +169,9 @@ int FitCommand::run() {
   auto fitted = tracer::fit(**backend, file->traces, std::move(x).value(), fit, [&](const std::string& done) { console.note(done); });
   if (!fitted.ok()) return fail(console, fitted.status());
   FitResult& result = *fitted;
+  console.note("split by " + std::string(to_string(result.split.kind)) + " (" + result.split.reason + "): " +
+               std::to_string(result.split.learn.size()) + " rows to learn from, " + std::to_string(result.split.certify.size()) +
+               " to certify on" + (result.unit.reason.empty() ? "" : "; " + result.unit.reason));
 
   const Look look = look_of(file->traces, result, fit, log_digest.hex());
   auto verdict = check_look(*ledger, look);

@@ -198,7 +198,7 @@ TEST(Artifact, WellSealedNonsenseIsRefusedWithExpectedAndFound) {
       {"\"dimension\": 4", "\"dimension\": 4.5", "dimension"},
       {"\"dimension\": 4", "\"dimension\": 18446744073709551615", "dimension"},
       {"\"kind\": \"softmax\"", "\"kind\": \"oracle\"", "oracle"},
-      {"\"kind\": \"softmax\"", "\"kind\": \"neighbours\"", "neighbours"},
+      {"\"kind\": \"softmax\"", "\"kind\": \"neighbours\"", "\"k\""},
       {"\"card\",", "\"card\", \"extra\",", "softmax.w"},
       {"\"card\",", "7,", "expected strings"},
       {"\"k\": 15", "\"k\": 65", "k"},
