@@ -1,5 +1,6 @@
-// Coverage and agreement over the sweep on re-splits of pooled data: what is certified on one part is held against the other,
-// drawn alike. bench_resplit [FOLDER] [DATA SET ...]; FOLDER defaults to the environment variable TRACER_TEST_DATA.
+// Coverage and agreement over the sweep on re-splits of pooled data: what is certified on one part is held against the
+// other, drawn alike. bench_resplit [FOLDER] [DATA SET ...]; FOLDER defaults to the environment variable
+// TRACER_TEST_DATA.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -62,13 +63,16 @@ Status run(Backend& backend, const std::string& folder, const std::string& name)
       cells[a].below += agree / handled < c.alpha - 1.645 * std::sqrt(c.alpha * (1 - c.alpha) / handled);
     }
   }
-  std::printf("\n%s: %lld rows, 4/5 to fit and 1/5 fresh, %d re-splits, delta %.2f\n\n", name.c_str(), static_cast<long long>(n),
-              kSplits, kDelta);
-  std::printf("| alpha | certified | coverage of fresh rows: median (least - most) | agreement on them: median (least - most) | significantly below alpha |\n|---|---|---|---|---|\n");
+  std::printf("\n%s: %lld rows, 4/5 to fit and 1/5 fresh, %d re-splits, delta %.2f\n\n", name.c_str(),
+              static_cast<long long>(n), kSplits, kDelta);
+  std::printf(
+      "| alpha | certified | coverage of fresh rows: median (least - most) | agreement on them: median (least - most) "
+      "| significantly below alpha |\n|---|---|---|---|---|\n");
   for (size_t a = 0; a < cells.size(); ++a) {
     const Cell& c = cells[a];
     const auto [low, high] = std::minmax_element(c.coverage.begin(), c.coverage.end());
-    std::printf("| %.2f | %zu of %d | %.3f (%.3f - %.3f) |", alphas[a], c.agreement.size(), kSplits, median(c.coverage), *low, *high);
+    std::printf("| %.2f | %zu of %d | %.3f (%.3f - %.3f) |", alphas[a], c.agreement.size(), kSplits, median(c.coverage),
+                *low, *high);
     if (c.agreement.empty()) {
       std::printf(" - | 0 |\n");
       continue;
@@ -93,8 +97,8 @@ int run_all(int argc, char** argv) {
     std::puts(backend.status().message().c_str());
     return 1;
   }
-  std::printf("backend %s (%s), %d threads\n", std::string((*backend)->name()).c_str(), std::string((*backend)->isa()).c_str(),
-              (*backend)->threads());
+  std::printf("backend %s (%s), %d threads\n", std::string((*backend)->name()).c_str(),
+              std::string((*backend)->isa()).c_str(), (*backend)->threads());
   for (const std::string& name : names) {
     const Status status = run(**backend, folder, name);
     if (status.ok()) continue;

@@ -31,8 +31,7 @@ Acceptor fit_acceptor(std::span<const DecisionFeatures> features, std::span<cons
   Matrix<double> design(n, p + 1);
   for (int64_t i = 0; i < n; ++i) {
     design(i, 0) = 1;
-    acceptor_features(features[i], label_frequency[features[i].label],
-                      std::span<double, p>(design.row(i) + 1, p));
+    acceptor_features(features[i], label_frequency[features[i].label], std::span<double, p>(design.row(i) + 1, p));
     for (int64_t j = 0; j < p; ++j) acceptor.mean[j] += design(i, j + 1) / static_cast<double>(n);
   }
   for (int64_t j = 0; j < p; ++j) {

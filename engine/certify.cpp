@@ -102,8 +102,8 @@ Certificate Certifier::certify(const CertifySide& side, double alpha) const {
   c.n_units = n_units_;
   CertifyOutcome outcome;
   if (runs_) {
-    const BettingPlan plan = plan_betting(learn_runs_, n_learn_, n_units_, n_certify_, unit_rows_, alpha, options_.delta,
-                                          options_.min_coverage, options_.seed);
+    const BettingPlan plan = plan_betting(learn_runs_, n_learn_, n_units_, n_certify_, unit_rows_, alpha,
+                                          options_.delta, options_.min_coverage, options_.seed);
     RunScores rows = eligible_runs(side.score, side.disagree, side.gated, side.unit);
     rows.units = side.units;
     c.expected_coverage = plan.expected_coverage;
@@ -149,8 +149,9 @@ RefusalEstimate Certifier::estimate(double alpha) const {
   RefusalEstimate e;
   const double epsilon = 1 - alpha;
   // A run gains at most ln(1 + 0.999 epsilon / alpha).
-  e.fewest_handled = runs_ ? static_cast<int64_t>(std::ceil(-std::log(options_.delta) / std::log1p(0.999 * epsilon / alpha)))
-                           : fewest_certifying_rows(alpha, options_.delta);
+  e.fewest_handled =
+      runs_ ? static_cast<int64_t>(std::ceil(-std::log(options_.delta) / std::log1p(0.999 * epsilon / alpha)))
+            : fewest_certifying_rows(alpha, options_.delta);
   const auto bad = cumulative(learn_);
   const int64_t n = static_cast<int64_t>(bad.size()) - 1;
   if (n == 0 || n_certify_ == 0) return e;

@@ -15,10 +15,10 @@ namespace tracer {
 enum class Unit { kAuto, kRows, kRuns };
 
 struct CertifyOptions {
-  double delta = 0.05;         // level of each certificate, after any division among alphas and looks
+  double delta = 0.05;  // level of each certificate, after any division among alphas and looks
   double min_coverage = 0.05;
   Unit unit = Unit::kAuto;
-  bool approximate = false;    // may fall back to the design effect where runs do not certify
+  bool approximate = false;  // may fall back to the design effect where runs do not certify
   uint64_t seed = 0;
 };
 
@@ -43,7 +43,7 @@ struct CertifySide {
 // Decided on learn alone: are disagreements (of all rows, or of those handled around alpha) correlated inside units?
 struct UnitChoice {
   bool runs = false;
-  double z = 0;         // of the correlation; runs when above 2.6
+  double z = 0;  // of the correlation; runs when above 2.6
   std::string reason;
 };
 UnitChoice choose_unit(const LearnSide& learn, Unit asked, double alpha, bool split_has_runs);

@@ -10,9 +10,9 @@
 namespace tracer {
 namespace {
 
-constexpr int64_t kDepth = 30;      // neighbours looked at, so that 15 remain when some are left out
+constexpr int64_t kDepth = 30;  // neighbours looked at, so that 15 remain when some are left out
 constexpr int64_t kVotes = 15;
-constexpr int64_t kMutual = 2;      // a group links rows that are among each other's two nearest
+constexpr int64_t kMutual = 2;  // a group links rows that are among each other's two nearest
 constexpr int64_t kLargestGroup = 20;
 constexpr int kFolds = 5;
 constexpr double kThinning = 0.35;  // loss of agreement, over min(p, 1 - p), that unrelated rows may show
@@ -39,7 +39,8 @@ std::vector<int32_t> mutual_groups(const Matrix<int32_t>& near, const Matrix<flo
       for (int64_t l = 0; l < kMutual; ++l) mutual |= near(j, l) == i;
       if (mutual) links.push_back({similarity(i, k), i, j});
     }
-  std::stable_sort(links.begin(), links.end(), [](const Link& x, const Link& y) { return x.similarity > y.similarity; });
+  std::stable_sort(links.begin(), links.end(),
+                   [](const Link& x, const Link& y) { return x.similarity > y.similarity; });
   std::vector<int32_t> parent(n), size(n, 1);
   std::iota(parent.begin(), parent.end(), 0);
   const auto find = [&](int32_t v) {
@@ -135,9 +136,10 @@ Result<Dependence> check_dependence(Backend& backend, HostMatrix<const float> x,
     d.advice += "; relatives stand next to each other in the log, so use --split runs";
     d.advice += used == SplitKind::kRuns ? " (in force)" : " (not in force: the certificate may be too good)";
   } else {
-    d.advice += "; relatives are scattered through the log, so no split by position keeps them together: use "
-                "--group-by KEY with the metadata key that they share, or the log in its original order with "
-                "--split runs; until then the certificate may be too good";
+    d.advice +=
+        "; relatives are scattered through the log, so no split by position keeps them together: use "
+        "--group-by KEY with the metadata key that they share, or the log in its original order with "
+        "--split runs; until then the certificate may be too good";
   }
   return d;
 }

@@ -49,7 +49,8 @@ std::vector<double> alphas_of(const FitOptions& o) {
   std::vector<double> alphas(o.sweep);
   alphas.push_back(o.alpha);
   std::sort(alphas.begin(), alphas.end());
-  alphas.erase(std::unique(alphas.begin(), alphas.end(), [](double a, double b) { return b - a < 1e-9; }), alphas.end());
+  alphas.erase(std::unique(alphas.begin(), alphas.end(), [](double a, double b) { return b - a < 1e-9; }),
+               alphas.end());
   return alphas;
 }
 
@@ -152,7 +153,8 @@ std::vector<Suspect> find_suspects(const Traces& traces, const Split& split, con
   for (size_t i = 0; i < rows.predicted.size(); ++i)
     if (rows.side.disagree[i] && !rows.side.gated[i])
       suspects.push_back({split.certify[i], rows.side.score[i], rows.predicted[i], traces.label[split.certify[i]]});
-  std::stable_sort(suspects.begin(), suspects.end(), [](const Suspect& a, const Suspect& b) { return a.score > b.score; });
+  std::stable_sort(suspects.begin(), suspects.end(),
+                   [](const Suspect& a, const Suspect& b) { return a.score > b.score; });
   if (suspects.size() > kSuspects) suspects.resize(kSuspects);
   return suspects;
 }
@@ -166,8 +168,9 @@ void warn_about_data(const Traces& traces, const Split& split, FitResult& result
   for (int32_t r : split.learn) learned[traces.label[r]] = 1;
   const auto missing = std::count(learned.begin(), learned.end(), 0);
   if (missing > 0 && !split.learn.empty())
-    result.warnings.push_back(std::to_string(missing) +
-                              " labels have no row on the learn side: their rows will be deferred or answered with another label");
+    result.warnings.push_back(
+        std::to_string(missing) +
+        " labels have no row on the learn side: their rows will be deferred or answered with another label");
 }
 
 }  // namespace
@@ -192,11 +195,13 @@ Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, c
   order_by_fold(result.split);
   const Split& s = result.split;
   if (options.unit == Unit::kRuns && s.kind == SplitKind::kRows)
-    return bad_input("--unit runs needs a split that keeps runs, and rows were drawn one by one here (" + s.reason + ")");
+    return bad_input("--unit runs needs a split that keeps runs, and rows were drawn one by one here (" + s.reason +
+                     ")");
   warn_about_data(traces, s, result);
 
   CertifyOptions certify_options;
-  certify_options.delta = options.delta / options.looks / (options.simultaneous ? static_cast<double>(alphas.size()) : 1.0);
+  certify_options.delta =
+      options.delta / options.looks / (options.simultaneous ? static_cast<double>(alphas.size()) : 1.0);
   certify_options.min_coverage = options.min_coverage;
   certify_options.unit = options.unit;
   certify_options.approximate = options.approximate;
@@ -208,8 +213,8 @@ Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, c
       Certificate c = certifier.certify({}, alpha);
       c.n_learn = static_cast<int64_t>(s.learn.size());
       c.n_certify = static_cast<int64_t>(s.certify.size());
-      c.reason = "too few traces: " + std::to_string(s.learn.size()) + " to learn from, " + std::to_string(s.certify.size()) +
-                 " to certify on";
+      c.reason = "too few traces: " + std::to_string(s.learn.size()) + " to learn from, " +
+                 std::to_string(s.certify.size()) + " to certify on";
       result.policy.certificates.push_back(std::move(c));
     }
     return result;
@@ -218,8 +223,8 @@ Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, c
   Matrix<float> learn = gather(x, s.learn);
   std::vector<int32_t> label = pick(traces.label, s.learn);
   phases.done("split");
-  auto dependence = check_dependence(backend, learn.view(), label, s.learn, classes, sorted_by_label(traces.label), s.kind,
-                                     options.split.seed);
+  auto dependence = check_dependence(backend, learn.view(), label, s.learn, classes, sorted_by_label(traces.label),
+                                     s.kind, options.split.seed);
   if (!dependence.ok()) return dependence.status();
   result.dependence = std::move(dependence).value();
   if (!result.dependence.advice.empty()) result.warnings.push_back(result.dependence.advice);

@@ -39,13 +39,13 @@ struct Suspect {
 };
 
 struct FitResult {
-  Policy policy;          // no stages when there was too little to learn from
-  Split split;            // learn ordered by fold
+  Policy policy;  // no stages when there was too little to learn from
+  Split split;    // learn ordered by fold
   Dependence dependence;
   UnitChoice unit;
   std::vector<Candidate> candidates;
   Candidate chosen;
-  std::vector<Suspect> suspects;                        // at most 20, most certain first
+  std::vector<Suspect> suspects;  // at most 20, most certain first
   std::vector<std::string> warnings;
   std::vector<std::pair<std::string, double>> seconds;  // by phase
 };

@@ -20,9 +20,9 @@ struct SoftmaxMember {
 
 // Vote of the k nearest learn rows, weighted by similarity^sharpness.
 struct NeighbourMember {
-  Matrix<float> references;      // R x d, unit rows
-  std::vector<int32_t> label;    // R
-  std::vector<int64_t> row;      // R: row of the log, from 0
+  Matrix<float> references;    // R x d, unit rows
+  std::vector<int32_t> label;  // R
+  std::vector<int64_t> row;    // R: row of the log, from 0
   int k = 15;
   float sharpness = 1;
 };
@@ -44,7 +44,7 @@ struct OodGate {
 struct Stage {
   SoftmaxMember softmax;
   NeighbourMember neighbours;
-  float vote_weight = 0;  // p = (1 - w) softmax + w vote
+  float vote_weight = 0;                // p = (1 - w) softmax + w vote
   std::vector<double> label_frequency;  // C: share of the learn rows
   Acceptor acceptor;
   OodGate gate;
@@ -52,39 +52,39 @@ struct Stage {
 
 struct LabelFigures {
   int32_t label = 0;
-  int64_t rows = 0;      // certify rows with this teacher label
-  int64_t handled = 0;   // certify rows handled with this predicted label
-  int64_t agree = 0;     // among them
+  int64_t rows = 0;     // certify rows with this teacher label
+  int64_t handled = 0;  // certify rows handled with this predicted label
+  int64_t agree = 0;    // among them
 };
 
 // Estimates that accompany a refusal; never certificates.
 struct RefusalEstimate {
-  std::optional<double> best_alpha;         // largest alpha out-of-fold rows put within reach
-  int64_t fewest_handled = 0;               // handled units that certification needs at least, all agreeing
-  std::optional<int64_t> traces_missing;    // more traces until alpha is expected to certify; none: out of reach
+  std::optional<double> best_alpha;       // largest alpha out-of-fold rows put within reach
+  int64_t fewest_handled = 0;             // handled units that certification needs at least, all agreeing
+  std::optional<int64_t> traces_missing;  // more traces until alpha is expected to certify; none: out of reach
 };
 
 // The outcome for one alpha. All counts are of certify rows unless named otherwise.
 struct Certificate {
   double alpha = 0;
-  double delta = 0;             // level this certificate was tested at
+  double delta = 0;  // level this certificate was tested at
   bool certified = false;
-  bool approximate = false;     // tested with a design effect, not exactly
-  std::string method;           // "global": handles all that pass the gate; "l2d": above a threshold; "refused"
-  std::string unit;             // "rows", "runs" or "groups"
-  std::string reason;           // why it was refused
-  double threshold = 1;         // handle iff score > threshold
+  bool approximate = false;  // tested with a design effect, not exactly
+  std::string method;        // "global": handles all that pass the gate; "l2d": above a threshold; "refused"
+  std::string unit;          // "rows", "runs" or "groups"
+  std::string reason;        // why it was refused
+  double threshold = 1;      // handle iff score > threshold
   int64_t n_learn = 0;
   int64_t n_certify = 0;
   int64_t n_units = 0;
   int64_t n_handled = 0;
   int64_t n_agree = 0;
-  int64_t unseen_handled = 0;   // handled rows whose normalised text does not occur in learn
+  int64_t unseen_handled = 0;  // handled rows whose normalised text does not occur in learn
   int64_t unseen_agree = 0;
-  int64_t tested = 0;           // hypotheses looked at
-  double expected_coverage = 0; // planned on learn
+  int64_t tested = 0;            // hypotheses looked at
+  double expected_coverage = 0;  // planned on learn
   std::vector<LabelFigures> labels;
-  RefusalEstimate estimate;     // meaningful when not certified
+  RefusalEstimate estimate;  // meaningful when not certified
 };
 
 struct Policy {
@@ -94,7 +94,7 @@ struct Policy {
   std::vector<Certificate> certificates;  // ascending alpha
   double alpha = 0;                       // the one asked for
   double delta = 0;
-  bool simultaneous = false;              // every certificate holds together at delta
+  bool simultaneous = false;  // every certificate holds together at delta
 
   const Certificate* certificate(double alpha) const;  // null when that alpha was not part of the sweep
 };

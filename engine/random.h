@@ -9,7 +9,15 @@
 namespace tracer {
 
 // One name for each use, so that two uses never share draws. Values are frozen: they decide splits.
-enum class Stream : uint64_t { kCertify = 1, kFold = 2, kPosterior = 3, kRows = 4, kDisagree = 5, kBet = 6, kPermute = 7 };
+enum class Stream : uint64_t {
+  kCertify = 1,
+  kFold = 2,
+  kPosterior = 3,
+  kRows = 4,
+  kDisagree = 5,
+  kBet = 6,
+  kPermute = 7
+};
 
 // The finaliser of SplitMix64 (Steele, Lea, Flood 2014).
 inline uint64_t mix64(uint64_t x) {
@@ -39,7 +47,8 @@ class Random {
   std::vector<int32_t> permutation(int64_t n, uint64_t first_counter = 0) const {
     std::vector<int32_t> order(static_cast<size_t>(n));
     std::iota(order.begin(), order.end(), 0);
-    for (int64_t i = n - 1; i > 0; --i) std::swap(order[i], order[below(first_counter + static_cast<uint64_t>(i), i + 1)]);
+    for (int64_t i = n - 1; i > 0; --i)
+      std::swap(order[i], order[below(first_counter + static_cast<uint64_t>(i), i + 1)]);
     return order;
   }
 

@@ -43,7 +43,8 @@ ImaginedCertify::ImaginedCertify(const LearnScores& learn, int64_t n_certify, ui
   std::vector<double> z(eligible);
   for (int64_t i = 0; i < eligible; ++i) z[i] = logit(learn.score[order[eligible - 1 - i]]);  // ascending
   double knot[kKnots];
-  for (int64_t j = 0; j < kKnots; ++j) knot[j] = z[static_cast<int64_t>(kKnotQuantiles[j] * static_cast<double>(eligible - 1))];
+  for (int64_t j = 0; j < kKnots; ++j)
+    knot[j] = z[static_cast<int64_t>(kKnotQuantiles[j] * static_cast<double>(eligible - 1))];
   constexpr int64_t p = 2 + kKnots;
   Matrix<double> design(eligible, p);
   std::vector<uint8_t> outcome(eligible);
@@ -137,10 +138,10 @@ ChainPlan ImaginedCertify::plan(double alpha, double delta, double min_coverage)
   }
   for (int64_t i = 0; i < choices; ++i)
     for (int64_t j = i; j < choices; ++j) {
-      const double coverage = total(i, j) / static_cast<double>(disagreement_ranks_.size()) / static_cast<double>(n_certify_);
+      const double coverage =
+          total(i, j) / static_cast<double>(disagreement_ranks_.size()) / static_cast<double>(n_certify_);
       if (!best.possible || coverage > best.expected_coverage) {
-        best = {true, choice[i], choice[j], coverage,
-                deployed(i, j) / static_cast<double>(disagreement_ranks_.size())};
+        best = {true, choice[i], choice[j], coverage, deployed(i, j) / static_cast<double>(disagreement_ranks_.size())};
       }
     }
   return best;

@@ -1,5 +1,5 @@
-// The rank chain: fixed-sequence testing on the number of accepted rows. Source: docs/guarantee.md, step 5 ("unit rows"),
-// after Angelopoulos et al., "Learn then Test", arXiv:2110.01052. The proof is in docs/rank-chain.md.
+// The rank chain: fixed-sequence testing on the number of accepted rows. Source: docs/guarantee.md, step 5 ("unit
+// rows"), after Angelopoulos et al., "Learn then Test", arXiv:2110.01052. The proof is in docs/rank-chain.md.
 #pragma once
 
 #include <cstdint>
@@ -45,10 +45,10 @@ class ImaginedCertify {
 
 struct CertifyOutcome {
   bool certified = false;
-  double threshold = 0;        // handle iff score > threshold; 0 handles all that pass the gate
-  int64_t handled = 0;         // rows of the certify set above the threshold
-  int64_t disagreements = 0;   // among them
-  int64_t tested = 0;          // hypotheses looked at
+  double threshold = 0;       // handle iff score > threshold; 0 handles all that pass the gate
+  int64_t handled = 0;        // rows of the certify set above the threshold
+  int64_t disagreements = 0;  // among them
+  int64_t tested = 0;         // hypotheses looked at
   std::string detail;
 };
 

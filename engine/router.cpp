@@ -7,9 +7,12 @@ namespace tracer {
 
 const char* to_string(Reason reason) {
   switch (reason) {
-    case Reason::kAccepted: return "accepted";
-    case Reason::kBelowThreshold: return "below_threshold";
-    case Reason::kOutOfDistribution: return "out_of_distribution";
+    case Reason::kAccepted:
+      return "accepted";
+    case Reason::kBelowThreshold:
+      return "below_threshold";
+    case Reason::kOutOfDistribution:
+      return "out_of_distribution";
   }
   return "?";
 }
@@ -19,8 +22,7 @@ Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> 
   const NeighbourMember& member = stage.neighbours;
   Matrix<int32_t> index(x.rows, member.k);
   Matrix<float> near(x.rows, member.k);
-  TRACER_RETURN_IF_ERROR(
-      backend.topk_cosine(x, member.references.view(), {}, {}, TopK{index.view(), near.view()}));
+  TRACER_RETURN_IF_ERROR(backend.topk_cosine(x, member.references.view(), {}, {}, TopK{index.view(), near.view()}));
   MixtureInputs in;
   in.x = x;
   in.w = stage.softmax.w.view();

@@ -15,8 +15,8 @@ const char* to_string(Reason reason);  // "accepted", "below_threshold", "out_of
 
 struct RowScore {
   DecisionFeatures features;
-  double score = 0;       // in (0, 1): probability that the teacher agrees
-  bool gated = false;     // out of distribution
+  double score = 0;    // in (0, 1): probability that the teacher agrees
+  bool gated = false;  // out of distribution
 };
 
 inline Reason decide(const RowScore& row, double threshold) {

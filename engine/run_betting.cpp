@@ -133,7 +133,8 @@ BettingPlan plan_betting(const RunScores& learn, int64_t learn_rows, int64_t n_u
     }
   }
   // The smallest set that could certify: every row handled and agreeing.
-  const double most = std::log1p(kBets[kBetCount - 1] * epsilon / alpha) * static_cast<double>(n_rows) / static_cast<double>(unit_rows);
+  const double most =
+      std::log1p(kBets[kBetCount - 1] * epsilon / alpha) * static_cast<double>(n_rows) / static_cast<double>(unit_rows);
   plan.possible = most >= wanted;
   plan.threshold.erase(plan.threshold.begin(), plan.threshold.begin() + start);
   plan.bet.erase(plan.bet.begin(), plan.bet.begin() + start);
@@ -154,8 +155,9 @@ CertifyOutcome certify_by_runs(const RunScores& certify, const BettingPlan& plan
     for (int64_t g = 0; g < certify.units; ++g) sum += std::log1p(-plan.bet[t] * x(g, static_cast<int64_t>(t)));
     ++out.tested;
     if (!(sum >= wanted)) {
-      if (t == 0) out.detail = "the wager on runs reached " + std::to_string(std::exp(std::min(sum, 700.0))) + ", " +
-                               std::to_string(1 / delta) + " needed";
+      if (t == 0)
+        out.detail = "the wager on runs reached " + std::to_string(std::exp(std::min(sum, 700.0))) + ", " +
+                     std::to_string(1 / delta) + " needed";
       break;
     }
     fill_outcome(certify, plan.threshold[t], out);

@@ -1,9 +1,10 @@
-// Betting on runs: a certificate that is exact whatever happens inside a run. Source: docs/guarantee.md, step 5 ("unit runs").
+// Betting on runs: a certificate that is exact whatever happens inside a run. Source: docs/guarantee.md, step 5 ("unit
+// runs").
 //
-// X_g(t) = sum over rows of run g with score >= t of (disagree - epsilon). If agreement above t is below 1 - epsilon, then
-// E X_g(t) >= 0 and the product of 1 - lambda * X_g(t) over independent runs has expectation at most 1 (lambda * X_g < 1
-// since a run holds at most m rows); it reaches 1/delta with probability at most delta (Markov). Thresholds and their
-// lambda are fixed on learn and tested in a fixed sequence.
+// X_g(t) = sum over rows of run g with score >= t of (disagree - epsilon). If agreement above t is below 1 - epsilon,
+// then E X_g(t) >= 0 and the product of 1 - lambda * X_g(t) over independent runs has expectation at most 1 (lambda *
+// X_g < 1 since a run holds at most m rows); it reaches 1/delta with probability at most delta (Markov). Thresholds and
+// their lambda are fixed on learn and tested in a fixed sequence.
 #pragma once
 
 #include <cstdint>
@@ -15,16 +16,16 @@
 namespace tracer {
 
 struct RunScores {
-  std::vector<double> score;       // of the rows that pass the gate
+  std::vector<double> score;  // of the rows that pass the gate
   std::vector<uint8_t> disagree;
-  std::vector<int32_t> unit;       // dense from 0
-  int64_t units = 0;               // including units none of whose rows pass the gate
+  std::vector<int32_t> unit;  // dense from 0
+  int64_t units = 0;          // including units none of whose rows pass the gate
 };
 
 struct BettingPlan {
-  std::vector<double> threshold;       // descending: the order of the tests
-  std::vector<double> bet;             // lambda for each threshold
-  std::vector<double> design_effect;   // variance of run totals over the binomial one, out-of-fold, >= 1
+  std::vector<double> threshold;      // descending: the order of the tests
+  std::vector<double> bet;            // lambda for each threshold
+  std::vector<double> design_effect;  // variance of run totals over the binomial one, out-of-fold, >= 1
   double expected_coverage = 0;
   double expected_deploy = 0;
   bool possible = false;

@@ -168,7 +168,8 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
     }
     if (progress)
       progress("softmax regression, cost " + std::to_string(static_cast<int>(cost)) + ": out-of-fold loss " +
-               std::to_string(loss) + ", " + std::to_string(*std::max_element(state.iterations.begin(), state.iterations.end())) + " iterations");
+               std::to_string(loss) + ", " +
+               std::to_string(*std::max_element(state.iterations.begin(), state.iterations.end())) + " iterations");
     if (loss > best_loss) break;  // weaker regularisation only overfits from here
     best_loss = loss;
   }

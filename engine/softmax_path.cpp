@@ -153,11 +153,12 @@ class Minimiser {
   }
 
   // Loss and gradient with the ridge term; removed classes have neither.
-  Status evaluate(Matrix<float>& at, const std::vector<uint8_t>& active, std::vector<double>& loss, Matrix<float>& grad) {
+  Status evaluate(Matrix<float>& at, const std::vector<uint8_t>& active, std::vector<double>& loss,
+                  Matrix<float>& grad) {
     const int64_t d = rows_ - 1;
     TRACER_RETURN_IF_ERROR(backend_.wide_softmax(
-        problem_, HostMatrix<const float>(at.data(), d, width_), std::span<const float>(at.row(d), width_), active, loss,
-        HostMatrix<float>(grad.data(), d, width_), std::span<float>(grad.row(d), width_), {}));
+        problem_, HostMatrix<const float>(at.data(), d, width_), std::span<const float>(at.row(d), width_), active,
+        loss, HostMatrix<float>(grad.data(), d, width_), std::span<float>(grad.row(d), width_), {}));
     parallel_for(backend_, models_, [&](int64_t m) {
       if (!active[m]) return;
       const Slice w{slice(at, m).data, d, data_.classes, width_};
@@ -183,7 +184,8 @@ class Minimiser {
     const auto newest = [&](int64_t m) { return slice(y_[(pairs_[m] - 1) % kHistory], m); };
     for (int64_t m = 0; m < models_; ++m)
       if (going[m] && pairs_[m] > 0) copy(newest(m), slice(direction_, m));
-    TRACER_RETURN_IF_ERROR(backend_.gemm(Trans::kNo, Trans::kNo, inverse_.view(), direction_.view(), {}, scaled_.view()));
+    TRACER_RETURN_IF_ERROR(
+        backend_.gemm(Trans::kNo, Trans::kNo, inverse_.view(), direction_.view(), {}, scaled_.view()));
     for (int64_t m = 0; m < models_; ++m) {
       if (!going[m] || pairs_[m] == 0) continue;
       const double ypy = dot(newest(m), slice(scaled_, m));
@@ -206,7 +208,8 @@ class Minimiser {
         axpy(-alpha[m][h], slice(y_[h], m), q);
       }
     });
-    TRACER_RETURN_IF_ERROR(backend_.gemm(Trans::kNo, Trans::kNo, inverse_.view(), direction_.view(), {}, scaled_.view()));
+    TRACER_RETURN_IF_ERROR(
+        backend_.gemm(Trans::kNo, Trans::kNo, inverse_.view(), direction_.view(), {}, scaled_.view()));
     parallel_for(backend_, models_, [&](int64_t m) {
       if (!going[m]) return;
       const Slice r = slice(scaled_, m);

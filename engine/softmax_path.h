@@ -11,10 +11,10 @@
 namespace tracer {
 
 struct SoftmaxData {
-  HostMatrix<const float> x;        // n x d, unit rows
-  std::span<const int32_t> label;   // n, in [0, classes)
+  HostMatrix<const float> x;       // n x d, unit rows
+  std::span<const int32_t> label;  // n, in [0, classes)
   int64_t classes = 0;
-  std::span<const int32_t> fold;    // n
+  std::span<const int32_t> fold;  // n
 };
 
 // Minimises, for one model over its n_m rows,
@@ -31,10 +31,10 @@ inline constexpr float kRemovedBias = -1e4f;
 
 struct SoftmaxState {
   Matrix<float> weights;
-  std::vector<int32_t> held_out;      // by model: the fold it does not see, or -1
-  std::vector<double> objective;      // by model, at the last minimum
+  std::vector<int32_t> held_out;  // by model: the fold it does not see, or -1
+  std::vector<double> objective;  // by model, at the last minimum
   std::vector<double> gradient_norm;
-  std::vector<int> iterations;        // spent on the last minimum
+  std::vector<int> iterations;  // spent on the last minimum
 };
 
 // All-zero weights for one model for each fold 0..folds-1 (folds > 0), or one model on all rows (folds == 0).

@@ -88,7 +88,8 @@ void split_rows(int64_t n, const SplitOptions& options, Split& split) {
 // run. Stretches: one for every 500 rows, from 4 to 64, at random among the equal parts of the log.
 void split_runs(int64_t n, const SplitOptions& options, Split& split) {
   const int64_t stretches = std::clamp<int64_t>(n / 500, 4, 64);
-  const int64_t parts = std::max<int64_t>(stretches, std::llround(static_cast<double>(stretches) / options.certify_fraction));
+  const int64_t parts =
+      std::max<int64_t>(stretches, std::llround(static_cast<double>(stretches) / options.certify_fraction));
   const auto order = Random(options.seed, Stream::kCertify).permutation(parts);
   std::vector<uint8_t> side(n, kLearn);
   const auto edge = [&](int64_t part) { return part * n / parts; };
@@ -157,11 +158,16 @@ Status split_groups(const Traces& traces, const SplitOptions& options, Split& sp
 
 const char* to_string(SplitKind kind) {
   switch (kind) {
-    case SplitKind::kAuto: return "auto";
-    case SplitKind::kRows: return "rows";
-    case SplitKind::kRuns: return "runs";
-    case SplitKind::kTime: return "time";
-    case SplitKind::kGroups: return "groups";
+    case SplitKind::kAuto:
+      return "auto";
+    case SplitKind::kRows:
+      return "rows";
+    case SplitKind::kRuns:
+      return "runs";
+    case SplitKind::kTime:
+      return "time";
+    case SplitKind::kGroups:
+      return "groups";
   }
   return "?";
 }
@@ -200,10 +206,18 @@ Result<Split> make_split(const Traces& traces, const SplitOptions& options) {
     split.reason = "asked for";
   }
   switch (split.kind) {
-    case SplitKind::kRows: split_rows(n, options, split); break;
-    case SplitKind::kRuns: split_runs(n, options, split); break;
-    case SplitKind::kTime: TRACER_RETURN_IF_ERROR(split_time(traces, options, split)); break;
-    default: TRACER_RETURN_IF_ERROR(split_groups(traces, options, split)); break;
+    case SplitKind::kRows:
+      split_rows(n, options, split);
+      break;
+    case SplitKind::kRuns:
+      split_runs(n, options, split);
+      break;
+    case SplitKind::kTime:
+      TRACER_RETURN_IF_ERROR(split_time(traces, options, split));
+      break;
+    default:
+      TRACER_RETURN_IF_ERROR(split_groups(traces, options, split));
+      break;
   }
   deal_folds(split, options);
   return split;

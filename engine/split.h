@@ -31,13 +31,13 @@ struct Split {
   SplitKind kind = SplitKind::kRows;
   std::vector<int32_t> learn;
   std::vector<int32_t> certify;
-  std::vector<int32_t> unused;        // guard rows
-  std::vector<int32_t> fold;          // in [0, folds)
+  std::vector<int32_t> unused;  // guard rows
+  std::vector<int32_t> fold;    // in [0, folds)
   std::vector<int32_t> unit;
   std::vector<int32_t> certify_unit;
-  int folds = 0;                      // at most the number of learn units; 0 when there are fewer than 2
-  int64_t unit_rows = 1;              // the most rows that a unit can hold
-  std::string reason;                 // why this kind, in words
+  int folds = 0;          // at most the number of learn units; 0 when there are fewer than 2
+  int64_t unit_rows = 1;  // the most rows that a unit can hold
+  std::string reason;     // why this kind, in words
 };
 
 // Whether the rows stand label by label, so that their order says nothing about how they arrived.

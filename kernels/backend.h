@@ -5,8 +5,10 @@
 //   Storage       row-major float32; views may have stride > cols; no alignment is required (64 bytes is fastest).
 //   Accumulation  dot products in float32 with fused multiply-add, in ascending order of the inner index within fixed
 //                 blocks; losses in float64.
-//   Determinism   the bytes of every output depend on the inputs and on the instruction set (isa()), never on the number
-//                 of threads; one row's result does not depend on the other rows of its batch, nor a column's on others.
+//   Determinism   the bytes of every output depend on the inputs and on the instruction set (isa()), never on the
+//   number
+//                 of threads; one row's result does not depend on the other rows of its batch, nor a column's on
+//                 others.
 //   Errors        a shape that does not fit is ErrorCode::kInternal (a bug of the caller); NaN inputs are not checked
 //                 here: host/ refuses them at the door.
 //   Threads       a Backend may be used from one thread at a time; it runs its own pool.
@@ -48,27 +50,27 @@ struct WideSoftmaxProblem {
 // The vote of neighbour j has weight max(similarity, 0)^sharpness, and the votes are normalised to sum 1 (no admissible
 // neighbour, or only neighbours of weight 0: the vote is the softmax itself).
 struct MixtureInputs {
-  HostMatrix<const float> x;                   // n x d
-  HostMatrix<const float> w;                   // d x C
-  std::span<const float> b;                    // C; <= -1e4 removes the class
-  HostMatrix<const int32_t> neighbour;         // n x k indices into reference_label, -1 = none; k may be 0
-  HostMatrix<const float> similarity;          // n x k
-  std::span<const int32_t> reference_label;    // labels of the references
-  float vote_weight = 0.0f;                    // w in [0, 1]
+  HostMatrix<const float> x;                 // n x d
+  HostMatrix<const float> w;                 // d x C
+  std::span<const float> b;                  // C; <= -1e4 removes the class
+  HostMatrix<const int32_t> neighbour;       // n x k indices into reference_label, -1 = none; k may be 0
+  HostMatrix<const float> similarity;        // n x k
+  std::span<const int32_t> reference_label;  // labels of the references
+  float vote_weight = 0.0f;                  // w in [0, 1]
   float vote_sharpness = 1.0f;
 };
 
 // What the acceptor and the gate see of one row.
 struct DecisionFeatures {
-  int32_t label = 0;             // argmax of p; ties to the lower class
-  float top1 = 0;                // p[label]
-  float top2 = 0;                // second largest p (0 when C == 1)
-  float entropy = 0;             // of p, divided by ln C (0 when C == 1)
-  float softmax_p = 0;           // the softmax member's probability of label
-  float vote_p = 0;              // the neighbour member's probability of label
-  float vote_share = 0;          // unweighted share of the available neighbours that carry label (0 when there is none)
-  float nearest = 0;             // similarity of the nearest neighbour (-2 when there is none)
-  float mean_distance_10 = 0;    // mean of 1 - similarity over the nearest min(10, available) neighbours; 2 if none
+  int32_t label = 0;           // argmax of p; ties to the lower class
+  float top1 = 0;              // p[label]
+  float top2 = 0;              // second largest p (0 when C == 1)
+  float entropy = 0;           // of p, divided by ln C (0 when C == 1)
+  float softmax_p = 0;         // the softmax member's probability of label
+  float vote_p = 0;            // the neighbour member's probability of label
+  float vote_share = 0;        // unweighted share of the available neighbours that carry label (0 when there is none)
+  float nearest = 0;           // similarity of the nearest neighbour (-2 when there is none)
+  float mean_distance_10 = 0;  // mean of 1 - similarity over the nearest min(10, available) neighbours; 2 if none
 };
 
 class Backend {

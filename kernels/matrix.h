@@ -24,8 +24,8 @@ struct MatrixView {
   MatrixView(T* d, int64_t r, int64_t c) : data(d), rows(r), cols(c), stride(c) {}
   MatrixView(T* d, int64_t r, int64_t c, int64_t s) : data(d), rows(r), cols(c), stride(s) {}
   template <class U>
-    requires(std::is_same_v<const U, T>)
-  MatrixView(const MatrixView<U, S>& o) : data(o.data), rows(o.rows), cols(o.cols), stride(o.stride) {}  // NOLINT
+  requires(std::is_same_v<const U, T>) MatrixView(const MatrixView<U, S>& o)
+      : data(o.data), rows(o.rows), cols(o.cols), stride(o.stride) {}  // NOLINT
 
   T* row(int64_t r) const { return data + r * stride; }
   T& operator()(int64_t r, int64_t c) const { return data[r * stride + c]; }
@@ -71,7 +71,8 @@ class Matrix {
     void operator()(T* p) const { ::operator delete[](p, std::align_val_t{64}); }
   };
   static T* allocate(int64_t n) {
-    return static_cast<T*>(::operator new[](static_cast<size_t>(std::max<int64_t>(n, 1)) * sizeof(T), std::align_val_t{64}));
+    return static_cast<T*>(
+        ::operator new[](static_cast<size_t>(std::max<int64_t>(n, 1)) * sizeof(T), std::align_val_t{64}));
   }
   int64_t rows_ = 0;
   int64_t cols_ = 0;

@@ -45,8 +45,8 @@ inline Status internal_error(std::string message) { return {ErrorCode::kInternal
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}             // NOLINT: implicit, so that `return value;` reads well
-  Result(Status status) : status_(std::move(status)) {}     // NOLINT: likewise; requires !status.ok()
+  Result(T value) : value_(std::move(value)) {}          // NOLINT: implicit, so that `return value;` reads well
+  Result(Status status) : status_(std::move(status)) {}  // NOLINT: likewise; requires !status.ok()
 
   bool ok() const { return value_.has_value(); }
   const Status& status() const { return status_; }
@@ -66,8 +66,8 @@ class [[nodiscard]] Result {
 }  // namespace tracer
 
 // Propagates a failed Status to the caller.
-#define TRACER_RETURN_IF_ERROR(expr)                     \
-  do {                                                   \
-    ::tracer::Status tracer_status_ = (expr);            \
-    if (!tracer_status_.ok()) return tracer_status_;     \
+#define TRACER_RETURN_IF_ERROR(expr)                 \
+  do {                                               \
+    ::tracer::Status tracer_status_ = (expr);        \
+    if (!tracer_status_.ok()) return tracer_status_; \
   } while (false)

@@ -37,7 +37,8 @@ Json manifest_json(const Artifact& a, const std::map<std::string, std::string_vi
   m["encoders"] = Json::array({{{"name", a.provenance.encoder}, {"dimension", p.dimension}}});
   m["stages"] = Json::array();
   for (const Stage& s : p.stages) {
-    Json softmax = {{"kind", "softmax"}, {"weight", 1.0 - static_cast<double>(s.vote_weight)}, {"cost", s.softmax.cost}};
+    Json softmax = {
+        {"kind", "softmax"}, {"weight", 1.0 - static_cast<double>(s.vote_weight)}, {"cost", s.softmax.cost}};
     Json neighbours = {{"kind", "neighbours"},
                        {"weight", static_cast<double>(s.vote_weight)},
                        {"k", s.neighbours.k},
@@ -51,7 +52,8 @@ Json manifest_json(const Artifact& a, const std::map<std::string, std::string_vi
   m["run"] = a.run;
   m["labels"] = p.labels;
   m["parts"] = Json::object();
-  for (const auto& [name, bytes] : parts) m["parts"][name] = {{"sha256", io::sha256_hex(bytes)}, {"bytes", bytes.size()}};
+  for (const auto& [name, bytes] : parts)
+    m["parts"][name] = {{"sha256", io::sha256_hex(bytes)}, {"bytes", bytes.size()}};
   return m;
 }
 
@@ -112,8 +114,8 @@ Result<std::map<std::string, std::string>> read_sums(const std::string& folder) 
   return digests;
 }
 
-Status check_digest(const std::string& folder, const std::map<std::string, std::string>& digests, const std::string& name,
-                    std::string_view bytes) {
+Status check_digest(const std::string& folder, const std::map<std::string, std::string>& digests,
+                    const std::string& name, std::string_view bytes) {
   const auto it = digests.find(name);
   if (it == digests.end()) return bad_input(folder + "/" + kSums + ": expected a digest of " + name + ", found none");
   const std::string found = io::sha256_hex(bytes);
@@ -142,9 +144,9 @@ Status write_artifact(const std::string& path, Artifact& artifact) {
   const std::string certificate_text = dump(certificates), frontier_text = dump(artifact.frontier),
                     explain_text = dump(artifact.explain), ledger_text = dump(artifact.ledger),
                     ids_text = dump(Json{{"ids", artifact.reference_ids}});
-  std::map<std::string, std::string_view> parts = {{kWeights, *weights},          {kCertificates, certificate_text},
-                                                   {kFrontier, frontier_text},    {kExplain, explain_text},
-                                                   {kLedger, ledger_text},        {kReferenceIds, ids_text}};
+  std::map<std::string, std::string_view> parts = {{kWeights, *weights},       {kCertificates, certificate_text},
+                                                   {kFrontier, frontier_text}, {kExplain, explain_text},
+                                                   {kLedger, ledger_text},     {kReferenceIds, ids_text}};
   const std::string manifest = dump(manifest_json(artifact, parts));
   parts[kManifest] = manifest;
   const std::string sums_text = sums(parts);
@@ -156,7 +158,8 @@ Status write_artifact(const std::string& path, Artifact& artifact) {
 
 Result<Artifact> read_artifact(const std::string& path) {
   std::error_code ec;
-  if (!fs::is_directory(path, ec)) return bad_input(path + ": expected an artifact folder, found none (run `tracer fit` first)");
+  if (!fs::is_directory(path, ec))
+    return bad_input(path + ": expected an artifact folder, found none (run `tracer fit` first)");
   auto digests = read_sums(path);
   if (!digests.ok()) return digests.status();
   std::map<std::string, std::string> text;
@@ -184,7 +187,8 @@ Result<Artifact> read_artifact(const std::string& path) {
   if (!ids.ok()) return ids.status();
   JsonFields fields(*ids, path + "/" + kReferenceIds);
   for (const Json& id : fields.array("ids")) {
-    if (!id.is_string()) return bad_input(path + "/" + kReferenceIds + ": ids: expected strings, found " + id.type_name());
+    if (!id.is_string())
+      return bad_input(path + "/" + kReferenceIds + ": ids: expected strings, found " + id.type_name());
     artifact.reference_ids.push_back(id.get<std::string>());
   }
   TRACER_RETURN_IF_ERROR(fields.status());

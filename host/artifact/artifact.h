@@ -30,17 +30,17 @@ struct Provenance {
 struct Artifact {
   Policy policy;
   Provenance provenance;
-  Json run;       // options, split, unit, candidates: what `fit` was asked for and chose
-  Json frontier;  // one entry for each alpha, as `fit --json` prints it
-  Json explain;   // dependence, suspects
-  Json ledger;    // which certify rows served which certificate (host/artifact/ledger.h)
+  Json run;                                // options, split, unit, candidates: what `fit` was asked for and chose
+  Json frontier;                           // one entry for each alpha, as `fit --json` prints it
+  Json explain;                            // dependence, suspects
+  Json ledger;                             // which certify rows served which certificate (host/artifact/ledger.h)
   std::vector<std::string> reference_ids;  // of the learn rows, when the traces had ids; else empty
   std::string digest;                      // sha256 of manifest.json: names the policy exactly; set by read and write
 };
 
-// Writes the folder beside `path` and exchanges it into place: a reader sees the old artifact or the new one, whole, and a
-// failure leaves the old one. Same artifact, same bytes. `path` may be absent or an earlier artifact; anything else is
-// kBadInput (an unrelated folder is never replaced).
+// Writes the folder beside `path` and exchanges it into place: a reader sees the old artifact or the new one, whole,
+// and a failure leaves the old one. Same artifact, same bytes. `path` may be absent or an earlier artifact; anything
+// else is kBadInput (an unrelated folder is never replaced).
 Status write_artifact(const std::string& path, Artifact& artifact);
 
 // Refuses, naming the part with what was expected and what was found: a missing part, a wrong digest or size, another

@@ -54,11 +54,11 @@ Json certificate_json(const Certificate& c, const Policy& policy) {
   j["teacher_agreement_lower"] = optional_json(agreement_lower(c));
   j["chain_tested"] = c.tested;
   j["expected_coverage"] = c.expected_coverage;
-  j["unseen_texts"] = {{"n_handled", c.unseen_handled},
-                       {"n_agree", c.unseen_agree},
-                       {"teacher_agreement", optional_json(agreement(c.unseen_agree, c.unseen_handled))},
-                       {"teacher_agreement_lower",
-                        optional_json(agreement_lower(c.unseen_agree, c.unseen_handled, c.delta))}};
+  j["unseen_texts"] = {
+      {"n_handled", c.unseen_handled},
+      {"n_agree", c.unseen_agree},
+      {"teacher_agreement", optional_json(agreement(c.unseen_agree, c.unseen_handled))},
+      {"teacher_agreement_lower", optional_json(agreement_lower(c.unseen_agree, c.unseen_handled, c.delta))}};
   j["labels"] = Json::array();
   for (const LabelFigures& f : c.labels)
     j["labels"].push_back({{"label", policy.labels[f.label]},

@@ -43,8 +43,9 @@ class JsonFields {
     const Json* v = find(key);
     if (v == nullptr) return;
     // Unsigned values above int64 must not wrap.
-    const bool whole = v->is_number_integer() &&
-                       (!v->is_number_unsigned() || v->get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()));
+    const bool whole =
+        v->is_number_integer() &&
+        (!v->is_number_unsigned() || v->get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()));
     if (!whole || v->get<int64_t>() < 0 || v->get<int64_t>() > most)
       return fail(key, "a whole number from 0 to " + std::to_string(most));
     out = v->get<int64_t>();
@@ -105,7 +106,8 @@ class JsonFields {
       found = object_.at(key).dump(-1, ' ', true, Json::error_handler_t::replace);
       if (found.size() > 60) found = found.substr(0, 60) + "...";
     }
-    status_ = bad_input(where_ + (key.empty() ? "" : ": \"" + key + "\"") + ": expected " + expected + ", found " + found);
+    status_ =
+        bad_input(where_ + (key.empty() ? "" : ": \"" + key + "\"") + ": expected " + expected + ", found " + found);
   }
 
   const Json& object_;

@@ -23,7 +23,8 @@ std::string to_hex(const std::vector<uint64_t>& rows) {
 
 Result<std::vector<uint64_t>> from_hex(const std::string& text) {
   std::vector<uint64_t> rows;
-  if (text.size() % kHexDigits != 0) return bad_input("ledger.json: certify_rows: expected groups of 16 hexadecimal digits");
+  if (text.size() % kHexDigits != 0)
+    return bad_input("ledger.json: certify_rows: expected groups of 16 hexadecimal digits");
   for (size_t i = 0; i < text.size(); i += kHexDigits) {
     uint64_t value = 0;
     const auto end = text.data() + i + kHexDigits;
@@ -51,12 +52,18 @@ Look look_of(const Traces& traces, const FitResult& result, const FitOptions& o,
     look.rows.push_back(mix64(mix64(traces.text_hash[row] ^ mix64(static_cast<uint64_t>(traces.line[row]))) ^
                               io::xxh64(traces.labels[traces.label[row]])));
   std::sort(look.rows.begin(), look.rows.end());
-  const Json config = {{"log", log_digest},       {"alphas", look.alphas},
-                       {"delta", o.delta},        {"looks", o.looks},
-                       {"seed", o.split.seed},    {"split", to_string(result.split.kind)},
-                       {"folds", o.split.folds},  {"certify_fraction", o.split.certify_fraction},
-                       {"unit", static_cast<int>(o.unit)}, {"min_coverage", o.min_coverage},
-                       {"simultaneous", o.simultaneous},   {"approximate", o.approximate}};
+  const Json config = {{"log", log_digest},
+                       {"alphas", look.alphas},
+                       {"delta", o.delta},
+                       {"looks", o.looks},
+                       {"seed", o.split.seed},
+                       {"split", to_string(result.split.kind)},
+                       {"folds", o.split.folds},
+                       {"certify_fraction", o.split.certify_fraction},
+                       {"unit", static_cast<int>(o.unit)},
+                       {"min_coverage", o.min_coverage},
+                       {"simultaneous", o.simultaneous},
+                       {"approximate", o.approximate}};
   look.config = io::sha256_hex(config.dump());
   return look;
 }
@@ -86,9 +93,10 @@ Result<LedgerVerdict> check_look(const Json& ledger, const Look& look) {
   }
   TRACER_RETURN_IF_ERROR(fields.status());
   if (earlier >= allowed)
-    verdict.refusal = "these certify rows have served " + std::to_string(earlier) + " earlier fit" + (earlier == 1 ? "" : "s") +
-                      " of this artifact and delta was shared among " + std::to_string(allowed) +
-                      "; another look at them proves nothing (fit fresh traces, or plan looks with --looks N from the first fit)";
+    verdict.refusal =
+        "these certify rows have served " + std::to_string(earlier) + " earlier fit" + (earlier == 1 ? "" : "s") +
+        " of this artifact and delta was shared among " + std::to_string(allowed) +
+        "; another look at them proves nothing (fit fresh traces, or plan looks with --looks N from the first fit)";
   return verdict;
 }
 

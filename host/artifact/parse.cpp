@@ -29,7 +29,8 @@ bool all_finite(std::span<const float> v) {
   return std::all_of(v.begin(), v.end(), [](float f) { return std::isfinite(f); });
 }
 
-Status copy_matrix(const io::SafetensorsFile& file, const std::string& name, int64_t rows, int64_t cols, Matrix<float>& out) {
+Status copy_matrix(const io::SafetensorsFile& file, const std::string& name, int64_t rows, int64_t cols,
+                   Matrix<float>& out) {
   auto view = file.matrix<float>(name, rows, cols);
   if (!view.ok()) return view.status();
   if (!all_finite({view->data, static_cast<size_t>(view->rows * view->cols)}))
@@ -51,7 +52,8 @@ Status copy_vector(const io::SafetensorsFile& file, const std::string& name, int
   return {};
 }
 
-Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number, const io::SafetensorsFile& file, Stage& stage) {
+Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number, const io::SafetensorsFile& file,
+                   Stage& stage) {
   const int64_t classes = static_cast<int64_t>(policy.labels.size());
   const std::string prefix = tensor_prefix(stage_number);
   JsonFields f(json, "manifest.json: stages");
@@ -93,7 +95,8 @@ Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number,
           return bad_input(std::string(kWeights) + ": " + prefix + kReferenceLabel + ": expected labels 0 to " +
                            std::to_string(classes - 1) + ", found " + std::to_string(l));
     } else {
-      return bad_input("manifest.json: members: expected one softmax and one neighbours member, found \"" + kind + "\"");
+      return bad_input("manifest.json: members: expected one softmax and one neighbours member, found \"" + kind +
+                       "\"");
     }
   }
   if (!softmax || !neighbours)
@@ -104,7 +107,8 @@ Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number,
   TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorScale, kAcceptorFeatures, stage.acceptor.scale));
   TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorCoef, kAcceptorFeatures + 1, stage.acceptor.coef));
   for (double s : stage.acceptor.scale)
-    if (!(s > 0)) return bad_input(std::string(kWeights) + ": " + prefix + kAcceptorScale + ": expected positive numbers");
+    if (!(s > 0))
+      return bad_input(std::string(kWeights) + ": " + prefix + kAcceptorScale + ": expected positive numbers");
   std::vector<double> limit;
   TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kGateLimits, classes + 1, limit));
   stage.gate.global_limit = limit[0];
@@ -130,14 +134,15 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
   if (format != kFormatName)
     return bad_input(std::string(kManifest) + ": expected format \"" + kFormatName + "\", found \"" + format + "\"");
   if (version != kFormatVersion)
-    return bad_input(std::string(kManifest) + ": expected format version " + std::to_string(kFormatVersion) + ", found " +
-                     std::to_string(version));
+    return bad_input(std::string(kManifest) + ": expected format version " + std::to_string(kFormatVersion) +
+                     ", found " + std::to_string(version));
   f.count("dimension", policy.dimension, int64_t{1} << 24);
   f.number("alpha", policy.alpha, 0, 1);
   f.number("delta", policy.delta, 0, 1);
   f.boolean("simultaneous", policy.simultaneous);
   for (const Json& label : f.array("labels")) {
-    if (!label.is_string()) return bad_input("manifest.json: labels: expected strings, found " + std::string(label.type_name()));
+    if (!label.is_string())
+      return bad_input("manifest.json: labels: expected strings, found " + std::string(label.type_name()));
     policy.labels.push_back(label.get<std::string>());
   }
   const Json& encoders = f.array("encoders");

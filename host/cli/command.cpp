@@ -8,9 +8,7 @@
 namespace tracer::cli {
 namespace {
 
-void to_stderr(const std::string& line) {
-  std::fputs((line + "\n").c_str(), stderr);
-}
+void to_stderr(const std::string& line) { std::fputs((line + "\n").c_str(), stderr); }
 
 std::string coloured(const Console& c, const char* code, const std::string& word) {
   const char* no_color = std::getenv("NO_COLOR");

@@ -32,20 +32,24 @@ int DoctorCommand::run() const {
   report["backends"] = Json::array();
   for (const BackendInfo& b : list_backends())
     report["backends"].push_back({{"name", b.name}, {"usable", b.usable}, {"detail", b.detail}});
-  report["libtorch"] = {{"usable", false}, {"detail", "not part of this version: it routes vectors, and does not embed text"}};
+  report["libtorch"] = {{"usable", false},
+                        {"detail", "not part of this version: it routes vectors, and does not embed text"}};
   auto backend = open_backend(common);
   if (backend.ok())
-    report["chosen"] = {{"backend", (*backend)->name()}, {"isa", (*backend)->isa()}, {"threads", (*backend)->threads()}};
+    report["chosen"] = {
+        {"backend", (*backend)->name()}, {"isa", (*backend)->isa()}, {"threads", (*backend)->threads()}};
   else
     report["chosen"] = {{"backend", nullptr}, {"error", backend.status().message()}};
   const int code = backend.ok() ? kExitOk : kExitRuntime;
   if (common.console.json) return common.console.print_json(report, code);
 
-  std::string text = "tracer " + report["version"].get<std::string>() + " (git " + report["git"].get<std::string>() + ")\nCPU:";
+  std::string text =
+      "tracer " + report["version"].get<std::string>() + " (git " + report["git"].get<std::string>() + ")\nCPU:";
   for (const Json& f : report["cpu_features"]) text += " " + f.get<std::string>();
   text += "\n";
   for (const Json& b : report["backends"])
-    text += b["name"].get<std::string>() + ": " + (b["usable"].get<bool>() ? "usable: " : "not usable: ") + b["detail"].get<std::string>() + "\n";
+    text += b["name"].get<std::string>() + ": " + (b["usable"].get<bool>() ? "usable: " : "not usable: ") +
+            b["detail"].get<std::string>() + "\n";
   text += "libtorch: " + report["libtorch"]["detail"].get<std::string>() + "\n";
   if (backend.ok())
     text += "chosen: " + std::string((*backend)->name()) + ", " + std::string((*backend)->isa()) + ", " +

@@ -54,8 +54,10 @@ Status EvaluateCommand::count(Backend& backend, const LoadedPolicy& loaded, Batc
       const auto known = index.find(row.label);
       const int32_t teacher = known == index.end() ? -1 : known->second;
       ++rows_;
-      if (teacher >= 0) ++labels_[teacher].rows;
-      else ++unknown_labels_;
+      if (teacher >= 0)
+        ++labels_[teacher].rows;
+      else
+        ++unknown_labels_;
       const Reason reason = decide(scores[i], loaded.certificate.threshold);
       below_ += reason == Reason::kBelowThreshold;
       far_ += reason == Reason::kOutOfDistribution;
@@ -65,8 +67,9 @@ Status EvaluateCommand::count(Backend& backend, const LoadedPolicy& loaded, Batc
       ++handled_, agree_ += agrees;
       ++labels_[answer].handled, labels_[answer].agree += agrees;
       if (agrees || !errors_out) continue;
-      Json line = {{"line", row.line}, {"id", row.id ? Json(*row.id) : Json(nullptr)}, {"input", row.input},
-                   {"surrogate", p.labels[answer]}, {"teacher", row.label}, {"score", scores[i].score}};
+      Json line = {{"line", row.line},     {"id", row.id ? Json(*row.id) : Json(nullptr)},
+                   {"input", row.input},   {"surrogate", p.labels[answer]},
+                   {"teacher", row.label}, {"score", scores[i].score}};
       TRACER_RETURN_IF_ERROR(errors_out->write_line(line.dump(-1, ' ', false, Json::error_handler_t::replace)));
     }
   }
@@ -82,11 +85,14 @@ int EvaluateCommand::print(const LoadedPolicy& loaded) const {
   int code = kExitOk;
   if (fail_below >= 0 && share && *share < fail_below) code = kExitAlarm;
   if (!common.console.json) {
-    std::string text = std::to_string(rows_) + " rows, alpha " + number(loaded.certificate.alpha) + ": handled " +
-                       std::to_string(handled_) + (rows_ > 0 ? " (" + percent(static_cast<double>(handled_) / static_cast<double>(rows_)) + ")" : "") +
-                       ", deferred " + std::to_string(below_) + " below the threshold and " + std::to_string(far_) +
-                       " out of distribution\nagreement with the teacher on handled rows: " +
-                       (share ? number(*share) + ", at least " + number(*lower) + " (delta " + number(delta) + ")" : "none handled") + "\n";
+    std::string text =
+        std::to_string(rows_) + " rows, alpha " + number(loaded.certificate.alpha) + ": handled " +
+        std::to_string(handled_) +
+        (rows_ > 0 ? " (" + percent(static_cast<double>(handled_) / static_cast<double>(rows_)) + ")" : "") +
+        ", deferred " + std::to_string(below_) + " below the threshold and " + std::to_string(far_) +
+        " out of distribution\nagreement with the teacher on handled rows: " +
+        (share ? number(*share) + ", at least " + number(*lower) + " (delta " + number(delta) + ")" : "none handled") +
+        "\n";
     return common.console.print(text) ? code : kExitRuntime;
   }
   Json labels = Json::array();
@@ -126,10 +132,11 @@ int EvaluateCommand::run() {
   const Status counted = count(**backend, *loaded, *reader);
   if (!counted.ok()) return fail(console, counted);
   if (reader->rejects().count() > 0)
-    console.warn(std::to_string(reader->rejects().count()) + " rows could not be read; first, " + reader->rejects().first() +
-                 "; all of them in " + reader->rejects().path());
+    console.warn(std::to_string(reader->rejects().count()) + " rows could not be read; first, " +
+                 reader->rejects().first() + "; all of them in " + reader->rejects().path());
   if (unknown_labels_ > 0)
-    console.warn(std::to_string(unknown_labels_) + " rows carry a label that the policy was not fitted on; they count as disagreements where handled");
+    console.warn(std::to_string(unknown_labels_) +
+                 " rows carry a label that the policy was not fitted on; they count as disagreements where handled");
   return print(*loaded);
 }
 
@@ -139,7 +146,8 @@ void add_evaluate(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<EvaluateCommand>();
   CLI::App* sub = app.add_subcommand("evaluate", "test a policy on fresh labelled rows");
   add_policy_options(*sub, command->policy);
-  sub->add_option("TRACES", command->input.traces, "labelled rows: JSONL or CSV, plain or gzip; - for standard input")->required();
+  sub->add_option("TRACES", command->input.traces, "labelled rows: JSONL or CSV, plain or gzip; - for standard input")
+      ->required();
   add_input_options(*sub, command->input, true);
   sub->add_option("--errors", command->errors, "write every handled disagreement to this file, a JSON line each");
   sub->add_option("--fail-below", command->fail_below, "exit with 6 when agreement on handled rows is below this")

@@ -1,7 +1,8 @@
+#include "engine/fit.h"
+
 #include <chrono>
 #include <cstdlib>
 
-#include "engine/fit.h"
 #include "engine/figures.h"
 #include "host/artifact/artifact.h"
 #include "host/artifact/ledger.h"
@@ -54,12 +55,9 @@ Json run_json(const FitResult& r, const FitOptions& o) {
                           {"log_loss", c.log_loss},
                           {"agreement", c.agreement},
                           {"coverage", c.coverage}});
-  return {{"seed", o.split.seed},
-          {"certify_fraction", o.split.certify_fraction},
-          {"min_coverage", o.min_coverage},
-          {"looks", o.looks},
-          {"split", split_json(r)},
-          {"candidates", candidates}};
+  return {{"seed", o.split.seed},           {"certify_fraction", o.split.certify_fraction},
+          {"min_coverage", o.min_coverage}, {"looks", o.looks},
+          {"split", split_json(r)},         {"candidates", candidates}};
 }
 
 Json explain_json(const FitResult& r, const Traces& traces) {
@@ -89,7 +87,8 @@ Json explain_json(const FitResult& r, const Traces& traces) {
 std::string share_error(const std::string& text) {
   char* end = nullptr;
   const double v = std::strtod(text.c_str(), &end);
-  return end != text.c_str() && *end == '\0' && v > 0 && v < 1 ? "" : "expected a number between 0 and 1, found " + text;
+  return end != text.c_str() && *end == '\0' && v > 0 && v < 1 ? ""
+                                                               : "expected a number between 0 and 1, found " + text;
 }
 
 // A look that the ledger does not allow proves nothing: the certificates are void, the estimates stay.
@@ -109,8 +108,8 @@ Result<Matrix<float>> FitCommand::read_vectors(const std::string& path, const io
   auto reader = io::NpyReader::open(path);
   if (!reader.ok()) return reader.status();
   if (reader->rows() != file.positions)
-    return bad_input(path + ": expected " + std::to_string(file.positions) + " vectors, one for each row of " + input.traces +
-                     ", found " + std::to_string(reader->rows()));
+    return bad_input(path + ": expected " + std::to_string(file.positions) + " vectors, one for each row of " +
+                     input.traces + ", found " + std::to_string(reader->rows()));
   const int64_t n = file.traces.rows();
   Matrix<float> x(n, reader->cols());
   // Positions ascend; bad rows leave gaps.
@@ -152,8 +151,9 @@ int FitCommand::run() {
   auto file = io::read_traces(input.traces, read);
   if (!file.ok()) return fail(console, file.status());
   if (file->bad > 0)
-    console.warn(std::to_string(file->bad) + " of " + std::to_string(file->positions) + " rows could not be read and were left out; first, " +
-                 file->first_bad + "; all of them in " + read.rejects_path);
+    console.warn(std::to_string(file->bad) + " of " + std::to_string(file->positions) +
+                 " rows could not be read and were left out; first, " + file->first_bad + "; all of them in " +
+                 read.rejects_path);
   auto x = read_vectors(*vectors, *file);
   if (!x.ok()) return fail(console, x.status());
   // Names log and vectors together: what a look is a look at.
@@ -161,17 +161,19 @@ int FitCommand::run() {
   log_digest.update(file->sha256);
   log_digest.update({reinterpret_cast<const char*>(x->data()), static_cast<size_t>(x->size()) * sizeof(float)});
   const double reading = seconds_since(started);
-  console.note("read " + std::to_string(file->traces.rows()) + " traces, " + std::to_string(file->traces.labels.size()) +
-               " labels, vectors of dimension " + std::to_string(x->cols()) + "; computing on " +
-               std::string((*backend)->name()) + " (" + std::string((*backend)->isa()) + ", " +
-               std::to_string((*backend)->threads()) + " threads)");
+  console.note("read " + std::to_string(file->traces.rows()) + " traces, " +
+               std::to_string(file->traces.labels.size()) + " labels, vectors of dimension " +
+               std::to_string(x->cols()) + "; computing on " + std::string((*backend)->name()) + " (" +
+               std::string((*backend)->isa()) + ", " + std::to_string((*backend)->threads()) + " threads)");
 
-  auto fitted = tracer::fit(**backend, file->traces, std::move(x).value(), fit, [&](const std::string& done) { console.note(done); });
+  auto fitted = tracer::fit(**backend, file->traces, std::move(x).value(), fit,
+                            [&](const std::string& done) { console.note(done); });
   if (!fitted.ok()) return fail(console, fitted.status());
   FitResult& result = *fitted;
-  console.note("split by " + std::string(to_string(result.split.kind)) + " (" + result.split.reason + "): " +
-               std::to_string(result.split.learn.size()) + " rows to learn from, " + std::to_string(result.split.certify.size()) +
-               " to certify on" + (result.unit.reason.empty() ? "" : "; " + result.unit.reason));
+  console.note("split by " + std::string(to_string(result.split.kind)) + " (" + result.split.reason +
+               "): " + std::to_string(result.split.learn.size()) + " rows to learn from, " +
+               std::to_string(result.split.certify.size()) + " to certify on" +
+               (result.unit.reason.empty() ? "" : "; " + result.unit.reason));
 
   const Look look = look_of(file->traces, result, fit, log_digest.hex());
   auto verdict = check_look(*ledger, look);
@@ -199,9 +201,10 @@ int FitCommand::run() {
     std::string text = frontier_table(artifact.frontier);
     text += asked->certified ? "certified at " : "refused at ";
     text += number(fit.alpha) + (asked->certified ? ": " : ": " + asked->reason + "; ") +
-            (asked->certified ? percent(*coverage(*asked)) + " of the traffic handled, agreement with the teacher at least " +
-                                    number(fit.alpha) + " (delta " + number(asked->delta) + ")"
-                              : refusal_estimate(*asked)) +
+            (asked->certified
+                 ? percent(*coverage(*asked)) + " of the traffic handled, agreement with the teacher at least " +
+                       number(fit.alpha) + " (delta " + number(asked->delta) + ")"
+                 : refusal_estimate(*asked)) +
             "\npolicy in " + output + "\n";
     return console.print(text) ? code : kExitRuntime;
   }
@@ -232,25 +235,40 @@ const CLI::Validator kShare([](std::string& text) { return share_error(text); },
 void add_fit(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<FitCommand>();
   CLI::App* sub = app.add_subcommand("fit", "learn a surrogate from traces, certify it, write the policy");
-  sub->add_option("TRACES", command->input.traces, "traces: JSONL or CSV, plain or gzip; - for standard input")->required();
+  sub->add_option("TRACES", command->input.traces, "traces: JSONL or CSV, plain or gzip; - for standard input")
+      ->required();
   add_input_options(*sub, command->input, true);
   FitOptions& fit = command->fit;
   sub->add_option("--alpha", fit.alpha, "agreement with the teacher to certify")->check(kShare)->capture_default_str();
-  sub->add_option("--sweep", fit.sweep, "other targets to certify on the way")->delimiter(',')->check(kShare)->capture_default_str();
-  sub->add_option("--delta", fit.delta, "chance of a false certificate that you accept")->check(kShare)->capture_default_str();
+  sub->add_option("--sweep", fit.sweep, "other targets to certify on the way")
+      ->delimiter(',')
+      ->check(kShare)
+      ->capture_default_str();
+  sub->add_option("--delta", fit.delta, "chance of a false certificate that you accept")
+      ->check(kShare)
+      ->capture_default_str();
   sub->add_option("--split", command->split, "auto, rows, runs or time")
       ->check(CLI::IsMember({"auto", "rows", "runs", "time"}))
       ->capture_default_str();
   sub->add_option("--group-by", command->group_by, "key (of the row or its metadata) whose groups stay on one side");
-  sub->add_option("--certify-fraction", fit.split.certify_fraction, "share of the log kept for the certificate")->check(kShare)->capture_default_str();
-  sub->add_option("--min-coverage", fit.min_coverage, "a policy that would handle less is refused")->check(CLI::Range(0.0, 1.0))->capture_default_str();
-  sub->add_flag("--simultaneous", fit.simultaneous, "all targets hold together: each is tested at delta / their number");
-  sub->add_option("--looks", fit.looks, "how many fits of this log will share delta")->check(CLI::Range(1, 1000))->capture_default_str();
+  sub->add_option("--certify-fraction", fit.split.certify_fraction, "share of the log kept for the certificate")
+      ->check(kShare)
+      ->capture_default_str();
+  sub->add_option("--min-coverage", fit.min_coverage, "a policy that would handle less is refused")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  sub->add_flag("--simultaneous", fit.simultaneous,
+                "all targets hold together: each is tested at delta / their number");
+  sub->add_option("--looks", fit.looks, "how many fits of this log will share delta")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   sub->add_option("--unit", command->unit, "what is independent: auto, rows or runs")
       ->check(CLI::IsMember({"auto", "rows", "runs"}))
       ->capture_default_str();
   sub->add_flag("--approximate", fit.approximate, "where runs do not certify exactly, use a design effect and say so");
-  sub->add_option("--folds", fit.split.folds, "cross-validation folds")->check(CLI::Range(2, 100))->capture_default_str();
+  sub->add_option("--folds", fit.split.folds, "cross-validation folds")
+      ->check(CLI::Range(2, 100))
+      ->capture_default_str();
   sub->add_option("--seed", fit.split.seed, "same seed, same bytes")->capture_default_str();
   sub->add_option("-o,--output", command->output, "folder of the policy")->capture_default_str();
   add_common(*sub, command->common, true);

@@ -10,11 +10,13 @@ constexpr int64_t kBatchRows = 4096;
 }  // namespace
 
 void add_input_options(CLI::App& app, InputOptions& o, bool labelled) {
-  app.add_option("--embeddings", o.embeddings, "vectors, one row a trace: .npy, float16/32/64 (default: X.npy beside X.jsonl)");
+  app.add_option("--embeddings", o.embeddings,
+                 "vectors, one row a trace: .npy, float16/32/64 (default: X.npy beside X.jsonl)");
   app.add_option("--input-key", o.input_key, "field of the input (default: input, query, text, prompt or question)");
-  app.add_option("--label-key", o.label_key,
-                 labelled ? "field of the teacher's answer (default: teacher, teacher_output, label, intent, output or answer)"
-                          : "field of the teacher's answer; not needed here");
+  app.add_option(
+      "--label-key", o.label_key,
+      labelled ? "field of the teacher's answer (default: teacher, teacher_output, label, intent, output or answer)"
+               : "field of the teacher's answer; not needed here");
   app.add_option("--format", o.format, "auto (by the file's name), jsonl or csv")
       ->check(CLI::IsMember({"auto", "jsonl", "csv"}))
       ->capture_default_str();
@@ -28,7 +30,9 @@ io::TraceReaderOptions reader_options(const InputOptions& o) {
   io::TraceReaderOptions r;
   r.input_key = o.input_key;
   r.label_key = o.label_key;
-  r.format = o.format == "csv" ? io::TraceFormat::kCsv : o.format == "jsonl" ? io::TraceFormat::kJsonl : io::TraceFormat::kAuto;
+  r.format = o.format == "csv"     ? io::TraceFormat::kCsv
+             : o.format == "jsonl" ? io::TraceFormat::kJsonl
+                                   : io::TraceFormat::kAuto;
   return r;
 }
 
@@ -37,7 +41,8 @@ Result<std::string> vectors_path(const InputOptions& o) {
   if (o.traces == "-") return bad_input("traces from standard input need --embeddings FILE");
   std::string stem = o.traces;
   for (const char* ending : {".gz", ".jsonl", ".json", ".ndjson", ".csv"})
-    if (stem.size() > std::string_view(ending).size() && stem.ends_with(ending)) stem.resize(stem.size() - std::string_view(ending).size());
+    if (stem.size() > std::string_view(ending).size() && stem.ends_with(ending))
+      stem.resize(stem.size() - std::string_view(ending).size());
   for (const std::string& candidate : {stem + ".npy", stem + "_embeddings.npy"})
     if (::access(candidate.c_str(), F_OK) == 0) return candidate;
   return bad_input(o.traces + ": no vectors: expected " + stem + ".npy or " + stem +
@@ -51,8 +56,8 @@ Result<BatchReader> BatchReader::open(const InputOptions& o, bool need_label, bo
   auto vectors = io::NpyReader::open(*path);
   if (!vectors.ok()) return vectors.status();
   if (vectors->cols() != dimension)
-    return bad_input(*path + ": expected vectors of dimension " + std::to_string(dimension) + " as the policy was fitted on, found " +
-                     std::to_string(vectors->cols()));
+    return bad_input(*path + ": expected vectors of dimension " + std::to_string(dimension) +
+                     " as the policy was fitted on, found " + std::to_string(vectors->cols()));
   auto options = reader_options(o);
   options.need_label = need_label;
   options.read_timestamp = false;
@@ -110,8 +115,8 @@ Result<bool> BatchReader::next(Backend& backend, RowBatch& batch) {
     TRACER_RETURN_IF_ERROR(rejects_.close());
     if (rejects_.above(reader_.positions())) return rejects_.too_many(reader_.positions(), /*early=*/false);
     if (reader_.positions() != vectors_.rows())
-      return bad_input(vectors_.name() + ": " + std::to_string(vectors_.rows()) + " vectors, but " + traces_path_ + " has " +
-                       std::to_string(reader_.positions()) + " rows");
+      return bad_input(vectors_.name() + ": " + std::to_string(vectors_.rows()) + " vectors, but " + traces_path_ +
+                       " has " + std::to_string(reader_.positions()) + " rows");
   }
   TRACER_RETURN_IF_ERROR(
       backend.normalise_rows(batch.vectors.view().rows_from(0, static_cast<int64_t>(batch.rows.size()))));

@@ -22,7 +22,7 @@ struct InputOptions {
   std::string input_key;
   std::string label_key;
   std::string format = "auto";
-  std::string rejects;     // "": the command's default
+  std::string rejects;  // "": the command's default
   double max_bad_ratio = 0.01;
 };
 void add_input_options(CLI::App& app, InputOptions& options, bool labelled);

@@ -27,11 +27,14 @@ struct InspectCommand {
 std::string why(const RowScore& s, Reason reason, double threshold, const std::string& label) {
   switch (reason) {
     case Reason::kAccepted:
-      return "handled: the teacher is expected to say " + label + " too with probability " + number(s.score) + ", above the threshold " + number(threshold);
+      return "handled: the teacher is expected to say " + label + " too with probability " + number(s.score) +
+             ", above the threshold " + number(threshold);
     case Reason::kBelowThreshold:
-      return "deferred: the teacher is expected to agree with " + label + " with probability " + number(s.score) + ", not above the threshold " + number(threshold);
+      return "deferred: the teacher is expected to agree with " + label + " with probability " + number(s.score) +
+             ", not above the threshold " + number(threshold);
     case Reason::kOutOfDistribution:
-      return "deferred: unlike anything learned (mean distance to its 10 nearest traces " + number(s.features.mean_distance_10) + ")";
+      return "deferred: unlike anything learned (mean distance to its 10 nearest traces " +
+             number(s.features.mean_distance_10) + ")";
   }
   return "";
 }
@@ -43,7 +46,8 @@ Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, con
   const Reason reason = decide(s, loaded.certificate.threshold);
   std::vector<int32_t> order(p.labels.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return probability(0, a) > probability(0, b); });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t a, int32_t b) { return probability(0, a) > probability(0, b); });
   Json classes = Json::array(), nearest = Json::array();
   for (int64_t i = 0; i < std::min<int64_t>(kTopClasses, static_cast<int64_t>(order.size())); ++i)
     classes.push_back({{"label", p.labels[order[i]]}, {"probability", probability(0, order[i])}});
@@ -85,8 +89,8 @@ int InspectCommand::run() {
   if (!reader.ok()) return fail(console, reader.status());
   const Policy& p = loaded->artifact.policy;
   if (reader->cols() != p.dimension)
-    return fail(console, bad_input(embeddings + ": expected vectors of dimension " + std::to_string(p.dimension) + ", found " +
-                                   std::to_string(reader->cols())));
+    return fail(console, bad_input(embeddings + ": expected vectors of dimension " + std::to_string(p.dimension) +
+                                   ", found " + std::to_string(reader->cols())));
   if (row >= reader->rows())
     return fail(console, bad_input(embeddings + ": row " + std::to_string(row) + " does not exist; rows are 0 to " +
                                    std::to_string(reader->rows() - 1)));
@@ -105,11 +109,13 @@ int InspectCommand::run() {
   const Json d = describe(*loaded, scores[0], probability, near, similarity);
   if (console.json) return console.print_json(d, kExitOk);
   std::string text = d["why"].get<std::string>() + "\nclasses:\n";
-  for (const Json& c : d["classes"]) text += "  " + number(c["probability"].get<double>()) + "  " + c["label"].get<std::string>() + "\n";
+  for (const Json& c : d["classes"])
+    text += "  " + number(c["probability"].get<double>()) + "  " + c["label"].get<std::string>() + "\n";
   text += "nearest traces:\n";
   for (const Json& n : d["nearest"])
     text += "  " + number(n["similarity"].get<double>()) + "  row " + std::to_string(n["row"].get<int64_t>()) +
-            (n.contains("id") ? " (" + n["id"].get<std::string>() + ")" : "") + "  " + n["label"].get<std::string>() + "\n";
+            (n.contains("id") ? " (" + n["id"].get<std::string>() + ")" : "") + "  " + n["label"].get<std::string>() +
+            "\n";
   return console.print(text) ? kExitOk : kExitRuntime;
 }
 

@@ -7,7 +7,8 @@
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader that leaves is an error of write(), answered with an exit code
   CLI::App app{"TRACER turns an LLM's logged answers into a cheap classifier and proves how often it agrees."};
-  app.set_version_flag("--version", "tracer " TRACER_VERSION " (git " TRACER_GIT_SHA "; CUDA: " TRACER_CUDA_ARCHS_TEXT ")");
+  app.set_version_flag("--version",
+                       "tracer " TRACER_VERSION " (git " TRACER_GIT_SHA "; CUDA: " TRACER_CUDA_ARCHS_TEXT ")");
   app.require_subcommand(1);
   app.footer("Exit codes: 0 ok, 1 failed, 2 usage, 3 refused (not certified), 4 some rows failed, 6 alarm asked for.");
   int exit_code = 0;

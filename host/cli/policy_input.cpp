@@ -21,7 +21,8 @@ Result<LoadedPolicy> load_policy(const PolicyOptions& options) {
     return refused(options.folder + ": alpha " + number(alpha) + " was not part of the sweep (" + known + ")");
   }
   if (!c->certified)
-    return refused(options.folder + ": alpha " + number(alpha) + " is not certified: " + c->reason + "; " + refusal_estimate(*c));
+    return refused(options.folder + ": alpha " + number(alpha) + " is not certified: " + c->reason + "; " +
+                   refusal_estimate(*c));
   LoadedPolicy loaded{Artifact{}, *c, ""};
   if (alpha < policy.alpha - 1e-9 || alpha > policy.alpha + 1e-9)
     if (!policy.simultaneous)

@@ -17,20 +17,21 @@ int ReportCommand::run() const {
   const Policy& p = artifact->policy;
   const Provenance& from = artifact->provenance;
   if (common.console.json)
-    return common.console.print_json({{"policy", artifact->digest},
-                                      {"alpha", p.alpha},
-                                      {"delta", p.delta},
-                                      {"simultaneous", p.simultaneous},
-                                      {"labels", p.labels.size()},
-                                      {"dimension", p.dimension},
-                                      {"traces", {{"path", from.traces_path}, {"sha256", from.traces_sha256}, {"rows", from.traces_rows}}},
-                                      {"run", artifact->run},
-                                      {"frontier", artifact->frontier},
-                                      {"explain", artifact->explain}},
-                                     kExitOk);
+    return common.console.print_json(
+        {{"policy", artifact->digest},
+         {"alpha", p.alpha},
+         {"delta", p.delta},
+         {"simultaneous", p.simultaneous},
+         {"labels", p.labels.size()},
+         {"dimension", p.dimension},
+         {"traces", {{"path", from.traces_path}, {"sha256", from.traces_sha256}, {"rows", from.traces_rows}}},
+         {"run", artifact->run},
+         {"frontier", artifact->frontier},
+         {"explain", artifact->explain}},
+        kExitOk);
   std::string text = "policy fitted on " + std::to_string(from.traces_rows) + " traces (" + from.traces_path + "), " +
-                     std::to_string(p.labels.size()) + " labels, asked for alpha " + number(p.alpha) + ", delta " + number(p.delta) +
-                     (p.simultaneous ? ", all targets together\n" : ", each target alone\n");
+                     std::to_string(p.labels.size()) + " labels, asked for alpha " + number(p.alpha) + ", delta " +
+                     number(p.delta) + (p.simultaneous ? ", all targets together\n" : ", each target alone\n");
   text += frontier_table(artifact->frontier);
   for (const Json& warning : artifact->explain.value("warnings", Json::array()))
     if (warning.is_string()) text += "warning: " + warning.get<std::string>() + "\n";
@@ -39,8 +40,8 @@ int ReportCommand::run() const {
   int shown = 0;
   for (const Json& s : suspects) {
     if (++shown > 5 || !s.is_object()) break;
-    text += "  line " + std::to_string(s.value("line", int64_t{0})) + ": teacher " + s.value("teacher", "?") + ", surrogate " +
-            s.value("surrogate", "?") + " (" + percent(s.value("score", 0.0)) + " sure)\n";
+    text += "  line " + std::to_string(s.value("line", int64_t{0})) + ": teacher " + s.value("teacher", "?") +
+            ", surrogate " + s.value("surrogate", "?") + " (" + percent(s.value("score", 0.0)) + " sure)\n";
   }
   return common.console.print(text) ? kExitOk : kExitRuntime;
 }

@@ -86,7 +86,9 @@ int RouteCommand::run() {
   if (!loaded->warning.empty()) console.warn(loaded->warning);
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
-  const std::string rejects = !input.rejects.empty() ? input.rejects : output == "-" ? "rejects.jsonl" : output + ".rejects.jsonl";
+  const std::string rejects = !input.rejects.empty() ? input.rejects
+                              : output == "-"        ? "rejects.jsonl"
+                                                     : output + ".rejects.jsonl";
   auto reader = BatchReader::open(input, false, false, loaded->artifact.policy.dimension, rejects);
   if (!reader.ok()) return fail(console, reader.status());
   auto out = io::OutputStream::open(output);
@@ -102,8 +104,9 @@ int RouteCommand::run() {
   console.note(std::to_string(rows_) + " rows: " + std::to_string(handled_) + " handled, " + std::to_string(below_) +
                " below the threshold, " + std::to_string(far_) + " out of distribution");
   if (reader->rejects().count() == 0) return kExitOk;
-  console.warn(std::to_string(reader->rejects().count()) + " rows could not be read and have no line in the output; first, " +
-               reader->rejects().first() + "; all of them in " + rejects);
+  console.warn(std::to_string(reader->rejects().count()) +
+               " rows could not be read and have no line in the output; first, " + reader->rejects().first() +
+               "; all of them in " + rejects);
   return kExitPartial;
 }
 

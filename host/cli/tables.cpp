@@ -29,8 +29,9 @@ std::string percent(double share) { return format("%.1f %%", 100 * share); }
 std::string frontier_table(const Json& frontier) {
   std::string text = "  alpha  coverage  agreement  at least  threshold  method\n";
   for (const Json& e : frontier) {
-    text += pad(number(e.value("alpha", 0.0)), 7) + pad(cell(e, "coverage"), 10) + pad(cell(e, "teacher_agreement"), 11) +
-            pad(cell(e, "teacher_agreement_lower"), 10) + pad(cell(e, "threshold"), 11) + "  " + e.value("method", "?");
+    text += pad(number(e.value("alpha", 0.0)), 7) + pad(cell(e, "coverage"), 10) +
+            pad(cell(e, "teacher_agreement"), 11) + pad(cell(e, "teacher_agreement_lower"), 10) +
+            pad(cell(e, "threshold"), 11) + "  " + e.value("method", "?");
     if (!e.value("certified", false)) text += ": " + e.value("reason", "");
     if (e.value("approximate", false)) text += " (approximate)";
     text += "\n";
@@ -42,10 +43,11 @@ std::string refusal_estimate(const Json& e) {
   std::string text = "by estimate, ";
   const auto alpha = e.find("best_alpha"), missing = e.find("traces_missing");
   text += alpha != e.end() && alpha->is_number() ? "the best target in reach is " + number(alpha->get<double>())
-                                                  : "no target of 0.5 or more is in reach";
+                                                 : "no target of 0.5 or more is in reach";
   text += "; certification needs at least " + std::to_string(e.value("fewest_handled", int64_t{0})) + " handled units";
   if (missing != e.end() && missing->is_number()) {
-    if (missing->get<int64_t>() > 0) text += ", and about " + std::to_string(missing->get<int64_t>()) + " more traces at today's agreement";
+    if (missing->get<int64_t>() > 0)
+      text += ", and about " + std::to_string(missing->get<int64_t>()) + " more traces at today's agreement";
   } else {
     text += ", and more traces alone would not get there at today's agreement";
   }

@@ -8,8 +8,8 @@
 
 namespace tracer::cli {
 
-std::string number(double v);        // shortest form: 0.95
-std::string percent(double share);   // "93.1 %"
+std::string number(double v);       // shortest form: 0.95
+std::string percent(double share);  // "93.1 %"
 // Coverage against alpha, one line each, with what was refused and why.
 std::string frontier_table(const Json& frontier);
 // What a refused target would take; estimates, in words.

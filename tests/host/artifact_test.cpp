@@ -178,7 +178,8 @@ TEST(Artifact, WellSealedNonsenseIsRefusedWithExpectedAndFound) {
   const TempFolder folder;
   Artifact a = small_artifact();
   ASSERT_TRUE(write_artifact(folder.path("p"), a).ok());
-  const std::string manifest = slurp(folder.path("p/") + kManifest), certificates = slurp(folder.path("p/") + kCertificates);
+  const std::string manifest = slurp(folder.path("p/") + kManifest),
+                    certificates = slurp(folder.path("p/") + kCertificates);
   const auto weights = io::SafetensorsFile::open(folder.path("p/") + kWeights);
   ASSERT_TRUE(weights.ok());
   ASSERT_TRUE(parse_artifact(manifest, certificates, *weights).ok());

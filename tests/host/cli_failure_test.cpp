@@ -106,7 +106,8 @@ TEST_F(CliFailure, AReaderThatLeavesEndsTheRunQuietly) {
   fit_policy();
   write_log(folder, "long", {.rows = 30000});
   const std::string binary = std::getenv("TRACER_TEST_BINARY");
-  const std::string command = "cd " + folder.root() + " && { " + binary + " route p long.jsonl -o - --quiet 2> err; echo $? > code; } | head -n 1 > first";
+  const std::string command = "cd " + folder.root() + " && { " + binary +
+                              " route p long.jsonl -o - --quiet 2> err; echo $? > code; } | head -n 1 > first";
   ASSERT_EQ(std::system(command.c_str()), 0);
   EXPECT_EQ(slurp(folder.path("code")), "1\n");
   EXPECT_EQ(slurp(folder.path("err")), "");

@@ -9,8 +9,8 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <sstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -23,9 +23,9 @@ namespace tracer {
 using Json = nlohmann::ordered_json;
 
 struct Outcome {
-  int code = -1;          // exit code, or 128 + signal
+  int code = -1;  // exit code, or 128 + signal
   std::string out, err;
-  int64_t peak_kib = 0;   // resident set
+  int64_t peak_kib = 0;  // resident set
 };
 
 // Runs `tracer ARGS` in folder.root(); standard input from a file when given, output to out_path when given.
@@ -38,7 +38,8 @@ inline Outcome run_tracer(const io::TempFolder& folder, const std::vector<std::s
   const std::string err_path = folder.path("stderr.txt");
   const pid_t pid = ::fork();
   if (pid == 0) {
-    const int in = ::open(in_path.c_str(), O_RDONLY), out = ::open(out_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666),
+    const int in = ::open(in_path.c_str(), O_RDONLY),
+              out = ::open(out_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666),
               err = ::open(err_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
     if (in < 0 || out < 0 || err < 0 || ::chdir(folder.root().c_str()) != 0) ::_exit(99);
     ::dup2(in, 0), ::dup2(out, 1), ::dup2(err, 2);
@@ -86,7 +87,8 @@ inline std::string write_log(const io::TempFolder& folder, const std::string& na
   for (int64_t i = 0; i < log.rows; ++i) {
     const int64_t label = pick.below(static_cast<uint64_t>(i), log.labels);
     for (int64_t d = 0; d < log.dim; ++d)
-      x(i, d) = static_cast<float>((d == label ? 3.0 : 0.0) + log.noise * noise.normal(static_cast<uint64_t>(i * log.dim + d)));
+      x(i, d) = static_cast<float>((d == label ? 3.0 : 0.0) +
+                                   log.noise * noise.normal(static_cast<uint64_t>(i * log.dim + d)));
     text += small_row(log, i) + "\n";
   }
   EXPECT_TRUE(io::write_npy_f32(folder.path(name + ".npy"), x.view()).ok());

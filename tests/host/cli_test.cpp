@@ -13,7 +13,9 @@ using io::TempFolder;
 
 class Cli : public testing::Test {
  protected:
-  Outcome run(const std::vector<std::string>& args, const std::string& in = "/dev/null") { return run_tracer(folder, args, in); }
+  Outcome run(const std::vector<std::string>& args, const std::string& in = "/dev/null") {
+    return run_tracer(folder, args, in);
+  }
   // A policy certified at 0.9 in folder/p, fitted on log.jsonl.
   void fit_policy() {
     write_log(folder, "log", {});
@@ -62,14 +64,19 @@ TEST_F(Cli, RouteAgreesWithEvaluateAndKeepsOrder) {
     handled += h;
     EXPECT_EQ(h, lines[i]["reason"] == "accepted");
     EXPECT_EQ(h, lines[i]["label"].is_string());
-    EXPECT_EQ(lines[i]["score"].get<double>() > lines[i]["threshold"].get<double>() && lines[i]["reason"] != "out_of_distribution", h);
+    EXPECT_EQ(lines[i]["score"].get<double>() > lines[i]["threshold"].get<double>() &&
+                  lines[i]["reason"] != "out_of_distribution",
+              h);
   }
   EXPECT_GT(handled, 0);
   EXPECT_LT(handled, 5003);
   EXPECT_EQ(j["handled"], handled);
-  EXPECT_EQ(j["deferred"]["below_threshold"].get<int64_t>() + j["deferred"]["out_of_distribution"].get<int64_t>() + handled, 5003);
+  EXPECT_EQ(
+      j["deferred"]["below_threshold"].get<int64_t>() + j["deferred"]["out_of_distribution"].get<int64_t>() + handled,
+      5003);
   const auto errors = json_lines(slurp(folder.path("errors.jsonl")));
-  EXPECT_EQ(static_cast<double>(handled - static_cast<int64_t>(errors.size())) / static_cast<double>(handled), j["teacher_agreement"].get<double>());
+  EXPECT_EQ(static_cast<double>(handled - static_cast<int64_t>(errors.size())) / static_cast<double>(handled),
+            j["teacher_agreement"].get<double>());
   for (const Json& line : errors) EXPECT_NE(line["surrogate"], line["teacher"]);
   const Json meta = Json::parse(slurp(folder.path("out.jsonl.meta.json")));
   EXPECT_EQ(meta["handled"], handled);
@@ -86,7 +93,8 @@ TEST_F(Cli, GzipCsvAndStandardInputGiveTheSameRoute) {
   ASSERT_EQ(piped.code, 0) << piped.err;
   std::string csv = "id,text,label\n";
   for (const Json& row : json_lines(text))
-    csv += row["id"].get<std::string>() + ",\"" + row["input"].get<std::string>() + "\"," + row["teacher"].get<std::string>() + "\n";
+    csv += row["id"].get<std::string>() + ",\"" + row["input"].get<std::string>() + "\"," +
+           row["teacher"].get<std::string>() + "\n";
   folder.write("log.csv", csv);
   ASSERT_EQ(run({"route", "p", "log.csv", "-o", "csv"}).code, 0);
   const std::string plain = slurp(folder.path("plain"));
@@ -192,7 +200,8 @@ TEST_F(Cli, FailBelowRaisesTheAlarmOnlyWhereAskedFor) {
 TEST_F(Cli, SameBytesForAnyNumberOfThreads) {
   write_log(folder, "log", {.noise = 1.2});
   for (const char* threads : {"1", "2", "3"})
-    ASSERT_EQ(run({"fit", "log.jsonl", "--alpha", "0.8", "--threads", threads, "-o", std::string("p") + threads}).code, 0);
+    ASSERT_EQ(run({"fit", "log.jsonl", "--alpha", "0.8", "--threads", threads, "-o", std::string("p") + threads}).code,
+              0);
   for (const auto& entry : std::filesystem::directory_iterator(folder.path("p1")))
     for (const char* other : {"p2/", "p3/"})
       EXPECT_EQ(slurp(entry.path()), slurp(folder.path(other) + entry.path().filename().string())) << entry.path();
@@ -206,12 +215,18 @@ TEST_F(Cli, HelpVersionAndUsage) {
     EXPECT_EQ(o.code, 0);
     EXPECT_EQ(o.err, "");
   }
-  const std::vector<std::vector<std::string>> wrong = {{}, {"frobnicate"}, {"fit"}, {"fit", "x", "--nonsense"},
-                                                       {"fit", "x", "--alpha", "1.5"}, {"fit", "x", "--sweep", "0.9,nan"},
-                                                       {"fit", "x", "--folds", "1"}, {"fit", "x", "--delta", "0"},
+  const std::vector<std::vector<std::string>> wrong = {{},
+                                                       {"frobnicate"},
+                                                       {"fit"},
+                                                       {"fit", "x", "--nonsense"},
+                                                       {"fit", "x", "--alpha", "1.5"},
+                                                       {"fit", "x", "--sweep", "0.9,nan"},
+                                                       {"fit", "x", "--folds", "1"},
+                                                       {"fit", "x", "--delta", "0"},
                                                        {"fit", "x", "--group-by", "k", "--split", "rows"},
                                                        {"fit", "x", "--unit", "runs", "--split", "rows"},
-                                                       {"route", "p", "x"}, {"inspect", "p", "--row", "-1", "--embeddings", "e"}};
+                                                       {"route", "p", "x"},
+                                                       {"inspect", "p", "--row", "-1", "--embeddings", "e"}};
   for (const auto& args : wrong) {
     const Outcome o = run(args);
     EXPECT_EQ(o.code, 2) << (args.empty() ? "" : args.back());
@@ -231,7 +246,8 @@ TEST_F(Cli, SplitsByTimeAndGroups) {
   }
   folder.write("timed.jsonl", timed);
   for (const auto& extra : {std::vector<std::string>{"--split", "time"}, {"--group-by", "session"}}) {
-    std::vector<std::string> args = {"fit", "timed.jsonl", "--embeddings", "log.npy", "--alpha", "0.85", "--json", "-o", "p" + extra[0]};
+    std::vector<std::string> args = {"fit",  "timed.jsonl", "--embeddings", "log.npy",     "--alpha",
+                                     "0.85", "--json",      "-o",           "p" + extra[0]};
     args.insert(args.end(), extra.begin(), extra.end());
     const Outcome o = run(args);
     EXPECT_EQ(o.code, 0) << o.err;

@@ -74,9 +74,9 @@ TEST(Ledger, LooksCannotBePlannedAfterTheFirst) {
 }
 
 TEST(Ledger, DamageIsRefused) {
-  for (const char* text : {R"({})", R"({"looks":7})", R"({"looks":[{}]})",
-                           R"({"looks":[{"config":"x","certify_rows":"123","looks":1}]})",
-                           R"({"looks":[{"config":"x","certify_rows":"zzzzzzzzzzzzzzzz","looks":1}]})"}) {
+  for (const char* text :
+       {R"({})", R"({"looks":7})", R"({"looks":[{}]})", R"({"looks":[{"config":"x","certify_rows":"123","looks":1}]})",
+        R"({"looks":[{"config":"x","certify_rows":"zzzzzzzzzzzzzzzz","looks":1}]})"}) {
     const auto v = check_look(Json::parse(text), look("a", range(0, 10)));
     EXPECT_FALSE(v.ok()) << text;
   }
