@@ -114,11 +114,11 @@ inline Status train_pool(Backend& backend, const std::string& folder, const std:
   in.n_certify = 400;
   auto searched = search_surrogate(backend, in, {});
   if (!searched.ok()) return searched.status();
-  out.learn = eligible_scores(*searched);
+  out.learn = eligible_scores(searched->score, searched->disagree, searched->gated);
   out.out_of_fold_agreement = searched->best.agreement;
 
   // The refit of engine/fit.cpp, from zero instead of a warm start: the minimum is the same.
-  const SoftmaxData data{learn_x.view(), in.label, in.classes, in.fold};
+  const SoftmaxData data{learn_x.view(), in.label, in.classes, in.fold, &searched->moments};
   SoftmaxState state = initial_softmax(data, 0);
   TRACER_RETURN_IF_ERROR(minimise_softmax(backend, data, searched->best.cost, {}, state));
   Stage stage;

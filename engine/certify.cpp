@@ -24,6 +24,16 @@ RunScores eligible_runs(const std::vector<double>& score, const std::vector<uint
   return rows;
 }
 
+int64_t largest_unit(const std::vector<int32_t>& unit) {
+  std::vector<int64_t> size;
+  int64_t largest = 0;
+  for (int32_t u : unit) {
+    if (u >= static_cast<int32_t>(size.size())) size.resize(u + 1, 0);
+    largest = std::max(largest, ++size[u]);
+  }
+  return largest;
+}
+
 // Disagreements among the first r eligible rows, best first.
 std::vector<int64_t> cumulative(const LearnScores& learn) {
   std::vector<int32_t> order(learn.score.size());
@@ -79,12 +89,7 @@ Certifier::Certifier(const LearnSide& learn, bool runs, const char* unit_name, c
       n_units_(n_units),
       unit_rows_(unit_rows),
       n_learn_(static_cast<int64_t>(learn.score.size())) {
-  learn_.rows = n_learn_;
-  for (int64_t i = 0; i < n_learn_; ++i) {
-    if (learn.gated[i]) continue;
-    learn_.score.push_back(learn.score[i]);
-    learn_.disagree.push_back(learn.disagree[i]);
-  }
+  learn_ = eligible_scores(learn.score, learn.disagree, learn.gated);
   if (runs_) {
     learn_runs_ = eligible_runs(learn.score, learn.disagree, learn.gated, learn.unit);
   } else {
@@ -100,8 +105,11 @@ Certificate Certifier::certify(const CertifySide& side, double alpha) const {
   c.n_learn = n_learn_;
   c.n_certify = n_certify_;
   c.n_units = n_units_;
+  c.unit_rows = runs_ ? unit_rows_ : 1;
   CertifyOutcome outcome;
-  if (runs_) {
+  if (runs_ && largest_unit(side.unit) > unit_rows_) {
+    outcome.detail = "a unit holds more than " + std::to_string(unit_rows_) + " rows";
+  } else if (runs_) {
     const BettingPlan plan = plan_betting(learn_runs_, n_learn_, n_units_, n_certify_, unit_rows_, alpha,
                                           options_.delta, options_.min_coverage, options_.seed);
     RunScores rows = eligible_runs(side.score, side.disagree, side.gated, side.unit);
@@ -113,16 +121,10 @@ Certificate Certifier::certify(const CertifySide& side, double alpha) const {
       if (estimate.certified) outcome = estimate, c.approximate = true;
     }
   } else {
-    std::vector<double> score;
-    std::vector<uint8_t> disagree;
-    for (size_t i = 0; i < side.score.size(); ++i) {
-      if (side.gated[i]) continue;
-      score.push_back(side.score[i]);
-      disagree.push_back(side.disagree[i]);
-    }
+    const LearnScores rows = eligible_scores(side.score, side.disagree, side.gated);
     const ChainPlan plan = imagined_->plan(alpha, options_.delta, options_.min_coverage);
     c.expected_coverage = plan.expected_coverage;
-    outcome = certify_by_rank(score, disagree, n_certify_, plan, alpha, options_.delta);
+    outcome = certify_by_rank(rows.score, rows.disagree, n_certify_, plan, alpha, options_.delta);
   }
   c.tested = outcome.tested;
   const double least = options_.min_coverage * static_cast<double>(n_certify_);
@@ -169,7 +171,8 @@ RefusalEstimate Certifier::estimate(double alpha) const {
   };
   for (int step = 1; step <= 100 && !e.best_alpha; ++step) {
     const double target = 1 - 0.005 * step;
-    if (target >= 0.5 && in_reach(target, 1)) e.best_alpha = target;
+    // Below the alpha just refused: in_reach takes rows for units, and is no match for a test that did not pass.
+    if (target >= 0.5 && target < alpha - 1e-9 && in_reach(target, 1)) e.best_alpha = target;
   }
   // The certify side grows with the log; the out-of-fold curve is taken to stay as it is.
   const double total = static_cast<double>(n_learn_ + n_certify_);

@@ -37,7 +37,7 @@ struct CertifySide {
   std::vector<uint8_t> gated;
   std::vector<int32_t> unit;
   int64_t units = 0;
-  int64_t unit_rows = 1;  // the most rows a unit can hold
+  int64_t unit_rows = 1;  // m, the most rows of a unit
 };
 
 // Decided on learn alone: are disagreements (of all rows, or of those handled around alpha) correlated inside units?
@@ -50,7 +50,9 @@ UnitChoice choose_unit(const LearnSide& learn, Unit asked, double alpha, bool sp
 
 class Certifier {
  public:
-  // Plans from learn; certify's scores are not looked at before certify() is called.
+  // Plans from learn; certify's scores are not looked at before certify() is called. Where runs are the unit, units of
+  // more than unit_rows rows must have been left out of certify and of its counts (leave_out_large_units); a set that
+  // still holds one is refused.
   Certifier(const LearnSide& learn, bool runs, const char* unit_name, const CertifyOptions& options, int64_t n_certify,
             int64_t n_units, int64_t unit_rows);
 

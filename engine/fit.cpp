@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <new>
 #include <numeric>
 #include <unordered_set>
 
@@ -82,7 +83,7 @@ Result<Stage> refit(Backend& backend, const Traces& traces, const Split& split, 
                     std::vector<int32_t> label, SearchResult& search) {
   Stage stage;
   const int64_t classes = static_cast<int64_t>(traces.labels.size()), d = learn.cols();
-  const SoftmaxData data{learn.view(), label, classes, split.fold};
+  const SoftmaxData data{learn.view(), label, classes, split.fold, &search.moments};
   SoftmaxState state = initial_softmax(data, 0);
   for (int64_t c = 0; c < classes; ++c) {
     if (state.weights(d, c) <= kRemovedBias) continue;
@@ -173,10 +174,20 @@ void warn_about_data(const Traces& traces, const Split& split, FitResult& result
         " labels have no row on the learn side: their rows will be deferred or answered with another label");
 }
 
-}  // namespace
+int64_t units_of(const std::vector<int32_t>& unit) {
+  return unit.empty() ? 0 : *std::max_element(unit.begin(), unit.end()) + 1;
+}
 
-Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, const FitOptions& options,
-                      const std::function<void(const std::string&)>& progress) {
+// The number of certify rows that candidates are compared under. The sizes of certify groups are part of what will be
+// tested: their number alone counts, at the mean size of the learn groups.
+int64_t certify_rows_foreseen(const Split& split) {
+  if (split.kind != SplitKind::kGroups) return static_cast<int64_t>(split.certify.size());
+  const double mean = static_cast<double>(split.learn.size()) / static_cast<double>(units_of(split.unit));
+  return std::llround(mean * static_cast<double>(units_of(split.certify_unit)));
+}
+
+Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<float> x, const FitOptions& options,
+                             const std::function<void(const std::string&)>& progress) {
   TRACER_RETURN_IF_ERROR(check_options(traces, x, options));
   FitResult result;
   Phases phases(result.seconds);
@@ -238,7 +249,7 @@ Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, c
   input.folds = s.folds;
   input.alphas = alphas;
   input.delta = certify_options.delta;
-  input.n_certify = static_cast<int64_t>(s.certify.size());
+  input.n_certify = certify_rows_foreseen(s);
   auto searched = search_surrogate(backend, input, progress);
   if (!searched.ok()) return searched.status();
   SearchResult search = std::move(searched).value();
@@ -253,9 +264,17 @@ Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, c
 
   LearnSide learn_side{search.score, search.disagree, search.gated, s.unit};
   result.unit = choose_unit(learn_side, options.unit, options.alpha, s.kind != SplitKind::kRows);
-  int64_t units = s.certify_unit.empty() ? 0 : *std::max_element(s.certify_unit.begin(), s.certify_unit.end()) + 1;
+  if (result.unit.runs) {
+    if (const LeftOut left = leave_out_large_units(result.split); left.units > 0)
+      result.warnings.push_back(std::to_string(left.units) + " certify groups of more than " +
+                                std::to_string(s.unit_rows) + " rows (the largest learn group), " +
+                                std::to_string(left.rows) +
+                                " rows in all, were left out: certificates are about groups of at most " +
+                                std::to_string(s.unit_rows) + " rows");
+  }
   const Certifier certifier(learn_side, result.unit.runs, s.kind == SplitKind::kGroups ? "groups" : "runs",
-                            certify_options, static_cast<int64_t>(s.certify.size()), units, s.unit_rows);
+                            certify_options, static_cast<int64_t>(s.certify.size()), units_of(s.certify_unit),
+                            s.unit_rows);
   // From here on the certify rows are open.
   auto rows = score_certify(backend, traces, s, result.policy.stages[0], x);
   if (!rows.ok()) return rows.status();
@@ -267,6 +286,19 @@ Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, c
   result.suspects = find_suspects(traces, s, *rows);
   phases.done("certify");
   return result;
+}
+
+}  // namespace
+
+Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, const FitOptions& options,
+                      const std::function<void(const std::string&)>& progress) {
+  const int64_t rows = x.rows(), width = x.cols();
+  try {
+    return fit_traces(backend, traces, std::move(x), options, progress);
+  } catch (const std::bad_alloc&) {
+    return out_of_memory("fitting " + std::to_string(rows) + " rows of " + std::to_string(width) + " columns, " +
+                         std::to_string(traces.labels.size()) + " labels");
+  }
 }
 
 }  // namespace tracer

@@ -45,14 +45,17 @@ struct FitResult {
   UnitChoice unit;
   std::vector<Candidate> candidates;
   Candidate chosen;
-  std::vector<Suspect> suspects;  // at most 20, most certain first
-  std::vector<std::string> warnings;
+  std::vector<Suspect> suspects;      // at most 20, most certain first
+  std::vector<std::string> warnings;  // among them: certify groups that were left out, being larger than any of learn
   std::vector<std::pair<std::string, double>> seconds;  // by phase
 };
 
-// x: n x d vectors aligned with the traces, taken over (memory: 2 n d floats at the peak). A refusal is a result; an
-// error is bad options (kBadInput) or a failing backend. Deterministic in (traces, x, options) and the backend's isa,
-// for any number of threads; only `seconds` differs.
+// x: n x d vectors aligned with the traces, taken over. A refusal is a result; an error is bad options (kBadInput), a
+// failing backend, or too little memory (kOutOfMemory: nothing is thrown).
+// Memory at the peak, in floats, with C labels and K folds: 2 n d for x and its learn rows; n C for out-of-fold
+// probabilities; (2 * 11 + 6) (d + 1) K C for the weights, gradients and L-BFGS history of the folds' softmax
+// regressions; 4 (d + 1)^2 for their preconditioner. Beyond: O(n) and the backend's own buffers. Deterministic in
+// (traces, x, options) and the backend's isa, for any number of threads; only `seconds` differs.
 Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, const FitOptions& options,
                       const std::function<void(const std::string&)>& progress = {});
 

@@ -10,18 +10,27 @@ double logit(double p) {
   return std::log(p / (1 - p));
 }
 
+namespace {
+
+// Eight independent sums, so that long rows are not one chain of additions.
+double dot(const double* x, const double* y, int64_t n) {
+  double lane[8] = {};
+  int64_t k = 0;
+  for (; k + 8 <= n; k += 8)
+    for (int l = 0; l < 8; ++l) lane[l] += x[k + l] * y[k + l];
+  for (int l = 0; k < n; ++k, ++l) lane[l] += x[k] * y[k];
+  return ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+}
+
+}  // namespace
+
 bool cholesky_factor(Matrix<double>& a) {
   const int64_t n = a.rows();
-  for (int64_t j = 0; j < n; ++j) {
-    double pivot = a(j, j);
-    for (int64_t k = 0; k < j; ++k) pivot -= a(j, k) * a(j, k);
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j < i; ++j) a(i, j) = (a(i, j) - dot(a.row(i), a.row(j), j)) / a(j, j);
+    const double pivot = a(i, i) - dot(a.row(i), a.row(i), i);
     if (!(pivot > 0)) return false;
-    a(j, j) = std::sqrt(pivot);
-    for (int64_t i = j + 1; i < n; ++i) {
-      double sum = a(i, j);
-      for (int64_t k = 0; k < j; ++k) sum -= a(i, k) * a(j, k);
-      a(i, j) = sum / a(j, j);
-    }
+    a(i, i) = std::sqrt(pivot);
   }
   return true;
 }
@@ -62,6 +71,8 @@ LogisticFit fit_logistic(HostMatrix<const double> design, std::span<const uint8_
   const int64_t p = design.cols;
   LogisticFit fit;
   fit.coef.assign(p, 0.0);
+  fit.hessian_chol = Matrix<double>(p, p);
+  for (int64_t j = 0; j < p; ++j) fit.hessian_chol(j, j) = std::sqrt(ridge[j]);
   double value = objective(design, outcome, ridge, fit.coef);
   for (int iteration = 0; iteration < 100; ++iteration) {
     std::vector<double> gradient(p, 0.0);
@@ -81,7 +92,7 @@ LogisticFit fit_logistic(HostMatrix<const double> design, std::span<const uint8_
       gradient[j] += ridge[j] * fit.coef[j];
       hessian(j, j) += ridge[j];
     }
-    cholesky_factor(hessian);  // ridge > 0 keeps it positive definite
+    if (!cholesky_factor(hessian)) break;
     std::vector<double> step = gradient;
     cholesky_solve(hessian, step);
     fit.hessian_chol = std::move(hessian);

@@ -64,7 +64,8 @@ struct RefusalEstimate {
   std::optional<int64_t> traces_missing;  // more traces until alpha is expected to certify; none: out of reach
 };
 
-// The outcome for one alpha. All counts are of certify rows unless named otherwise.
+// The outcome for one alpha. All counts are of certify rows unless named otherwise; rows of units above unit_rows are
+// left out of all of them.
 struct Certificate {
   double alpha = 0;
   double delta = 0;  // level this certificate was tested at
@@ -77,6 +78,7 @@ struct Certificate {
   int64_t n_learn = 0;
   int64_t n_certify = 0;
   int64_t n_units = 0;
+  int64_t unit_rows = 1;  // m: under "runs" and "groups" the promise is about units of at most m rows; 1 under "rows"
   int64_t n_handled = 0;
   int64_t n_agree = 0;
   int64_t unseen_handled = 0;  // handled rows whose normalised text does not occur in learn

@@ -15,6 +15,8 @@ namespace {
 constexpr int64_t kKnots = 3;
 constexpr double kKnotQuantiles[kKnots] = {0.50, 0.70, 0.85};
 constexpr double kPosteriorWidth = 1.5;  // on the Laplace standard deviation: the curve itself is an approximation
+constexpr int kTries = 64;               // draws for one curve
+constexpr int64_t kBins = 256;           // of learn rows, where a drawn curve is weighed
 constexpr int64_t kMostChoices = 192;    // values tried for a and for b
 
 std::vector<int32_t> best_first(std::span<const double> score) {
@@ -32,7 +34,54 @@ std::vector<int64_t> least_rows(const std::vector<int64_t>& allowed) {
   return k;
 }
 
+// The objective of fit_logistic on rows pooled in bins of neighbouring scores: close enough to weigh a plan's draws, at
+// a cost that does not grow with the rows.
+class BinnedObjective {
+ public:
+  BinnedObjective(const Matrix<double>& design, const std::vector<uint8_t>& outcome, const std::vector<double>& ridge)
+      : ridge_(ridge) {
+    const int64_t n = design.rows(), p = design.cols(), bins = std::min(n, kBins);
+    mean_ = Matrix<double>(bins, p);
+    rows_.assign(bins, 0), bad_.assign(bins, 0);
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t bin = i * bins / n;
+      ++rows_[bin], bad_[bin] += outcome[i];
+      for (int64_t j = 0; j < p; ++j) mean_(bin, j) += design(i, j);
+    }
+    for (int64_t b = 0; b < bins; ++b)
+      for (int64_t j = 0; j < p; ++j) mean_(b, j) /= rows_[b];
+  }
+
+  double operator()(const double* coef) const {
+    double value = 0;
+    for (int64_t b = 0; b < mean_.rows(); ++b) {
+      double eta = 0;
+      for (int64_t j = 0; j < mean_.cols(); ++j) eta += mean_(b, j) * coef[j];
+      value += rows_[b] * (std::max(eta, 0.0) + std::log1p(std::exp(-std::abs(eta)))) - bad_[b] * eta;
+    }
+    for (int64_t j = 0; j < mean_.cols(); ++j) value += 0.5 * ridge_[j] * coef[j] * coef[j];
+    return value;
+  }
+
+ private:
+  std::vector<double> ridge_;
+  Matrix<double> mean_;
+  std::vector<double> rows_, bad_;
+};
+
 }  // namespace
+
+LearnScores eligible_scores(std::span<const double> score, std::span<const uint8_t> disagree,
+                            std::span<const uint8_t> gated) {
+  LearnScores rows;
+  rows.rows = static_cast<int64_t>(score.size());
+  for (size_t i = 0; i < score.size(); ++i) {
+    if (gated[i]) continue;
+    rows.score.push_back(score[i]);
+    rows.disagree.push_back(disagree[i]);
+  }
+  return rows;
+}
 
 ImaginedCertify::ImaginedCertify(const LearnScores& learn, int64_t n_certify, uint64_t seed) : n_certify_(n_certify) {
   const int64_t eligible = static_cast<int64_t>(learn.score.size());
@@ -57,27 +106,36 @@ ImaginedCertify::ImaginedCertify(const LearnScores& learn, int64_t n_certify, ui
   }
   const std::vector<double> ridge = {0.01, 0.01, 0.04, 0.04, 0.04};
   const LogisticFit fit = fit_logistic(design.view(), outcome, ridge);
+  const BinnedObjective objective(design, outcome, ridge);
+  const double at_mode = objective(fit.coef.data());
 
   const int64_t sets = std::clamp<int64_t>(60'000'000 / n_certify, 100, 600);
   const Random posterior(seed, Stream::kPosterior), rows(seed, Stream::kRows), disagree(seed, Stream::kDisagree);
   disagreement_ranks_.resize(sets);
   eligible_.resize(sets);
   std::vector<int32_t> count(eligible);
-  std::vector<double> risk(eligible);
-  uint64_t counter = 0;
+  uint64_t counter = 0, slot = 0;
   for (int64_t s = 0; s < sets; ++s) {
-    // theta = mode + width * L^-T normal, L L' the Hessian.
-    double theta[p];
-    for (int64_t j = 0; j < p; ++j) theta[j] = posterior.normal(static_cast<uint64_t>(s * p + j));
-    for (int64_t j = p; j-- > 0;) {
-      for (int64_t k = j + 1; k < p; ++k) theta[j] -= fit.hessian_chol(k, j) * theta[k];
-      theta[j] /= fit.hessian_chol(j, j);
-    }
-    for (int64_t j = 0; j < p; ++j) theta[j] = fit.coef[j] + kPosteriorWidth * theta[j];
-    for (int64_t i = 0; i < eligible; ++i) {
-      double eta = 0;
-      for (int64_t j = 0; j < p; ++j) eta += design(i, j) * theta[j];
-      risk[i] = sigmoid(eta);
+    // theta = mode + width * L^-T normal, L L' the Hessian; kept with the probability that turns draws of the normal
+    // into draws of the posterior it stands for (the wide one, exp(-objective / width^2)). Where nearly all rows agree
+    // the two differ: the likelihood is flat towards no risk and steep towards more. The best of kTries where none is
+    // kept.
+    double theta[p] = {}, best_weight = -1;
+    for (int attempt = 0; attempt < kTries && best_weight < 1; ++attempt) {
+      double draw[p], squares = 0;
+      for (int64_t j = 0; j < p; ++j) {
+        draw[j] = posterior.normal(slot++);
+        squares += draw[j] * draw[j];
+      }
+      for (int64_t j = p; j-- > 0;) {
+        for (int64_t k = j + 1; k < p; ++k) draw[j] -= fit.hessian_chol(k, j) * draw[k];
+        draw[j] /= fit.hessian_chol(j, j);
+      }
+      for (int64_t j = 0; j < p; ++j) draw[j] = fit.coef[j] + kPosteriorWidth * draw[j];
+      const double excess = (objective(draw) - at_mode) / (kPosteriorWidth * kPosteriorWidth);
+      double weight = std::exp(std::min(0.0, 0.5 * squares - excess));
+      if (posterior.uniform(2 * slot++) < weight) weight = 1;
+      if (weight > best_weight) best_weight = weight, std::copy_n(draw, p, theta);
     }
     // n_certify rows with replacement, sorted by counting.
     std::fill(count.begin(), count.end(), 0);
@@ -86,11 +144,16 @@ ImaginedCertify::ImaginedCertify(const LearnScores& learn, int64_t n_certify, ui
       if (pick < eligible) ++count[pick];
     }
     int32_t rank = 0;
-    for (int64_t i = 0; i < eligible; ++i)
+    for (int64_t i = 0; i < eligible; ++i) {
+      if (count[i] == 0) continue;
+      double eta = 0;
+      for (int64_t j = 0; j < p; ++j) eta += design(i, j) * theta[j];
+      const double risk = sigmoid(eta);
       for (int32_t j = 0; j < count[i]; ++j) {
         ++rank;
-        if (disagree.uniform(counter++) < risk[i]) disagreement_ranks_[s].push_back(rank);
+        if (disagree.uniform(counter++) < risk) disagreement_ranks_[s].push_back(rank);
       }
+    }
     eligible_[s] = rank;
   }
 }

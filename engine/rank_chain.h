@@ -17,6 +17,10 @@ struct LearnScores {
   int64_t rows = 0;
 };
 
+// The rows that pass the gate, of three vectors of equal length.
+LearnScores eligible_scores(std::span<const double> score, std::span<const uint8_t> disagree,
+                            std::span<const uint8_t> gated);
+
 // Tests k_a, .., k_b, then every rank after k_b, where k_c is the least number of rows that may hold c disagreements.
 // A rank beyond the certify rows that pass the gate stands for all of those.
 struct ChainPlan {
@@ -28,7 +32,8 @@ struct ChainPlan {
 };
 
 // Imagined certify sets drawn from the posterior of the out-of-fold disagreement curve; one object serves every alpha.
-// Each set keeps the ranks of its disagreements only. Cost: sets * n_certify.
+// Each set keeps the ranks of its disagreements only. Cost: for each set n_certify draws, the risk of each distinct
+// learn row among them, and a pass over the counts of n_learn rows.
 class ImaginedCertify {
  public:
   // sets = 600, fewer when n_certify is above 100,000. Deterministic in the arguments.

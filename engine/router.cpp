@@ -1,5 +1,8 @@
 #include "engine/router.h"
 
+#include <new>
+#include <string>
+
 #include "engine/acceptor.h"
 #include "engine/gate.h"
 
@@ -17,8 +20,10 @@ const char* to_string(Reason reason) {
   return "?";
 }
 
-Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
-                  Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
+namespace {
+
+Status score(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
+             Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
   const NeighbourMember& member = stage.neighbours;
   Matrix<int32_t> index(x.rows, member.k);
   Matrix<float> near(x.rows, member.k);
@@ -49,6 +54,17 @@ Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> 
   if (neighbours != nullptr) *neighbours = std::move(index);
   if (similarity != nullptr) *similarity = std::move(near);
   return {};
+}
+
+}  // namespace
+
+Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
+                  Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
+  try {
+    return score(backend, stage, x, out, neighbours, similarity, probability);
+  } catch (const std::bad_alloc&) {
+    return out_of_memory("scoring " + std::to_string(x.rows) + " rows");
+  }
 }
 
 }  // namespace tracer

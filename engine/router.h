@@ -26,7 +26,7 @@ inline Reason decide(const RowScore& row, double threshold) {
 
 // Scores n unit rows with a stage. One row's result does not depend on the others.
 // neighbours, when not null, receives the nearest references (n x k). probability (n x C), when not null, the mixture.
-// Cost: 2 n d (R + C) flops. Memory: O(n k) beyond the outputs.
+// Cost: 2 n d (R + C) flops. Memory: O(n k) beyond the outputs; too little of it is ErrorCode::kOutOfMemory.
 Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
                   Matrix<int32_t>* neighbours = nullptr, Matrix<float>* similarity = nullptr,
                   Matrix<float>* probability = nullptr);

@@ -14,7 +14,8 @@ namespace {
 constexpr double kBets[] = {0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 0.999};  // over m (1 - epsilon)
 constexpr int64_t kBetCount = std::size(kBets);
 constexpr int64_t kThresholds = 60;
-constexpr int64_t kResamples = 300;
+constexpr int64_t kResamples = 300, kFewestResamples = 50;
+constexpr int64_t kMostDraws = 3'000'000;  // resamples * units
 
 // X(g, t) for every unit and threshold; thresholds descend, so each row adds to a suffix.
 Matrix<double> excess(const RunScores& rows, std::span<const double> threshold, double epsilon) {
@@ -81,60 +82,58 @@ BettingPlan plan_betting(const RunScores& learn, int64_t learn_rows, int64_t n_u
     plan.design_effect.push_back(plain > 0 ? std::max(1.0, clustered / plain) : 1.0);
   }
 
-  // Growth of the wager in each resampled certify set, for every bet.
-  const double wanted = -std::log(delta);
-  std::vector<Matrix<double>> growth;  // by bet: units x thresholds of ln(1 - lambda X)
-  for (double fraction : kBets) {
-    const double lambda = fraction / (static_cast<double>(unit_rows) * alpha);
-    Matrix<double> g(learn.units, count);
-    for (int64_t i = 0; i < g.size(); ++i) g.data()[i] = std::log1p(-lambda * x.data()[i]);
-    growth.push_back(std::move(g));
-  }
+  // Growth of the wager in each resampled certify set, one bet at a time: the bet kept for a threshold is the one that
+  // passes most often. Resample s draws the same units for every bet.
+  const double wanted = -std::log(delta), most_rows = static_cast<double>(unit_rows) * alpha;
+  const int64_t resamples = std::clamp<int64_t>(kMostDraws / n_units, kFewestResamples, kResamples);
   const Random random(seed, Stream::kBet);
-  std::vector<Matrix<uint8_t>> passed;  // by bet: resamples x thresholds
-  for (int64_t l = 0; l < kBetCount; ++l) passed.emplace_back(kResamples, count);
+  Matrix<uint8_t> passed(resamples, count), trial(resamples, count);  // under the bet kept; under this bet
+  std::vector<int64_t> best_passes(count, -1);
+  plan.bet.assign(count, 0);
+  Matrix<double> growth(learn.units, count);  // ln(1 - lambda X)
   std::vector<int32_t> times(learn.units);
   std::vector<double> sum(count);
-  for (int64_t s = 0; s < kResamples; ++s) {
-    std::fill(times.begin(), times.end(), 0);
-    for (int64_t i = 0; i < n_units; ++i) ++times[random.below(static_cast<uint64_t>(s * n_units + i), learn.units)];
-    for (int64_t l = 0; l < kBetCount; ++l) {
+  for (double fraction : kBets) {
+    const double lambda = fraction / most_rows;
+    for (int64_t i = 0; i < growth.size(); ++i) growth.data()[i] = std::log1p(-lambda * x.data()[i]);
+    std::vector<int64_t> passes(count, 0);
+    for (int64_t s = 0; s < resamples; ++s) {
+      std::fill(times.begin(), times.end(), 0);
+      for (int64_t i = 0; i < n_units; ++i) ++times[random.below(static_cast<uint64_t>(s * n_units + i), learn.units)];
       std::fill(sum.begin(), sum.end(), 0.0);
       for (int64_t g = 0; g < learn.units; ++g)
         if (times[g] > 0)
-          for (int64_t t = 0; t < count; ++t) sum[t] += times[g] * growth[l](g, t);
-      for (int64_t t = 0; t < count; ++t) passed[l](s, t) = sum[t] >= wanted;
+          for (int64_t t = 0; t < count; ++t) sum[t] += times[g] * growth(g, t);
+      for (int64_t t = 0; t < count; ++t) passes[t] += trial(s, t) = sum[t] >= wanted;
     }
-  }
-  std::vector<int64_t> chosen(count);
-  for (int64_t t = 0; t < count; ++t) {
-    int64_t best = -1;
-    for (int64_t l = 0; l < kBetCount; ++l) {
-      int64_t passes = 0;
-      for (int64_t s = 0; s < kResamples; ++s) passes += passed[l](s, t);
-      if (passes > best) best = passes, chosen[t] = l;
+    for (int64_t t = 0; t < count; ++t) {
+      if (passes[t] <= best_passes[t]) continue;
+      best_passes[t] = passes[t];
+      plan.bet[t] = lambda;
+      for (int64_t s = 0; s < resamples; ++s) passed(s, t) = trial(s, t);
     }
-    plan.bet.push_back(kBets[chosen[t]] / (static_cast<double>(unit_rows) * alpha));
   }
   // Where the sequence starts: the best mean coverage over the same resamples.
   int64_t start = 0;
   double best = -1;
   for (int64_t a = 0; a < count; ++a) {
     double total = 0, deployed = 0;
-    for (int64_t s = 0; s < kResamples; ++s) {
+    for (int64_t s = 0; s < resamples; ++s) {
       int64_t t = a;
-      while (t < count && passed[chosen[t]](s, t)) ++t;
+      while (t < count && passed(s, t)) ++t;
       if (t > a) total += share[t - 1], ++deployed;
     }
     if (total > best) {
       best = total, start = a;
-      plan.expected_coverage = total / kResamples;
-      plan.expected_deploy = deployed / kResamples;
+      plan.expected_coverage = total / static_cast<double>(resamples);
+      plan.expected_deploy = deployed / static_cast<double>(resamples);
     }
   }
-  // The smallest set that could certify: every row handled and agreeing.
+  // The best case: every row handled and agreeing, under the boldest bet. The logarithm is concave, so rows spread
+  // evenly over the units gain the most.
+  const double units = static_cast<double>(n_units);
   const double most =
-      std::log1p(kBets[kBetCount - 1] * epsilon / alpha) * static_cast<double>(n_rows) / static_cast<double>(unit_rows);
+      units * std::log1p(kBets[kBetCount - 1] * epsilon * static_cast<double>(n_rows) / (units * most_rows));
   plan.possible = most >= wanted;
   plan.threshold.erase(plan.threshold.begin(), plan.threshold.begin() + start);
   plan.bet.erase(plan.bet.begin(), plan.bet.begin() + start);

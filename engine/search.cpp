@@ -1,7 +1,6 @@
 #include "engine/search.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -9,7 +8,6 @@
 #include "engine/acceptor.h"
 #include "engine/binomial.h"
 #include "engine/gate.h"
-#include "engine/softmax_path.h"
 
 namespace tracer {
 namespace {
@@ -18,10 +16,6 @@ constexpr double kCosts[] = {1, 10, 100, 1000};
 constexpr float kVoteWeights[] = {0.0f, 0.25f, 0.5f, 0.75f, 1.0f};
 constexpr float kSharpness = 8.0f;
 constexpr int64_t kNeighbours = 15;
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // Everything that follows from one candidate's out-of-fold features.
 struct Scored {
@@ -97,17 +91,6 @@ Scored score_candidate(const SearchInput& input, const std::vector<double>& freq
 
 }  // namespace
 
-LearnScores eligible_scores(const SearchResult& result) {
-  LearnScores learn;
-  learn.rows = static_cast<int64_t>(result.score.size());
-  for (size_t i = 0; i < result.score.size(); ++i) {
-    if (result.gated[i]) continue;
-    learn.score.push_back(result.score[i]);
-    learn.disagree.push_back(result.disagree[i]);
-  }
-  return learn;
-}
-
 Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input,
                                       const std::function<void(const std::string&)>& progress) {
   const int64_t n = input.x.rows, d = input.x.cols;
@@ -115,16 +98,17 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
   result.label_frequency.assign(input.classes, 0.0);
   for (int32_t l : input.label) result.label_frequency[l] += 1.0 / static_cast<double>(n);
 
-  double started = now_seconds();
   Matrix<int32_t> neighbour(n, kNeighbours);
   Matrix<float> similarity(n, kNeighbours);
   TRACER_RETURN_IF_ERROR(
       backend.topk_cosine(input.x, input.x, input.fold, input.fold, TopK{neighbour.view(), similarity.view()}));
-  result.seconds_neighbours = now_seconds() - started;
   if (progress) progress("nearest neighbours of " + std::to_string(n) + " rows");
 
   const Allowance allowance(input);
-  const SoftmaxData data{input.x, input.label, input.classes, input.fold};
+  auto moments = row_moments(backend, input.x);
+  if (!moments.ok()) return moments.status();
+  result.moments = std::move(moments).value();
+  const SoftmaxData data{input.x, input.label, input.classes, input.fold, &result.moments};
   SoftmaxState state = initial_softmax(data, input.folds);
   Matrix<float> probability(n, input.classes);
   MixtureInputs mixture;
@@ -135,7 +119,6 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
 
   double best_loss = std::numeric_limits<double>::infinity();
   bool have = false;
-  started = now_seconds();
   for (double cost : kCosts) {
     TRACER_RETURN_IF_ERROR(minimise_softmax(backend, data, cost, {}, state));
     TRACER_RETURN_IF_ERROR(out_of_fold_probability(backend, data, state, probability.view()));
@@ -173,7 +156,6 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
     if (loss > best_loss) break;  // weaker regularisation only overfits from here
     best_loss = loss;
   }
-  result.seconds_softmax = now_seconds() - started;
   return result;
 }
 

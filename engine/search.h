@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/policy.h"
-#include "engine/rank_chain.h"
+#include "engine/softmax_path.h"
 #include "kernels/backend.h"
 
 namespace tracer {
@@ -43,8 +43,7 @@ struct SearchResult {
   Acceptor acceptor;
   OodGate gate;
   Matrix<float> start;  // (d + 1) x C: mean of the folds' weights, to warm-start the refit
-  double seconds_softmax = 0;
-  double seconds_neighbours = 0;
+  RowMoments moments;   // of x, for the refit
 };
 
 // Candidates: softmax regression along a path of strengths (weak to none, stopped when out-of-fold loss has risen),
@@ -52,8 +51,5 @@ struct SearchResult {
 // progress, when set, is told what has just been done.
 Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input,
                                       const std::function<void(const std::string&)>& progress);
-
-// The learn rows that pass the gate, as the planner of a certificate wants them.
-LearnScores eligible_scores(const SearchResult& result);
 
 }  // namespace tracer

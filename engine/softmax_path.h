@@ -10,18 +10,29 @@
 
 namespace tracer {
 
+// What the preconditioner needs of the rows: the same for every strength, so computed once for a data set.
+struct RowMoments {
+  Matrix<float> gram;        // X'X, d x d
+  std::vector<double> mean;  // d
+};
+// Cost: 2 n d^2 flops.
+Result<RowMoments> row_moments(Backend& backend, HostMatrix<const float> x);
+
 struct SoftmaxData {
   HostMatrix<const float> x;       // n x d, unit rows
   std::span<const int32_t> label;  // n, in [0, classes)
   int64_t classes = 0;
-  std::span<const int32_t> fold;  // n
+  std::span<const int32_t> fold;        // n, from 0
+  const RowMoments* moments = nullptr;  // of x; null: computed by each call that needs them
 };
 
 // Minimises, for one model over its n_m rows,
 //   mean of -ln p(label) + ||W||^2 / (2 cost n_m)         (bias free; cost is scikit-learn's C)
-// until the gradient's Euclidean norm is at most tolerance, or max_iterations.
+// until the gradient's Euclidean norm is at most tolerance, or max_iterations are spent, or float32 has no descent
+// left: neither the quasi-Newton direction nor, after it, the preconditioned gradient points downhill, or 25 halvings
+// of the step do not lower the objective. Ending short of the tolerance is no error: gradient_norm tells.
 struct SoftmaxOptions {
-  double tolerance = 3e-5;
+  double tolerance = 1e-4;
   int max_iterations = 200;
 };
 
@@ -31,10 +42,10 @@ inline constexpr float kRemovedBias = -1e4f;
 
 struct SoftmaxState {
   Matrix<float> weights;
-  std::vector<int32_t> held_out;  // by model: the fold it does not see, or -1
-  std::vector<double> objective;  // by model, at the last minimum
-  std::vector<double> gradient_norm;
-  std::vector<int> iterations;  // spent on the last minimum
+  std::vector<int32_t> held_out;      // by model: the fold it does not see, or -1
+  std::vector<double> objective;      // by model, where it stopped last
+  std::vector<double> gradient_norm;  // there; above tolerance where the model stopped for another reason
+  std::vector<int> iterations;        // spent on it
 };
 
 // All-zero weights for one model for each fold 0..folds-1 (folds > 0), or one model on all rows (folds == 0).
@@ -42,8 +53,9 @@ SoftmaxState initial_softmax(const SoftmaxData& data, int folds);
 
 // Moves every model to its minimum at `cost`, starting where it stands (warm start along a path).
 // Method: L-BFGS in lockstep over the models, each with its own step length, preconditioned by the inverse of
-// s X'X/n + I/(cost n); one wide evaluation a step. Deterministic for any thread count.
-// Cost: iterations * 4 n d C flops a model.
+// s X'X/n + I/(cost n) over weights and bias, kept away from singular by float32's rounding; one wide evaluation a
+// step. Deterministic for any thread count. kInternal when x is not finite. Cost: iterations * 4 n d C flops a model,
+// and 4/3 d^3 for the preconditioner. Memory: 28 (d + 1) models * C floats.
 Status minimise_softmax(Backend& backend, const SoftmaxData& data, double cost, const SoftmaxOptions& options,
                         SoftmaxState& state);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "engine/random.h"
 
@@ -88,8 +89,10 @@ void split_rows(int64_t n, const SplitOptions& options, Split& split) {
 // run. Stretches: one for every 500 rows, from 4 to 64, at random among the equal parts of the log.
 void split_runs(int64_t n, const SplitOptions& options, Split& split) {
   const int64_t stretches = std::clamp<int64_t>(n / 500, 4, 64);
-  const int64_t parts =
-      std::max<int64_t>(stretches, std::llround(static_cast<double>(stretches) / options.certify_fraction));
+  // Never more parts than rows (1000 where there are few), however small the fraction.
+  const double most = static_cast<double>(std::max<int64_t>(n, 1000));
+  const int64_t parts = std::max<int64_t>(
+      stretches, std::llround(std::min(static_cast<double>(stretches) / options.certify_fraction, most)));
   const auto order = Random(options.seed, Stream::kCertify).permutation(parts);
   std::vector<uint8_t> side(n, kLearn);
   const auto edge = [&](int64_t part) { return part * n / parts; };
@@ -135,7 +138,7 @@ Status split_groups(const Traces& traces, const SplitOptions& options, Split& sp
   std::vector<int64_t> size(groups, 0);
   for (int64_t row = 0; row < traces.rows(); ++row) {
     side[row] = certifies[traces.group[row]] ? kCertify : kLearn;
-    ++size[traces.group[row]];
+    if (side[row] == kLearn) ++size[traces.group[row]];
   }
   collect(side, split);
   // Dense unit numbers on each side, in order of first appearance.
@@ -150,7 +153,8 @@ Status split_groups(const Traces& traces, const SplitOptions& options, Split& sp
   };
   dense(split.learn, split.unit);
   dense(split.certify, split.certify_unit);
-  split.unit_rows = *std::max_element(size.begin(), size.end());
+  // From learn alone: a bound read off the certify groups would know what they hold.
+  split.unit_rows = std::max<int64_t>(1, *std::max_element(size.begin(), size.end()));
   return {};
 }
 
@@ -221,6 +225,36 @@ Result<Split> make_split(const Traces& traces, const SplitOptions& options) {
   }
   deal_folds(split, options);
   return split;
+}
+
+LeftOut leave_out_large_units(Split& split) {
+  LeftOut left;
+  std::vector<int64_t> size;
+  for (int32_t u : split.certify_unit) {
+    if (u >= static_cast<int32_t>(size.size())) size.resize(u + 1, 0);
+    ++size[u];
+  }
+  std::vector<int32_t> number(size.size(), -1);
+  int32_t next = 0;
+  for (size_t u = 0; u < size.size(); ++u) {
+    if (size[u] <= split.unit_rows)
+      number[u] = next++;
+    else
+      ++left.units, left.rows += size[u];
+  }
+  if (left.units == 0) return left;
+  std::vector<int32_t> certify, unit;
+  for (size_t i = 0; i < split.certify.size(); ++i) {
+    const int32_t u = number[split.certify_unit[i]];
+    if (u < 0)
+      split.unused.push_back(split.certify[i]);
+    else
+      certify.push_back(split.certify[i]), unit.push_back(u);
+  }
+  split.certify = std::move(certify);
+  split.certify_unit = std::move(unit);
+  std::sort(split.unused.begin(), split.unused.end());
+  return left;
 }
 
 }  // namespace tracer

@@ -31,12 +31,12 @@ struct Split {
   SplitKind kind = SplitKind::kRows;
   std::vector<int32_t> learn;
   std::vector<int32_t> certify;
-  std::vector<int32_t> unused;  // guard rows
+  std::vector<int32_t> unused;  // guard rows, and what leave_out_large_units() took from certify
   std::vector<int32_t> fold;    // in [0, folds)
   std::vector<int32_t> unit;
   std::vector<int32_t> certify_unit;
   int folds = 0;          // at most the number of learn units; 0 when there are fewer than 2
-  int64_t unit_rows = 1;  // the most rows that a unit can hold
+  int64_t unit_rows = 1;  // m, the most rows of a unit: known beforehand; under kGroups the largest of the learn groups
   std::string reason;     // why this kind, in words
 };
 
@@ -47,5 +47,13 @@ bool sorted_by_label(const std::vector<int32_t>& label);
 // kTime needs a timestamp on every row and kGroups a group: ErrorCode::kBadInput otherwise. Deterministic in
 // (traces, options). Cost: O(n log n).
 Result<Split> make_split(const Traces& traces, const SplitOptions& options);
+
+// Certify groups can be larger than any learn group, and a proof that fixes m beforehand is not about those: moves
+// their rows to unused and numbers the remaining certify units afresh. Looks at sizes only.
+struct LeftOut {
+  int64_t units = 0;
+  int64_t rows = 0;
+};
+LeftOut leave_out_large_units(Split& split);
 
 }  // namespace tracer

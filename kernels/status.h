@@ -14,11 +14,12 @@ enum class ErrorCode : int {
   kOk = 0,
   kBadInput = 1,     // the caller's data or options are wrong; the message names file, line and field
   kIo = 2,           // the operating system refused: open, read, write, rename
-  kDevice = 3,       // an accelerator is absent, failed, or out of memory
+  kDevice = 3,       // an accelerator is absent, failed, or out of its own memory
   kRefused = 4,      // nothing is broken: the statistics do not support what was asked for
   kInternal = 5,     // a bug in TRACER
   kBrokenPipe = 6,   // the reader of our output went away
   kInterrupted = 7,  // the user asked to stop
+  kOutOfMemory = 8,  // the host's memory is used up
 };
 
 class [[nodiscard]] Status {
@@ -39,6 +40,9 @@ inline Status bad_input(std::string message) { return {ErrorCode::kBadInput, std
 inline Status io_error(std::string message) { return {ErrorCode::kIo, std::move(message)}; }
 inline Status device_error(std::string message) { return {ErrorCode::kDevice, std::move(message)}; }
 inline Status refused(std::string message) { return {ErrorCode::kRefused, std::move(message)}; }
+inline Status out_of_memory(std::string doing) {
+  return {ErrorCode::kOutOfMemory, "out of memory: " + std::move(doing)};
+}
 inline Status internal_error(std::string message) { return {ErrorCode::kInternal, std::move(message)}; }
 
 // A value or the reason there is none.

@@ -1,13 +1,13 @@
 #include "host/artifact/artifact.h"
 
-#include <sys/stat.h>
-
 #include <filesystem>
+#include <set>
 #include <sstream>
 
 #include "host/artifact/folder.h"
 #include "host/artifact/json_fields.h"
 #include "host/artifact/names.h"
+#include "host/artifact/parts.h"
 #include "host/io/file.h"
 #include "host/io/sha256.h"
 
@@ -15,6 +15,9 @@ namespace tracer {
 namespace {
 
 namespace fs = std::filesystem;
+
+const std::set<std::string> kFileNames = {kManifest, kCertificates, kWeights,      kFrontier,
+                                          kExplain,  kLedger,       kReferenceIds, kSums};
 
 std::string dump(const Json& j) { return j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
@@ -91,15 +94,6 @@ Result<std::string> weights_bytes(const Policy& policy) {
   return writer.serialize();
 }
 
-Status check_replaceable(const std::string& path) {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) return {};
-  if (!S_ISDIR(info.st_mode)) return bad_input(path + ": expected a folder or nothing, found a file");
-  std::error_code ec;
-  if (fs::is_empty(path, ec) || fs::exists(fs::path(path) / kManifest, ec)) return {};
-  return bad_input(path + ": expected an earlier artifact or nothing, found another folder; it is left as it is");
-}
-
 Result<std::map<std::string, std::string>> read_sums(const std::string& folder) {
   const std::string path = folder + "/" + kSums;
   auto text = io::read_file(path, 1 << 20);
@@ -124,13 +118,33 @@ Status check_digest(const std::string& folder, const std::map<std::string, std::
   return {};
 }
 
-Result<Json> parse_part(const std::string& name, const std::string& text) {
-  Json j = Json::parse(text, nullptr, false);
-  if (j.is_discarded()) return bad_input(name + ": expected JSON, found something else");
-  return j;
-}
-
 }  // namespace
+
+Status check_replaceable(const std::string& path) {
+  auto folder = resolve_folder(path);
+  if (!folder.ok()) return folder.status();
+  std::error_code ec;
+  if (!fs::exists(*folder, ec)) return {};
+  const auto refuse = [&](const std::string& found) {
+    return bad_input(path + ": expected an earlier policy or nothing, found " + found + "; it is left as it is");
+  };
+  bool any = false, manifest = false;
+  for (fs::directory_iterator it(*folder, ec), end; !ec && it != end; it.increment(ec)) {
+    const std::string name = it->path().filename().string();
+    if (!kFileNames.contains(name) || !it->is_regular_file(ec))
+      return refuse("a folder that also holds \"" + name + "\"");
+    any = true, manifest |= name == kManifest;
+  }
+  if (ec) return io::errno_error(path, "cannot read the folder", ec.value());
+  if (!any) return {};
+  if (!manifest) return refuse("a folder without " + std::string(kManifest));
+  auto text = io::read_file(*folder + "/" + kManifest);
+  if (!text.ok()) return text.status();
+  auto json = parse_json(*text, kManifest);
+  if (!json.ok() || !json->is_object() || json->find("format") == json->end() || json->at("format") != kFormatName)
+    return refuse("a " + std::string(kManifest) + " that is not a policy's");
+  return {};
+}
 
 Status write_artifact(const std::string& path, Artifact& artifact) {
   TRACER_RETURN_IF_ERROR(check_replaceable(path));
@@ -138,6 +152,8 @@ Status write_artifact(const std::string& path, Artifact& artifact) {
   if (!weights.ok()) return weights.status();
   Json certificates;
   certificates["data_sha256"] = artifact.provenance.traces_sha256;
+  for (const char* key : {"split", "seed"})
+    certificates[key] = artifact.run.contains(key) ? artifact.run[key] : Json(nullptr);
   certificates["certificates"] = Json::array();
   for (const Certificate& c : artifact.policy.certificates)
     certificates["certificates"].push_back(certificate_json(c, artifact.policy));
@@ -172,26 +188,30 @@ Result<Artifact> read_artifact(const std::string& path) {
   auto weights = io::SafetensorsFile::open(path + "/" + kWeights);
   if (!weights.ok()) return weights.status();
   TRACER_RETURN_IF_ERROR(check_digest(path, *digests, kWeights, weights->bytes()));
+  // The manifest's own word on every other part: its digest alone must pin the policy.
+  auto manifest = parse_json(text[kManifest], path + "/" + kManifest);
+  if (!manifest.ok()) return manifest.status();
+  std::map<std::string, std::string_view> parts = {{kWeights, weights->bytes()}};
+  for (const auto& [name, bytes] : text)
+    if (name != kManifest) parts[name] = bytes;
+  TRACER_RETURN_IF_ERROR(check_parts(*manifest, parts, path));
   auto parsed = parse_artifact(text[kManifest], text[kCertificates], *weights);
-  if (!parsed.ok()) return Status(parsed.status().code(), path + "/" + parsed.status().message());
+  if (!parsed.ok()) {
+    const std::string& message = parsed.status().message();  // of the weights: with their path already
+    return Status(parsed.status().code(), message.starts_with(path + "/") ? message : path + "/" + message);
+  }
   Artifact artifact = std::move(parsed).value();
   artifact.digest = (*digests)[kManifest];
-  for (const auto& [name, out] : {std::pair<const char*, Json*>{kFrontier, &artifact.frontier},
-                                  {kExplain, &artifact.explain},
-                                  {kLedger, &artifact.ledger}}) {
-    auto json = parse_part(path + "/" + name, text[name]);
+  for (const auto& [name, parse, out] : {std::tuple(kFrontier, &parse_frontier, &artifact.frontier),
+                                         {kExplain, &parse_explain, &artifact.explain},
+                                         {kLedger, &parse_ledger, &artifact.ledger}}) {
+    auto json = parse(text[name], path + "/" + name);
     if (!json.ok()) return json.status();
     *out = std::move(json).value();
   }
-  auto ids = parse_part(path + "/" + kReferenceIds, text[kReferenceIds]);
+  auto ids = parse_reference_ids(text[kReferenceIds], path + "/" + kReferenceIds);
   if (!ids.ok()) return ids.status();
-  JsonFields fields(*ids, path + "/" + kReferenceIds);
-  for (const Json& id : fields.array("ids")) {
-    if (!id.is_string())
-      return bad_input(path + "/" + kReferenceIds + ": ids: expected strings, found " + id.type_name());
-    artifact.reference_ids.push_back(id.get<std::string>());
-  }
-  TRACER_RETURN_IF_ERROR(fields.status());
+  artifact.reference_ids = std::move(ids).value();
   const size_t references = artifact.policy.stages.empty() ? 0 : artifact.policy.stages[0].neighbours.label.size();
   if (!artifact.reference_ids.empty() && artifact.reference_ids.size() != references)
     return bad_input(path + "/" + kReferenceIds + ": expected " + std::to_string(references) + " ids, found " +
@@ -205,12 +225,7 @@ Result<Json> read_ledger(const std::string& path) {
   if (!fs::exists(file, ec)) return Json{{"looks", Json::array()}};
   auto text = io::read_file(file);
   if (!text.ok()) return text.status();
-  auto json = parse_part(file, *text);
-  if (!json.ok()) return json.status();
-  JsonFields fields(*json, file);
-  fields.array("looks");
-  TRACER_RETURN_IF_ERROR(fields.status());
-  return json;
+  return parse_ledger(*text, file);
 }
 
 }  // namespace tracer

@@ -38,14 +38,20 @@ struct Artifact {
   std::string digest;                      // sha256 of manifest.json: names the policy exactly; set by read and write
 };
 
+// Whether write_artifact may put a policy there: nothing is there (but a folder that can be written to holds it), or an
+// empty folder, or an earlier policy with nothing else in it. A link is followed. Refuses the current folder, mount
+// points and everything else, naming the first entry that is in the way. kBadInput, or kIo.
+Status check_replaceable(const std::string& path);
+
 // Writes the folder beside `path` and exchanges it into place: a reader sees the old artifact or the new one, whole,
-// and a failure leaves the old one. Same artifact, same bytes. `path` may be absent or an earlier artifact; anything
-// else is kBadInput (an unrelated folder is never replaced).
+// and a failure leaves the old one. Same artifact, same bytes. `path` as check_replaceable has it; where it is a link,
+// the folder it points to is replaced.
 Status write_artifact(const std::string& path, Artifact& artifact);
 
 // Refuses, naming the part with what was expected and what was found: a missing part, a wrong digest or size, another
 // format version, tensors of the wrong type or shape, labels out of range, numbers that are not finite, more than one
-// stage or an unknown member kind. No code is executed on load. Cost: one pass over the files.
+// stage, an unknown member kind, or a part that is not the one the manifest names. No code is executed on load. Cost:
+// one pass over the files.
 Result<Artifact> read_artifact(const std::string& path);
 
 // Only the ledger of an existing artifact (an empty list when there is no artifact at path).

@@ -45,6 +45,7 @@ Json certificate_json(const Certificate& c, const Policy& policy) {
   j["n_learn"] = c.n_learn;
   j["n_certify"] = c.n_certify;
   j["n_units"] = c.n_units;
+  j["unit_rows"] = c.unit_rows;
   j["n_handled"] = c.n_handled;
   j["n_agree"] = c.n_agree;
   j["coverage"] = optional_json(coverage(c));
@@ -86,6 +87,7 @@ Result<Certificate> parse_certificate(const Json& json, int64_t labels) {
   f.count("n_learn", c.n_learn);
   f.count("n_certify", c.n_certify);
   f.count("n_units", c.n_units);
+  f.count("unit_rows", c.unit_rows);
   f.count("n_handled", c.n_handled, c.n_certify);
   f.count("n_agree", c.n_agree, c.n_handled);
   f.count("chain_tested", c.tested);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <unordered_map>
 
 #include "engine/random.h"
 #include "host/artifact/json_fields.h"
@@ -41,26 +42,52 @@ bool share_rows(const std::vector<uint64_t>& a, const std::vector<uint64_t>& b) 
   return !both.empty() && 20 * both.size() >= std::min(a.size(), b.size());
 }
 
+template <class T>
+void update(io::Sha256& digest, const std::vector<T>& values) {
+  digest.update({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)});
+}
+
 }  // namespace
 
-Look look_of(const Traces& traces, const FitResult& result, const FitOptions& o, const std::string& log_digest) {
+std::string log_digest(const Traces& traces, const Matrix<float>& x) {
+  io::Sha256 digest;
+  for (const std::string& label : traces.labels) {
+    digest.update(std::to_string(label.size()) + ":");
+    digest.update(label);
+  }
+  update(digest, traces.label);
+  update(digest, traces.text_hash);
+  digest.update({reinterpret_cast<const char*>(x.data()), static_cast<size_t>(x.size()) * sizeof(float)});
+  return digest.hex();
+}
+
+Look look_of(const Traces& traces, const FitResult& result, const FitOptions& o, std::string log) {
   Look look;
+  look.log = std::move(log);
   look.delta = o.delta;
   look.looks = o.looks;
   for (const Certificate& c : result.policy.certificates) look.alphas.push_back(c.alpha);
+  std::unordered_map<uint64_t, int> times;
+  for (uint64_t hash : traces.text_hash) ++times[hash];
   for (int32_t row : result.split.certify)
-    look.rows.push_back(mix64(mix64(traces.text_hash[row] ^ mix64(static_cast<uint64_t>(traces.line[row]))) ^
-                              io::xxh64(traces.labels[traces.label[row]])));
+    if (times[traces.text_hash[row]] == 1)
+      look.rows.push_back(mix64(traces.text_hash[row]) ^ io::xxh64(traces.labels[traces.label[row]]));
   std::sort(look.rows.begin(), look.rows.end());
-  const Json config = {{"log", log_digest},
+
+  // The split as it came out stands for every option that shapes it.
+  io::Sha256 split;
+  for (const auto* part : {&result.split.learn, &result.split.fold, &result.split.unit, &result.split.certify,
+                           &result.split.certify_unit}) {
+    split.update(std::to_string(part->size()) + ":");
+    update(split, *part);
+  }
+  const Json config = {{"log", look.log},
+                       {"split", split.hex()},
+                       {"unit_runs", result.unit.runs},
                        {"alphas", look.alphas},
                        {"delta", o.delta},
                        {"looks", o.looks},
                        {"seed", o.split.seed},
-                       {"split", to_string(result.split.kind)},
-                       {"folds", o.split.folds},
-                       {"certify_fraction", o.split.certify_fraction},
-                       {"unit", static_cast<int>(o.unit)},
                        {"min_coverage", o.min_coverage},
                        {"simultaneous", o.simultaneous},
                        {"approximate", o.approximate}};
@@ -68,50 +95,50 @@ Look look_of(const Traces& traces, const FitResult& result, const FitOptions& o,
   return look;
 }
 
-Result<LedgerVerdict> check_look(const Json& ledger, const Look& look) {
-  LedgerVerdict verdict;
+Result<std::string> check_look(const Json& ledger, const Look& look) {
   int64_t earlier = 0;
   int64_t allowed = look.looks;
   JsonFields fields(ledger, "ledger.json");
   for (const Json& entry : fields.array("looks")) {
     JsonFields f(entry, "ledger.json: looks");
-    std::string config, rows_hex;
+    std::string log, config, rows_hex;
     int64_t looks = 1;
+    bool is_void = false;
+    f.text("log", log);
     f.text("config", config);
     f.text("certify_rows", rows_hex);
     f.count("looks", looks);
+    f.boolean("void", is_void);
     TRACER_RETURN_IF_ERROR(f.status());
-    if (config == look.config) {
-      verdict.repeated = true;
-      return verdict;
-    }
+    if (is_void) continue;
+    if (config == look.config) break;  // this very look: what stood before it decided
     auto rows = from_hex(rows_hex);
     if (!rows.ok()) return rows.status();
-    if (!share_rows(*rows, look.rows)) continue;
+    if (log != look.log && !share_rows(*rows, look.rows)) continue;
     ++earlier;
     allowed = std::min(allowed, looks);
   }
   TRACER_RETURN_IF_ERROR(fields.status());
-  if (earlier >= allowed)
-    verdict.refusal =
-        "these certify rows have served " + std::to_string(earlier) + " earlier fit" + (earlier == 1 ? "" : "s") +
-        " of this artifact and delta was shared among " + std::to_string(allowed) +
-        "; another look at them proves nothing (fit fresh traces, or plan looks with --looks N from the first fit)";
-  return verdict;
+  if (earlier < allowed) return std::string();
+  return "these certify rows have served " + std::to_string(earlier) + " earlier fit" + (earlier == 1 ? "" : "s") +
+         " of this artifact and delta was shared among " + std::to_string(allowed) +
+         "; another look at them proves nothing (certify on fresh traces, or plan looks with --looks N from the first "
+         "fit on)";
 }
 
-Json add_look(Json ledger, const Look& look, const FitResult& result) {
+Json add_look(Json ledger, const Look& look, const FitResult& result, bool is_void) {
   for (const Json& entry : ledger["looks"])
     if (entry.value("config", "") == look.config) return ledger;
   std::vector<double> certified;
   for (const Certificate& c : result.policy.certificates)
-    if (c.certified) certified.push_back(c.alpha);
-  ledger["looks"].push_back({{"config", look.config},
+    if (c.certified && !is_void) certified.push_back(c.alpha);
+  ledger["looks"].push_back({{"log", look.log},
+                             {"config", look.config},
+                             {"void", is_void},
                              {"alphas", look.alphas},
                              {"certified", certified},
                              {"delta", look.delta},
                              {"looks", look.looks},
-                             {"n_certify", look.rows.size()},
                              {"certify_rows", to_hex(look.rows)}});
   return ledger;
 }

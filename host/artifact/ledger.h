@@ -12,26 +12,27 @@
 namespace tracer {
 
 struct Look {
-  std::string config;          // digest of everything that decides the outcome: log, vectors, options
-  std::vector<uint64_t> rows;  // sorted hashes of the certify rows (text, label and line)
+  std::string log;             // digest of rows, labels and vectors as they were read
+  std::string config;          // digest of everything that decides the outcome, the log included
+  std::vector<uint64_t> rows;  // sorted hashes (text and label) of the certify rows whose text is unique in the log
   std::vector<double> alphas;
   double delta = 0;
   int looks = 1;  // fits that share delta
 };
 
-// The look that this fit took.
-Look look_of(const Traces& traces, const FitResult& result, const FitOptions& options, const std::string& log_digest);
+// Rows, labels and vectors: the same for the same content, whatever the file and its keys were called.
+std::string log_digest(const Traces& traces, const Matrix<float>& x);
 
-struct LedgerVerdict {
-  bool repeated = false;  // the very same fit: not a new look
-  std::string refusal;    // why the certificates are void; empty when they stand
-};
+// The look that this fit took; log as given by log_digest before fit took the vectors over.
+Look look_of(const Traces& traces, const FitResult& result, const FitOptions& options, std::string log);
 
-// Whether `look` may certify, given what the ledger holds. Two looks share rows when a twentieth of either's rows stand
-// in the other.
-Result<LedgerVerdict> check_look(const Json& ledger, const Look& look);
+// Why the certificates of this look are void; empty when they stand. A look stands while fewer looks than delta was
+// shared among stood before it on the same rows; the very same fit again is the same look. Two looks are at the same
+// rows when their logs are equal or when a twentieth of either's rows stand in the other: where those rows are in their
+// files does not matter. kBadInput for a ledger of another shape.
+Result<std::string> check_look(const Json& ledger, const Look& look);
 
-// The ledger with the look added (unchanged when it is there already).
-Json add_look(Json ledger, const Look& look, const FitResult& result);
+// The ledger with the look added, marked void or not (unchanged when it is there already).
+Json add_look(Json ledger, const Look& look, const FitResult& result, bool is_void);
 
 }  // namespace tracer

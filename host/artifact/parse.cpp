@@ -5,25 +5,10 @@
 #include "host/artifact/artifact.h"
 #include "host/artifact/json_fields.h"
 #include "host/artifact/names.h"
+#include "host/artifact/parts.h"
 
 namespace tracer {
 namespace {
-
-// nlohmann's parser recurses over nesting; artifacts nest a few levels.
-constexpr int kDeepest = 32;
-
-Result<Json> parse_json(std::string_view text, const char* part) {
-  bool too_deep = false;
-  Json j = Json::parse(
-      text,
-      [&](int depth, Json::parse_event_t, Json&) {
-        too_deep |= depth > kDeepest;
-        return depth <= kDeepest;
-      },
-      false);
-  if (j.is_discarded() || too_deep) return bad_input(std::string(part) + ": expected JSON, found something else");
-  return j;
-}
 
 bool all_finite(std::span<const float> v) {
   return std::all_of(v.begin(), v.end(), [](float f) { return std::isfinite(f); });
@@ -62,6 +47,7 @@ Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number,
   const Json& members = f.array("members");
   TRACER_RETURN_IF_ERROR(f.status());
   bool softmax = false, neighbours = false;
+  double weights = 0;
   for (const Json& member : members) {
     JsonFields m(member, "manifest.json: members");
     std::string kind;
@@ -69,6 +55,7 @@ Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number,
     m.text("kind", kind);
     m.number("weight", weight, 0, 1);
     TRACER_RETURN_IF_ERROR(m.status());
+    weights += weight;
     if (kind == "softmax" && !softmax) {
       softmax = true;
       m.number("cost", stage.softmax.cost, 0, 1e12);
@@ -102,6 +89,8 @@ Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number,
   if (!softmax || !neighbours)
     return bad_input("manifest.json: members: expected one softmax and one neighbours member, found " +
                      std::to_string(members.size()) + " members");
+  if (!(std::abs(weights - 1) <= 1e-6))
+    return bad_input("manifest.json: members: expected weights that sum to 1, found " + std::to_string(weights));
   TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kLabelFrequency, classes, stage.label_frequency));
   TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorMean, kAcceptorFeatures, stage.acceptor.mean));
   TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorScale, kAcceptorFeatures, stage.acceptor.scale));
@@ -158,7 +147,12 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
     return bad_input("manifest.json: encoders: this version runs 1, found " + std::to_string(encoders.size()));
   JsonFields encoder(encoders[0], "manifest.json: encoders");
   encoder.text("name", artifact.provenance.encoder);
+  int64_t dimension = 0;
+  encoder.count("dimension", dimension);
   TRACER_RETURN_IF_ERROR(encoder.status());
+  if (dimension != policy.dimension)
+    return bad_input("manifest.json: encoders: \"dimension\": expected " + std::to_string(policy.dimension) +
+                     " as of the policy, found " + std::to_string(dimension));
   traces.text("path", artifact.provenance.traces_path);
   traces.text("sha256", artifact.provenance.traces_sha256);
   traces.count("rows", artifact.provenance.traces_rows);

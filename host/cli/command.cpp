@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -16,13 +17,76 @@ std::string coloured(const Console& c, const char* code, const std::string& word
   return plain ? word : std::string("\033[") + code + "m" + word + "\033[0m";
 }
 
+// Length of the UTF-8 character at the start of text and its code point; 0 where there is none.
+size_t decode(std::string_view text, char32_t& code) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  const size_t length = first < 0x80   ? 1
+                        : first < 0xc2 ? 0
+                        : first < 0xe0 ? 2
+                        : first < 0xf0 ? 3
+                        : first < 0xf5 ? 4
+                                       : 0;
+  if (length == 0 || length > text.size()) return 0;
+  code = length == 1 ? first : first & (0x7f >> length);
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+    code = code << 6 | (byte(i) & 0x3f);
+  }
+  return length;
+}
+
+// Moves the cursor, turns writing round or breaks the line, as some terminals take it.
+bool misleads(char32_t c) {
+  return (c >= 0x80 && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+         (c >= 0x2066 && c <= 0x2069);
+}
+
+CLI::Validator in_interval(bool closed) {
+  return CLI::Validator(
+      [closed](std::string& text) -> std::string {
+        char* end = nullptr;
+        const double v = std::strtod(text.c_str(), &end);
+        const bool whole = end != text.c_str() && *end == '\0';
+        if (whole && (closed ? v >= 0 && v <= 1 : v > 0 && v < 1)) return "";
+        return std::string("expected a number between 0 and 1") + (closed ? "" : ", neither of them") + ", found " +
+               shown(text);
+      },
+      closed ? "in [0, 1]" : "in (0, 1)", "share");
+}
+
 }  // namespace
 
-void Console::note(const std::string& line) const {
-  if (!quiet) to_stderr(line);
+std::string shown(std::string_view text) {
+  std::string out;
+  char escaped[16];
+  while (!text.empty()) {
+    char32_t code = 0;
+    const size_t length = decode(text, code);
+    if (length == 0 || code < 0x20 || code == 0x7f) {
+      std::snprintf(escaped, sizeof escaped, "\\x%02X", static_cast<unsigned char>(text[0]));
+      out += escaped;
+    } else if (misleads(code)) {
+      std::snprintf(escaped, sizeof escaped, "<U+%04X>", static_cast<unsigned>(code));
+      out += escaped;
+    } else {
+      out += text.substr(0, length);
+    }
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return out;
 }
-void Console::warn(const std::string& line) const { to_stderr(coloured(*this, "33", "warning:") + " " + line); }
-void Console::error(const std::string& line) const { to_stderr(coloured(*this, "31", "error:") + " " + line); }
+
+std::string counted(int64_t n, const std::string& noun) { return std::to_string(n) + " " + noun + (n == 1 ? "" : "s"); }
+
+CLI::Validator unit_interval() { return in_interval(true); }
+CLI::Validator open_unit_interval() { return in_interval(false); }
+
+void Console::note(const std::string& line) const {
+  if (!quiet) to_stderr(shown(line));
+}
+void Console::warn(const std::string& line) const { to_stderr(coloured(*this, "33", "warning:") + " " + shown(line)); }
+void Console::error(const std::string& line) const { to_stderr(coloured(*this, "31", "error:") + " " + shown(line)); }
 
 bool Console::print(const std::string& text) const {
   return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;

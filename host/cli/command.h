@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "kernels/backend.h"
 #include "kernels/status.h"
@@ -46,6 +47,17 @@ struct Common {
 
 // Prints the message and gives the exit code that belongs to it.
 int fail(const Console& console, const Status& status);
+
+// Text of a file as a terminal may show it: control characters and bytes that are no UTF-8 as \xNN, C1 controls and
+// those that change the direction of writing as <U+NNNN>. For people only: JSON carries the text itself.
+std::string shown(std::string_view text);
+
+// "1 row", "2 rows".
+std::string counted(int64_t n, const std::string& noun);
+
+// Checks of numbers on the command line: in [0, 1] and in (0, 1). NaN is in neither.
+CLI::Validator unit_interval();
+CLI::Validator open_unit_interval();
 
 // Options every command has.
 void add_common(CLI::App& app, Common& common, bool computes);

@@ -51,6 +51,7 @@ Status EvaluateCommand::count(Backend& backend, const LoadedPolicy& loaded, Batc
     TRACER_RETURN_IF_ERROR(score_rows(backend, p.stages[0], batch.view(), scores));
     for (size_t i = 0; i < batch.rows.size(); ++i) {
       const RowBatch::Row& row = batch.rows[i];
+      TRACER_RETURN_IF_ERROR(check_score(loaded, scores[i], "line " + std::to_string(row.line)));
       const auto known = index.find(row.label);
       const int32_t teacher = known == index.end() ? -1 : known->second;
       ++rows_;
@@ -73,7 +74,11 @@ Status EvaluateCommand::count(Backend& backend, const LoadedPolicy& loaded, Batc
       TRACER_RETURN_IF_ERROR(errors_out->write_line(line.dump(-1, ' ', false, Json::error_handler_t::replace)));
     }
   }
-  return errors_out ? errors_out->close() : Status();
+  if (errors_out) TRACER_RETURN_IF_ERROR(errors_out->close());
+  if (rows_ > 0) return {};
+  return bad_input(input.traces + (reader.rejects().count() == 0
+                                       ? ": no rows"
+                                       : ": no good row; first bad one, " + reader.rejects().first()));
 }
 
 int EvaluateCommand::print(const LoadedPolicy& loaded) const {
@@ -83,10 +88,10 @@ int EvaluateCommand::print(const LoadedPolicy& loaded) const {
   const auto lower = agreement_lower(agree_, handled_, delta);
   const auto or_null = [](const std::optional<double>& v) { return v ? Json(*v) : Json(nullptr); };
   int code = kExitOk;
-  if (fail_below >= 0 && share && *share < fail_below) code = kExitAlarm;
+  if (fail_below >= 0 && !(share && *share >= fail_below)) code = kExitAlarm;
   if (!common.console.json) {
     std::string text =
-        std::to_string(rows_) + " rows, alpha " + number(loaded.certificate.alpha) + ": handled " +
+        counted(rows_, "row") + ", alpha " + number(loaded.certificate.alpha) + ": handled " +
         std::to_string(handled_) +
         (rows_ > 0 ? " (" + percent(static_cast<double>(handled_) / static_cast<double>(rows_)) + ")" : "") +
         ", deferred " + std::to_string(below_) + " below the threshold and " + std::to_string(far_) +
@@ -121,22 +126,30 @@ int EvaluateCommand::print(const LoadedPolicy& loaded) const {
 
 int EvaluateCommand::run() {
   const Console& console = common.console;
+  const std::string rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
+  auto vectors = vectors_path(input);
+  if (!vectors.ok()) return fail(console, vectors.status());
+  const std::string clash = check_outputs({{"--errors", errors}, {"--rejects", rejects}},
+                                          {{"TRACES", input.traces}, {"--embeddings", *vectors}}, policy.folder);
+  if (!clash.empty()) {
+    console.error(clash);
+    return kExitUsage;
+  }
   auto loaded = load_policy(policy);
   if (!loaded.ok()) return fail(console, loaded.status());
   if (!loaded->warning.empty()) console.warn(loaded->warning);
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
-  auto reader = BatchReader::open(input, true, !errors.empty(), loaded->artifact.policy.dimension,
-                                  input.rejects.empty() ? "rejects.jsonl" : input.rejects);
+  auto reader = BatchReader::open(input, true, !errors.empty(), loaded->artifact.policy.dimension, rejects);
   if (!reader.ok()) return fail(console, reader.status());
-  const Status counted = count(**backend, *loaded, *reader);
-  if (!counted.ok()) return fail(console, counted);
+  const Status done = count(**backend, *loaded, *reader);
+  if (!done.ok()) return fail(console, done);
   if (reader->rejects().count() > 0)
-    console.warn(std::to_string(reader->rejects().count()) + " rows could not be read; first, " +
-                 reader->rejects().first() + "; all of them in " + reader->rejects().path());
+    console.warn(counted(reader->rejects().count(), "row") + " could not be read; first, " + reader->rejects().first() +
+                 "; all of them in " + reader->rejects().path());
   if (unknown_labels_ > 0)
-    console.warn(std::to_string(unknown_labels_) +
-                 " rows carry a label that the policy was not fitted on; they count as disagreements where handled");
+    console.warn(counted(unknown_labels_, "row") + (unknown_labels_ == 1 ? " carries" : " carry") +
+                 " a label that the policy was not fitted on; counted as disagreements where handled");
   return print(*loaded);
 }
 
@@ -150,8 +163,9 @@ void add_evaluate(CLI::App& app, int& exit_code) {
       ->required();
   add_input_options(*sub, command->input, true);
   sub->add_option("--errors", command->errors, "write every handled disagreement to this file, a JSON line each");
-  sub->add_option("--fail-below", command->fail_below, "exit with 6 when agreement on handled rows is below this")
-      ->check(CLI::Range(0.0, 1.0));
+  sub->add_option("--fail-below", command->fail_below,
+                  "exit with 6 when agreement on handled rows is below this, or no row is handled")
+      ->check(unit_interval());
   add_common(*sub, command->common, true);
   sub->callback([command, &exit_code] { exit_code = command->run(); });
 }

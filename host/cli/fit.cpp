@@ -9,7 +9,6 @@
 #include "host/cli/command.h"
 #include "host/cli/inputs.h"
 #include "host/cli/tables.h"
-#include "host/io/sha256.h"
 
 namespace tracer::cli {
 namespace {
@@ -25,10 +24,12 @@ struct FitCommand {
   int* exit_code = nullptr;
 
   int run();
-  int usage(const std::string& message) const {
-    common.console.error(message);
-    return kExitUsage;
-  }
+  Status check_usage();
+  std::string rejects_path() const { return input.rejects.empty() ? "rejects.jsonl" : input.rejects; }
+  Result<io::TraceFile> read_rows() const;
+  Status write(FitResult& result, const io::TraceFile& file, const std::string& vectors, Json ledger,
+               bool is_void) const;
+  int print(const FitResult& result, const io::TraceFile& file, const std::string& refusal, Json seconds) const;
   Result<Matrix<float>> read_vectors(const std::string& path, const io::TraceFile& file) const;
 };
 
@@ -60,11 +61,18 @@ Json run_json(const FitResult& r, const FitOptions& o) {
           {"split", split_json(r)},         {"candidates", candidates}};
 }
 
-Json explain_json(const FitResult& r, const Traces& traces) {
+Json frontier_json(const Policy& policy) {
+  Json frontier = Json::array();
+  for (const Certificate& c : policy.certificates) frontier.push_back(frontier_entry(c));
+  return frontier;
+}
+
+Json explain_json(const FitResult& r, const io::TraceFile& file) {
+  const Traces& traces = file.traces;
   const Dependence& d = r.dependence;
   Json suspects = Json::array();
   for (const Suspect& s : r.suspects) {
-    Json j = {{"row", s.row},
+    Json j = {{"row", file.position[s.row]},
               {"line", traces.line[s.row]},
               {"score", s.score},
               {"surrogate", traces.labels[s.surrogate]},
@@ -91,7 +99,7 @@ std::string share_error(const std::string& text) {
                                                                : "expected a number between 0 and 1, found " + text;
 }
 
-// A look that the ledger does not allow proves nothing: the certificates are void, the estimates stay.
+// A look that the ledger does not allow proves nothing.
 void void_certificates(FitResult& r, const std::string& why) {
   for (Certificate& c : r.policy.certificates) {
     if (!c.certified) continue;
@@ -122,45 +130,119 @@ Result<Matrix<float>> FitCommand::read_vectors(const std::string& path, const io
   return x;
 }
 
-int FitCommand::run() {
-  const Console& console = common.console;
-  const auto started = std::chrono::steady_clock::now();
+Status FitCommand::check_usage() {
   if (!group_by.empty() && split == "auto") split = "groups";
-  if (!group_by.empty() && split != "groups") return usage("--group-by keeps groups whole: leave --split out");
+  if (!group_by.empty() && split != "groups") return bad_input("--group-by keeps groups whole: leave --split out");
   if (unit == "runs" && split == "rows")
-    return usage("--unit runs needs a split that keeps runs: --split runs, --split time or --group-by");
+    return bad_input("--unit runs needs a split that keeps runs: --split runs, --split time or --group-by");
   fit.split.kind = split == "rows"     ? SplitKind::kRows
                    : split == "runs"   ? SplitKind::kRuns
                    : split == "time"   ? SplitKind::kTime
                    : split == "groups" ? SplitKind::kGroups
                                        : SplitKind::kAuto;
   fit.unit = unit == "rows" ? Unit::kRows : unit == "runs" ? Unit::kRuns : Unit::kAuto;
+  return {};
+}
 
+Result<io::TraceFile> FitCommand::read_rows() const {
+  io::TraceReadOptions read;
+  read.reader = reader_options(input);
+  read.reader.group_by = group_by;
+  read.rejects_path = rejects_path();
+  read.max_bad_ratio = input.max_bad_ratio;
+  auto file = io::read_traces(input.traces, read);
+  if (file.ok() && file->bad > 0)
+    common.console.warn(std::to_string(file->bad) + " of " + std::to_string(file->positions) +
+                        " rows could not be read and were left out; first, " + file->first_bad + "; all of them in " +
+                        read.rejects_path);
+  return file;
+}
+
+// The new policy replaces the one in `output`; after a void look the earlier one stays, and only its ledger grows.
+Status FitCommand::write(FitResult& result, const io::TraceFile& file, const std::string& vectors, Json ledger,
+                         bool is_void) const {
+  if (is_void) {
+    auto earlier = read_artifact(output);
+    if (!earlier.ok()) return earlier.status();
+    earlier->ledger = std::move(ledger);
+    return write_artifact(output, *earlier);
+  }
+  Artifact artifact;
+  artifact.provenance = {input.traces, file.sha256, file.traces.rows(), vectors, "unknown"};
+  artifact.run = run_json(result, fit);
+  artifact.explain = explain_json(result, file);
+  artifact.ledger = std::move(ledger);
+  artifact.frontier = frontier_json(result.policy);
+  artifact.policy = std::move(result.policy);
+  if (!artifact.policy.stages.empty()) {
+    if (!file.traces.id.empty())
+      for (int32_t row : result.split.learn) artifact.reference_ids.push_back(file.traces.id[row]);
+    // Rows are named by their place in the vector file: bad rows count.
+    for (int64_t& row : artifact.policy.stages[0].neighbours.row) row = file.position[row];
+  }
+  const Status written = write_artifact(output, artifact);
+  result.policy = std::move(artifact.policy);
+  return written;
+}
+
+int FitCommand::print(const FitResult& result, const io::TraceFile& file, const std::string& refusal,
+                      Json seconds) const {
+  const Console& console = common.console;
+  const Certificate& asked = *result.policy.certificate(fit.alpha);
+  const int code = asked.certified ? kExitOk : kExitRefused;
+  const Json frontier = frontier_json(result.policy);
+  if (console.json)
+    return console.print_json({{"certified", asked.certified},
+                               {"alpha", fit.alpha},
+                               {"delta", fit.delta},
+                               {"rows", file.traces.rows()},
+                               {"labels", file.traces.labels.size()},
+                               {"split", split_json(result)},
+                               {"frontier", frontier},
+                               {"warnings", result.warnings},
+                               {"seconds", std::move(seconds)}},
+                              code);
+  std::string text = frontier_table(frontier);
+  if (asked.certified) {
+    text += "certified at " + number(fit.alpha) + ": " + percent(*coverage(asked)) +
+            " of the traffic handled, agreement with the teacher at least " + number(fit.alpha) + " (delta " +
+            number(asked.delta) + ")\npolicy in " + output + "\n";
+  } else {
+    text += "refused at " + number(fit.alpha) + ": " + asked.reason;
+    text += refusal.empty() ? "; " + refusal_estimate(asked) + "\npolicy in " + output + "\n"
+                            : "\nthe earlier policy in " + output + " stays\n";
+  }
+  return console.print(text) ? code : kExitRuntime;
+}
+
+int FitCommand::run() {
+  const Console& console = common.console;
+  const auto started = std::chrono::steady_clock::now();
+  const Status usage = check_usage();
+  if (!usage.ok()) {
+    console.error(usage.message());
+    return kExitUsage;
+  }
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
+  const std::string overwrites =
+      check_outputs({{"--rejects", rejects_path()}}, {{"TRACES", input.traces}, {"--embeddings", *vectors}}, output);
+  if (!overwrites.empty()) {
+    console.error(overwrites);
+    return kExitUsage;
+  }
+  const Status replaceable = check_replaceable(output);
+  if (!replaceable.ok()) return fail(console, replaceable);
   auto ledger = read_ledger(output);
   if (!ledger.ok()) return fail(console, ledger.status());
-
-  io::TraceReadOptions read;
-  read.reader = reader_options(input);
-  read.reader.group_by = group_by;
-  read.rejects_path = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
-  read.max_bad_ratio = input.max_bad_ratio;
-  auto file = io::read_traces(input.traces, read);
+  auto file = read_rows();
   if (!file.ok()) return fail(console, file.status());
-  if (file->bad > 0)
-    console.warn(std::to_string(file->bad) + " of " + std::to_string(file->positions) +
-                 " rows could not be read and were left out; first, " + file->first_bad + "; all of them in " +
-                 read.rejects_path);
   auto x = read_vectors(*vectors, *file);
   if (!x.ok()) return fail(console, x.status());
-  // Names log and vectors together: what a look is a look at.
-  io::Sha256 log_digest;
-  log_digest.update(file->sha256);
-  log_digest.update({reinterpret_cast<const char*>(x->data()), static_cast<size_t>(x->size()) * sizeof(float)});
-  const double reading = seconds_since(started);
+  std::string log = log_digest(file->traces, *x);
+  Json seconds = {{"read", seconds_since(started)}};
   console.note("read " + std::to_string(file->traces.rows()) + " traces, " +
                std::to_string(file->traces.labels.size()) + " labels, vectors of dimension " +
                std::to_string(x->cols()) + "; computing on " + std::string((*backend)->name()) + " (" +
@@ -175,53 +257,19 @@ int FitCommand::run() {
                std::to_string(result.split.certify.size()) + " to certify on" +
                (result.unit.reason.empty() ? "" : "; " + result.unit.reason));
 
-  const Look look = look_of(file->traces, result, fit, log_digest.hex());
-  auto verdict = check_look(*ledger, look);
-  if (!verdict.ok()) return fail(console, verdict.status());
-  if (!verdict->refusal.empty()) void_certificates(result, verdict->refusal);
+  const Look look = look_of(file->traces, result, fit, std::move(log));
+  auto refusal = check_look(*ledger, look);
+  if (!refusal.ok()) return fail(console, refusal.status());
+  if (!refusal->empty()) void_certificates(result, *refusal);
   for (const std::string& warning : result.warnings) console.warn(warning);
-
-  Artifact artifact;
-  artifact.provenance = {input.traces, file->sha256, file->traces.rows(), *vectors, "unknown"};
-  artifact.run = run_json(result, fit);
-  artifact.explain = explain_json(result, file->traces);
-  artifact.ledger = add_look(std::move(ledger).value(), look, result);
-  artifact.frontier = Json::array();
-  for (const Certificate& c : result.policy.certificates) artifact.frontier.push_back(frontier_entry(c));
-  if (!file->traces.id.empty() && !result.policy.stages.empty())
-    for (int32_t row : result.split.learn) artifact.reference_ids.push_back(file->traces.id[row]);
-  artifact.policy = std::move(result.policy);
   const auto writing = std::chrono::steady_clock::now();
-  const Status written = write_artifact(output, artifact);
+  const Status written = write(result, *file, *vectors,
+                               add_look(std::move(ledger).value(), look, result, !refusal->empty()), !refusal->empty());
   if (!written.ok()) return fail(console, written);
-
-  const Certificate* asked = artifact.policy.certificate(fit.alpha);
-  const int code = asked->certified ? kExitOk : kExitRefused;
-  if (!console.json) {
-    std::string text = frontier_table(artifact.frontier);
-    text += asked->certified ? "certified at " : "refused at ";
-    text += number(fit.alpha) + (asked->certified ? ": " : ": " + asked->reason + "; ") +
-            (asked->certified
-                 ? percent(*coverage(*asked)) + " of the traffic handled, agreement with the teacher at least " +
-                       number(fit.alpha) + " (delta " + number(asked->delta) + ")"
-                 : refusal_estimate(*asked)) +
-            "\npolicy in " + output + "\n";
-    return console.print(text) ? code : kExitRuntime;
-  }
-  Json seconds = {{"read", reading}};
   for (const auto& [phase, value] : result.seconds) seconds[phase] = value;
   seconds["write"] = seconds_since(writing);
   seconds["total"] = seconds_since(started);
-  return console.print_json({{"certified", asked->certified},
-                             {"alpha", fit.alpha},
-                             {"delta", fit.delta},
-                             {"rows", file->traces.rows()},
-                             {"labels", file->traces.labels.size()},
-                             {"split", artifact.run["split"]},
-                             {"frontier", artifact.frontier},
-                             {"warnings", result.warnings},
-                             {"seconds", seconds}},
-                            code);
+  return print(result, *file, *refusal, std::move(seconds));
 }
 
 }  // namespace
@@ -255,7 +303,7 @@ void add_fit(CLI::App& app, int& exit_code) {
       ->check(kShare)
       ->capture_default_str();
   sub->add_option("--min-coverage", fit.min_coverage, "a policy that would handle less is refused")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(unit_interval())
       ->capture_default_str();
   sub->add_flag("--simultaneous", fit.simultaneous,
                 "all targets hold together: each is tested at delta / their number");

@@ -1,11 +1,60 @@
 #include "host/cli/inputs.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <filesystem>
+
+#include "host/cli/command.h"
+#include "host/io/file.h"
 
 namespace tracer::cli {
 namespace {
 
 constexpr int64_t kBatchRows = 4096;
+
+namespace fs = std::filesystem;
+
+bool same(const struct stat& a, const struct stat& b) { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }
+
+// Where a path leads, or would once created: links followed, also those to nothing yet.
+fs::path resolved(fs::path path) {
+  std::error_code ec;
+  for (int i = 0; i < 8 && fs::is_symlink(path, ec) && !fs::exists(path, ec); ++i)
+    path = path.parent_path() / fs::read_symlink(path, ec);
+  const fs::path whole = fs::weakly_canonical(fs::absolute(path, ec), ec);
+  return ec ? path : whole;
+}
+
+// A file named on the command line, by identity where it exists.
+struct Named {
+  const FileUse* use = nullptr;
+  fs::path path;
+  bool standard = false;
+  bool exists = false;
+  struct stat info {};
+
+  Named(const FileUse& u, int standard_fd) : use(&u), standard(u.path == "-") {
+    if (standard) {
+      exists = ::fstat(standard_fd, &info) == 0;
+    } else {
+      path = resolved(u.path);
+      exists = ::stat(u.path.c_str(), &info) == 0;
+    }
+  }
+  bool holds_nothing() const { return exists && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode); }
+  bool is(const Named& other) const {
+    if (holds_nothing() || other.holds_nothing()) return false;
+    if (exists && other.exists) return same(info, other.info);
+    return !exists && !other.exists && !standard && !other.standard && path == other.path;
+  }
+  bool below(const fs::path& folder) const {
+    if (standard || holds_nothing()) return false;
+    for (fs::path p = path; p.has_relative_path(); p = p.parent_path())
+      if (p == folder) return true;
+    return false;
+  }
+};
 
 }  // namespace
 
@@ -22,8 +71,41 @@ void add_input_options(CLI::App& app, InputOptions& o, bool labelled) {
       ->capture_default_str();
   app.add_option("--rejects", o.rejects, "file for rows that cannot be read, with line and reason");
   app.add_option("--max-bad-ratio", o.max_bad_ratio, "share of bad rows above which the run stops")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(unit_interval())
       ->capture_default_str();
+  app.parse_complete_callback([&o] {
+    if (o.traces == "-" && o.embeddings.empty())
+      throw CLI::ValidationError("rows from standard input need --embeddings FILE");
+  });
+}
+
+std::string check_outputs(const std::vector<FileUse>& outputs, const std::vector<FileUse>& inputs,
+                          const std::string& policy_folder) {
+  std::vector<FileUse> protected_files = inputs;
+  std::error_code ec;
+  for (fs::directory_iterator it(policy_folder, ec), end; !ec && it != end; it.increment(ec))
+    protected_files.push_back({"a file of the policy", it->path().string()});
+  const fs::path folder = resolved(policy_folder);
+  std::vector<Named> written;
+  for (const FileUse& output : outputs) {
+    if (output.path.empty()) continue;
+    const Named out(output, STDOUT_FILENO);
+    const std::string start = output.option + " " + output.path + ": ";
+    if (!policy_folder.empty() && out.below(folder)) return start + "lies in the policy's folder; name another file";
+    for (const FileUse& input : protected_files)
+      if (!input.path.empty() && out.is(Named(input, STDIN_FILENO)))
+        return start + "is the same file as " + input.option + " " + input.path + "; name another file";
+    for (const Named& other : written)
+      if (out.is(other))
+        return start + "is the same file as " + other.use->option + " " + other.use->path + "; name another file";
+    written.push_back(out);
+  }
+  return "";
+}
+
+bool makes_regular_file(const std::string& path) {
+  struct stat info {};
+  return !path.empty() && path != "-" && (::stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode));
 }
 
 io::TraceReaderOptions reader_options(const InputOptions& o) {
@@ -39,6 +121,9 @@ io::TraceReaderOptions reader_options(const InputOptions& o) {
 Result<std::string> vectors_path(const InputOptions& o) {
   if (!o.embeddings.empty()) return o.embeddings;
   if (o.traces == "-") return bad_input("traces from standard input need --embeddings FILE");
+  struct stat info {};  // absent traces must not read as absent vectors
+  if (::stat(o.traces.c_str(), &info) != 0) return io::errno_error(o.traces, "cannot open", errno);
+  if (S_ISDIR(info.st_mode)) return io::errno_error(o.traces, "cannot read", EISDIR);
   std::string stem = o.traces;
   for (const char* ending : {".gz", ".jsonl", ".json", ".ndjson", ".csv"})
     if (stem.size() > std::string_view(ending).size() && stem.ends_with(ending))

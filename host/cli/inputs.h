@@ -29,8 +29,24 @@ void add_input_options(CLI::App& app, InputOptions& options, bool labelled);
 
 io::TraceReaderOptions reader_options(const InputOptions& options);
 
-// X.jsonl, X.jsonl.gz, X.csv, X.csv.gz -> X.npy, else X_embeddings.npy. kBadInput, naming both, when neither is there.
+// X.jsonl, X.jsonl.gz, X.csv, X.csv.gz -> X.npy, else X_embeddings.npy. kBadInput, naming both, when neither is there;
+// kIo when the traces are absent or a folder.
 Result<std::string> vectors_path(const InputOptions& options);
+
+// What a command reads or writes: the option (for messages) and the path; "" is nothing, "-" a standard stream.
+struct FileUse {
+  std::string option;
+  std::string path;
+};
+
+// "" when writing the outputs destroys nothing that matters; else a usage error in words. No output may be one of the
+// inputs or another output, under whatever name (links are followed; devices and pipes hold nothing and are fine), nor
+// lie in the policy's folder or be one of its files. Neither the outputs nor the folder need exist yet.
+std::string check_outputs(const std::vector<FileUse>& outputs, const std::vector<FileUse>& inputs,
+                          const std::string& policy_folder);
+
+// Whether a path given as an output is, or would be created as, a regular file.
+bool makes_regular_file(const std::string& path);
 
 // Rows of one batch; vectors are unit rows, aligned.
 struct RowBatch {

@@ -102,20 +102,21 @@ int InspectCommand::run() {
   const auto score = [&]() -> Status {
     TRACER_RETURN_IF_ERROR(reader->read_rows(row, 1, x.view()));
     TRACER_RETURN_IF_ERROR((*backend)->normalise_rows(x.view()));
-    return score_rows(**backend, p.stages[0], x.view(), scores, &near, &similarity, &probability);
+    TRACER_RETURN_IF_ERROR(score_rows(**backend, p.stages[0], x.view(), scores, &near, &similarity, &probability));
+    return check_score(*loaded, scores[0], "row " + std::to_string(row) + " of " + embeddings);
   };
   const Status scored = score();
   if (!scored.ok()) return fail(console, scored);
   const Json d = describe(*loaded, scores[0], probability, near, similarity);
   if (console.json) return console.print_json(d, kExitOk);
-  std::string text = d["why"].get<std::string>() + "\nclasses:\n";
+  std::string text = shown(d["why"].get<std::string>()) + "\nclasses:\n";
   for (const Json& c : d["classes"])
-    text += "  " + number(c["probability"].get<double>()) + "  " + c["label"].get<std::string>() + "\n";
+    text += "  " + number(c["probability"].get<double>()) + "  " + shown(c["label"].get<std::string>()) + "\n";
   text += "nearest traces:\n";
   for (const Json& n : d["nearest"])
     text += "  " + number(n["similarity"].get<double>()) + "  row " + std::to_string(n["row"].get<int64_t>()) +
-            (n.contains("id") ? " (" + n["id"].get<std::string>() + ")" : "") + "  " + n["label"].get<std::string>() +
-            "\n";
+            (n.contains("id") ? " (" + shown(n["id"].get<std::string>()) + ")" : "") + "  " +
+            shown(n["label"].get<std::string>()) + "\n";
   return console.print(text) ? kExitOk : kExitRuntime;
 }
 

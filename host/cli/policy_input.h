@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "engine/router.h"
 #include "host/artifact/artifact.h"
 #include "host/cli/command.h"
 
@@ -17,6 +18,7 @@ struct PolicyOptions {
 void add_policy_options(CLI::App& app, PolicyOptions& options);
 
 struct LoadedPolicy {
+  std::string folder;
   Artifact artifact;
   Certificate certificate;
   // Set when alpha is not the one fit was asked for and certificates do not hold together.
@@ -25,5 +27,9 @@ struct LoadedPolicy {
 
 // kRefused when that alpha was not certified, or was not part of the sweep.
 Result<LoadedPolicy> load_policy(const PolicyOptions& options);
+
+// kBadInput, naming the row, where a policy gives no finite score: its numbers are damaged, and a row it says nothing
+// about is neither handled nor deferred.
+Status check_score(const LoadedPolicy& loaded, const RowScore& score, const std::string& row);
 
 }  // namespace tracer::cli

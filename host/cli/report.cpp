@@ -29,19 +29,20 @@ int ReportCommand::run() const {
          {"frontier", artifact->frontier},
          {"explain", artifact->explain}},
         kExitOk);
-  std::string text = "policy fitted on " + std::to_string(from.traces_rows) + " traces (" + from.traces_path + "), " +
-                     std::to_string(p.labels.size()) + " labels, asked for alpha " + number(p.alpha) + ", delta " +
-                     number(p.delta) + (p.simultaneous ? ", all targets together\n" : ", each target alone\n");
+  std::string text = "policy fitted on " + counted(from.traces_rows, "trace") + " (" + shown(from.traces_path) + "), " +
+                     counted(static_cast<int64_t>(p.labels.size()), "label") + ", asked for alpha " + number(p.alpha) +
+                     ", delta " + number(p.delta) +
+                     (p.simultaneous ? ", all targets together\n" : ", each target alone\n");
   text += frontier_table(artifact->frontier);
   for (const Json& warning : artifact->explain.value("warnings", Json::array()))
-    if (warning.is_string()) text += "warning: " + warning.get<std::string>() + "\n";
+    if (warning.is_string()) text += "warning: " + shown(warning.get<std::string>()) + "\n";
   const Json suspects = artifact->explain.value("suspects", Json::array());
   if (!suspects.empty()) text += "most certain disagreements (often the teacher's own mistakes):\n";
-  int shown = 0;
+  int listed = 0;
   for (const Json& s : suspects) {
-    if (++shown > 5 || !s.is_object()) break;
-    text += "  line " + std::to_string(s.value("line", int64_t{0})) + ": teacher " + s.value("teacher", "?") +
-            ", surrogate " + s.value("surrogate", "?") + " (" + percent(s.value("score", 0.0)) + " sure)\n";
+    if (++listed > 5 || !s.is_object()) break;
+    text += "  line " + std::to_string(s.value("line", int64_t{0})) + ": teacher " + shown(s.value("teacher", "?")) +
+            ", surrogate " + shown(s.value("surrogate", "?")) + " (" + percent(s.value("score", 0.0)) + " sure)\n";
   }
   return common.console.print(text) ? kExitOk : kExitRuntime;
 }

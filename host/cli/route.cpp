@@ -1,3 +1,6 @@
+#include <unistd.h>
+
+#include <cerrno>
 #include <charconv>
 
 #include "engine/router.h"
@@ -19,7 +22,7 @@ struct RouteCommand {
 
   int run();
   Status route(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, io::OutputStream& out);
-  Status write_sidecar(const LoadedPolicy& loaded, const BatchReader& reader) const;
+  Json summary(const LoadedPolicy& loaded, const BatchReader& reader) const;
 
   int64_t rows_ = 0, handled_ = 0, below_ = 0, far_ = 0;
 };
@@ -48,6 +51,7 @@ Status RouteCommand::route(Backend& backend, const LoadedPolicy& loaded, BatchRe
     TRACER_RETURN_IF_ERROR(score_rows(backend, p.stages[0], batch.view(), scores));
     for (size_t i = 0; i < batch.rows.size(); ++i) {
       const RowBatch::Row& row = batch.rows[i];
+      TRACER_RETURN_IF_ERROR(check_score(loaded, scores[i], "line " + std::to_string(row.line)));
       const Reason reason = decide(scores[i], threshold);
       const bool handled = reason == Reason::kAccepted;
       ++rows_, handled_ += handled;
@@ -66,48 +70,68 @@ Status RouteCommand::route(Backend& backend, const LoadedPolicy& loaded, BatchRe
   }
 }
 
-Status RouteCommand::write_sidecar(const LoadedPolicy& loaded, const BatchReader& reader) const {
-  const Json sidecar = {{"policy", loaded.artifact.digest},
-                        {"alpha", loaded.certificate.alpha},
-                        {"alpha_of_fit", loaded.artifact.policy.alpha},
-                        {"threshold", loaded.certificate.threshold},
-                        {"rows", rows_},
-                        {"handled", handled_},
-                        {"deferred", {{"below_threshold", below_}, {"out_of_distribution", far_}}},
-                        {"bad_rows", reader.rejects().count()},
-                        {"warnings", loaded.warning.empty() ? Json::array() : Json::array({loaded.warning})}};
-  return io::write_file_atomic(output + ".meta.json", sidecar.dump(2) + "\n");
+Json RouteCommand::summary(const LoadedPolicy& loaded, const BatchReader& reader) const {
+  return {{"policy", loaded.artifact.digest},
+          {"alpha", loaded.certificate.alpha},
+          {"alpha_of_fit", loaded.artifact.policy.alpha},
+          {"threshold", loaded.certificate.threshold},
+          {"rows", rows_},
+          {"handled", handled_},
+          {"deferred", {{"below_threshold", below_}, {"out_of_distribution", far_}}},
+          {"bad_rows", reader.rejects().count()},
+          {"warnings", loaded.warning.empty() ? Json::array() : Json::array({loaded.warning})}};
 }
 
 int RouteCommand::run() {
   const Console& console = common.console;
+  const bool lasting = makes_regular_file(output);
+  const std::string rejects = !input.rejects.empty() ? input.rejects
+                              : lasting              ? output + ".rejects.jsonl"
+                                                     : "rejects.jsonl";
+  const std::string sidecar = lasting ? output + ".meta.json" : "";
+  if (console.json && output == "-") {
+    console.error("--json and -o - both want standard output; give -o a file");
+    return kExitUsage;
+  }
+  auto vectors = vectors_path(input);
+  if (!vectors.ok()) return fail(console, vectors.status());
+  const std::string clash = check_outputs({{"-o", output}, {"--rejects", rejects}, {"the summary of -o,", sidecar}},
+                                          {{"IN", input.traces}, {"--embeddings", *vectors}}, policy.folder);
+  if (!clash.empty()) {
+    console.error(clash);
+    return kExitUsage;
+  }
   auto loaded = load_policy(policy);
   if (!loaded.ok()) return fail(console, loaded.status());
   if (!loaded->warning.empty()) console.warn(loaded->warning);
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
-  const std::string rejects = !input.rejects.empty() ? input.rejects
-                              : output == "-"        ? "rejects.jsonl"
-                                                     : output + ".rejects.jsonl";
   auto reader = BatchReader::open(input, false, false, loaded->artifact.policy.dimension, rejects);
   if (!reader.ok()) return fail(console, reader.status());
+  // A summary of other rows must not stand beside these.
+  if (!sidecar.empty() && ::unlink(sidecar.c_str()) != 0 && errno != ENOENT && errno != ENOTDIR)
+    return fail(console, io::errno_error(sidecar, "cannot remove the old summary", errno));
   auto out = io::OutputStream::open(output);
   if (!out.ok()) return fail(console, out.status());
   const Status routed = route(**backend, *loaded, *reader, *out);
+  const bool regular = out->regular();
   const Status closed = out->close();  // what was routed before an error stays
   if (!routed.ok()) return fail(console, routed);
   if (!closed.ok()) return fail(console, closed);
-  if (output != "-") {
-    const Status sidecar = write_sidecar(*loaded, *reader);
-    if (!sidecar.ok()) return fail(console, sidecar);
+  const Json document = summary(*loaded, *reader);
+  if (!sidecar.empty() && regular) {
+    const Status written =
+        io::write_file_atomic(sidecar, document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    if (!written.ok()) return fail(console, written);
   }
-  console.note(std::to_string(rows_) + " rows: " + std::to_string(handled_) + " handled, " + std::to_string(below_) +
+  console.note(counted(rows_, "row") + ": " + std::to_string(handled_) + " handled, " + std::to_string(below_) +
                " below the threshold, " + std::to_string(far_) + " out of distribution");
-  if (reader->rejects().count() == 0) return kExitOk;
-  console.warn(std::to_string(reader->rejects().count()) +
-               " rows could not be read and have no line in the output; first, " + reader->rejects().first() +
-               "; all of them in " + rejects);
-  return kExitPartial;
+  const int64_t bad = reader->rejects().count();
+  if (bad > 0)
+    console.warn(counted(bad, "row") + " could not be read, without a line in the output; first, " +
+                 reader->rejects().first() + "; all of them in " + rejects);
+  const int code = bad > 0 ? kExitPartial : kExitOk;
+  return console.json ? console.print_json(document, code) : code;
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "host/cli/command.h"
+
 namespace tracer::cli {
 namespace {
 
@@ -31,8 +33,8 @@ std::string frontier_table(const Json& frontier) {
   for (const Json& e : frontier) {
     text += pad(number(e.value("alpha", 0.0)), 7) + pad(cell(e, "coverage"), 10) +
             pad(cell(e, "teacher_agreement"), 11) + pad(cell(e, "teacher_agreement_lower"), 10) +
-            pad(cell(e, "threshold"), 11) + "  " + e.value("method", "?");
-    if (!e.value("certified", false)) text += ": " + e.value("reason", "");
+            pad(cell(e, "threshold"), 11) + "  " + shown(e.value("method", "?"));
+    if (!e.value("certified", false)) text += ": " + shown(e.value("reason", ""));
     if (e.value("approximate", false)) text += " (approximate)";
     text += "\n";
   }

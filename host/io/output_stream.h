@@ -33,6 +33,7 @@ class OutputStream {
   // Flush, then close (a regular file is not fsynced: route output can be made again).
   Status close();
 
+  bool regular() const { return regular_; }  // a file that can be read again, not a pipe or a device
   // Lines handed to the operating system in full.
   int64_t lines_flushed() const { return lines_flushed_; }
 

@@ -48,7 +48,9 @@ Status Rejects::open() {
   if (path_.empty()) return {};
   if (same_file(path_, source_)) return bad_input(path_ + ": the file for rejected rows is the trace file itself");
   Result<OutputStream> out = OutputStream::open(path_);
-  if (!out.ok()) return out.status();
+  if (!out.ok())
+    return Status(out.status().code(), "rows that cannot be read have nowhere to go: " + out.status().message() +
+                                           " (name another file with --rejects)");
   out_.emplace(std::move(*out));
   return {};
 }

@@ -76,6 +76,17 @@ TEST(Certifier, CountsAreThoseAboveTheThreshold) {
   }
 }
 
+TEST(Certifier, RefusesAUnitAboveM) {
+  const LearnSide learn = learn_side(3000, 0, 0, 6);
+  CertifySide side = certify_side(learn_side(1000, 0, 0, 7));
+  EXPECT_EQ(certify(learn, side, true, 0.9).unit_rows, kRun);
+  EXPECT_EQ(certify(learn, side, false, 0.9).unit_rows, 1);
+  side.unit[500] = 0;  // 21 rows
+  const Certificate c = certify(learn, side, true, 0.9);
+  EXPECT_FALSE(c.certified);
+  EXPECT_NE(c.reason.find("more than 20 rows"), std::string::npos) << c.reason;
+}
+
 TEST(Certifier, RefusesBelowTheMinimumCoverage) {
   const LearnSide learn = learn_side(3000, 0, 0, 6);
   CertifySide side = certify_side(learn_side(1000, 0, 0, 7));
@@ -112,6 +123,11 @@ TEST(Certifier, EstimatesOfARefusal) {
   ASSERT_FALSE(c.certified);
   EXPECT_EQ(c.estimate.fewest_handled, 114);  // ceil(ln 0.1 / ln 0.98)
   ASSERT_TRUE(c.estimate.best_alpha.has_value());
+  // With runs, an alpha that betting refused is in reach of rows: what is offered instead lies below it all the same.
+  const LearnSide fair = learn_side(3000, 0.02, 0, 8);
+  const Certificate refused = certify(fair, certify_side(learn_side(300, 0.02, 0, 9)), true, 0.9);
+  ASSERT_FALSE(refused.certified);
+  EXPECT_LT(refused.estimate.best_alpha.value_or(0), 0.9 - 1e-9);
   EXPECT_TRUE(*c.estimate.best_alpha < 0.98 && *c.estimate.best_alpha > 0.5);
   ASSERT_TRUE(c.estimate.traces_missing.has_value());
   EXPECT_GT(*c.estimate.traces_missing, 0);

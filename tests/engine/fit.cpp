@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -340,6 +341,106 @@ TEST(Fit, RunsAndGroupsAreTheUnitWhereRowsAreRelated) {
   EXPECT_EQ(groups->policy.certificates[0].unit, "groups");
   o.unit = Unit::kRows;
   EXPECT_FALSE(must(log, 4, o).unit.runs);
+}
+
+TEST(Fit, CertifyGroupsLargerThanAnyLearnedFromAreLeftOut) {
+  const int64_t n = 3000;
+  const Clusters log = clusters(n, 4, 12, 0.3, 0, 11);
+  Traces t = traces_of(log.label, 4);
+  // One group of 400 rows, the others of 5.
+  for (int64_t i = 0; i < n; ++i) t.group.push_back(i < 400 ? 0 : 1 + (i - 400) / 5);
+  const auto backend = cpu();
+  FitOptions o = options(0.8);
+  bool left_out = false, kept = false;
+  for (uint64_t seed = 0; seed < 8 && !(left_out && kept); ++seed) {
+    o.split.seed = seed;
+    for (Unit unit : {Unit::kRuns, Unit::kRows}) {
+      o.unit = unit;
+      auto r = fit(*backend, t, log.x.clone(), o);
+      ASSERT_TRUE(r.ok()) << r.status().message();
+      check(*r, log, o);
+      const Certificate& c = r->policy.certificates[0];
+      const bool learned = std::find(r->split.learn.begin(), r->split.learn.end(), 0) != r->split.learn.end();
+      EXPECT_EQ(r->split.unit_rows, learned ? 400 : 5);
+      EXPECT_EQ(c.unit_rows, unit == Unit::kRows ? 1 : r->split.unit_rows);
+      const bool warned = std::any_of(r->warnings.begin(), r->warnings.end(), [](const std::string& w) {
+        return w.find("1 certify groups of more than 5 rows") != std::string::npos &&
+               w.find("400 rows in all") != std::string::npos;
+      });
+      EXPECT_EQ(warned, !learned && unit == Unit::kRuns);
+      EXPECT_EQ(c.certified, !learned || unit == Unit::kRows) << "with m = 400 so few groups show nothing";
+      (learned ? kept : left_out) = true;
+    }
+  }
+  EXPECT_TRUE(left_out && kept);
+}
+
+TEST(Fit, NoCertifyGroupIsLeft) {
+  // Every group that is learned from is a single row; the only one that certifies is larger.
+  const Clusters log = clusters(200, 2, 6, 0.3, 0, 11);
+  Traces t = traces_of(log.label, 2);
+  FitOptions o = options(0.8);
+  o.unit = Unit::kRuns;
+  const auto backend = cpu();
+  for (int64_t i = 0; i < 200; ++i) t.group.push_back(i);
+  o.split.certify_fraction = 0.005;  // of 200 groups: one
+  auto probe = make_split(t, [&] {
+    SplitOptions s = o.split;
+    s.kind = SplitKind::kGroups;
+    return s;
+  }());
+  ASSERT_TRUE(probe.ok());
+  ASSERT_EQ(probe->certify.size(), 1u);
+  // The one group that certifies gets ten more rows.
+  Clusters more{Matrix<float>(210, 6), log.label};
+  std::copy_n(log.x.data(), 200 * 6, more.x.data());
+  for (int64_t i = 200; i < 210; ++i) std::copy_n(log.x.row(0), 6, more.x.row(i)), more.label.push_back(log.label[0]);
+  Traces grown = traces_of(more.label, 2);
+  for (int64_t i = 0; i < 210; ++i) grown.group.push_back(i < 200 ? i : probe->certify[0]);
+  auto r = fit(*backend, grown, more.x.clone(), o);
+  ASSERT_TRUE(r.ok()) << r.status().message();
+  check(*r, more, o);
+  EXPECT_TRUE(r->split.certify.empty());
+  for (const Certificate& c : r->policy.certificates) EXPECT_FALSE(c.certified);
+}
+
+// A backend on a machine whose memory is used up.
+class Exhausted : public Backend {
+ public:
+  std::string_view name() const override { return "exhausted"; }
+  std::string_view isa() const override { return "none"; }
+  int threads() const override { return 1; }
+  Status normalise_rows(HostMatrix<float>) override { throw std::bad_alloc(); }
+  Status gemm(Trans, Trans, HostMatrix<const float>, HostMatrix<const float>, std::span<const float>,
+              HostMatrix<float>) override {
+    throw std::bad_alloc();
+  }
+  Status topk_cosine(HostMatrix<const float>, HostMatrix<const float>, std::span<const int32_t>,
+                     std::span<const int32_t>, TopK) override {
+    throw std::bad_alloc();
+  }
+  Status wide_softmax(const WideSoftmaxProblem&, HostMatrix<const float>, std::span<const float>,
+                      std::span<const uint8_t>, std::span<double>, HostMatrix<float>, std::span<float>,
+                      HostMatrix<float>) override {
+    throw std::bad_alloc();
+  }
+  Status mixture_features(const MixtureInputs&, std::span<DecisionFeatures>, HostMatrix<float>) override {
+    throw std::bad_alloc();
+  }
+  Status mixture_features_from(HostMatrix<const float>, const MixtureInputs&, std::span<DecisionFeatures>) override {
+    throw std::bad_alloc();
+  }
+  void parallel_for(int64_t, void (*)(void*, int64_t), void*) override { throw std::bad_alloc(); }
+};
+
+TEST(Fit, TooLittleMemoryIsAnError) {
+  const Clusters log = clusters(100, 3, 8, 0.3, 0, 3);
+  Exhausted backend;
+  const Status status = fit(backend, traces_of(log.label, 3), log.x.clone(), options()).status();
+  EXPECT_EQ(status.code(), ErrorCode::kOutOfMemory);
+  EXPECT_EQ(status.message(), "out of memory: fitting 100 rows of 8 columns, 3 labels");
+  std::vector<RowScore> scored;
+  EXPECT_EQ(score_rows(backend, Stage{}, log.x.view(), scored).code(), ErrorCode::kOutOfMemory);
 }
 
 }  // namespace

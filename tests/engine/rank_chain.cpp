@@ -175,10 +175,11 @@ TEST(RankChain, PlansOfDegenerateLearnSets) {
   EXPECT_FALSE(ImaginedCertify(learn, 0, 0).plan(0.9, 0.1, 0.05).possible);
   EXPECT_FALSE(ImaginedCertify(learn, 21, 0).plan(0.9, 0.1, 0.05).possible);  // 22 rows are the fewest
   EXPECT_TRUE(ImaginedCertify(learn, 22, 0).plan(0.9, 0.1, 0.05).possible);
-  // All agree: the posterior of the curve is wide there, and the plan modest, but rows that agree are all certified.
+  // All agree: the likelihood is flat towards no risk, and the plan foresees that all are certified.
   learn = learn_from(300, 1, [](double) { return 0.0; });
-  const ChainPlan modest = ImaginedCertify(learn, 300, 0).plan(0.9, 0.1, 0.05);
-  EXPECT_EQ(certify_by_rank(learn.score, learn.disagree, 300, modest, 0.9, 0.1).handled, 300);
+  const ChainPlan sure = ImaginedCertify(learn, 300, 0).plan(0.9, 0.1, 0.05);
+  EXPECT_GT(sure.expected_coverage, 0.95);
+  EXPECT_EQ(certify_by_rank(learn.score, learn.disagree, 300, sure, 0.9, 0.1).handled, 300);
   // All disagree: whatever the plan hopes for, such rows are refused.
   learn = learn_from(300, 1, [](double) { return 1.0; });
   const ChainPlan hopeless = ImaginedCertify(learn, 200, 0).plan(0.9, 0.1, 0.05);

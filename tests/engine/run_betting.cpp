@@ -7,7 +7,8 @@
 #include <numeric>
 #include <vector>
 
-#include "engine/logistic.h"
+#include "engine/certify.h"
+#include "engine/split.h"
 #include "tests/engine/support.h"
 
 namespace tracer {
@@ -68,6 +69,104 @@ TEST(RunBetting, FalseCertificatesAreRarerThanDeltaUnderStrongRunEffects) {
       EXPECT_FALSE(testing::violates(wrong, trials, kDelta, evidence))
           << cell.name << ", " << units << " runs: " << wrong << " of " << trials;
     }
+}
+
+// Groups of several sizes, where size and agreement go together. m comes from learn; the claim is about traffic in
+// groups of at most m rows. When m was the largest group of the whole log, small logs in which no bad group occurred at
+// all were certified against traffic that holds them: half of the logs of 240 groups.
+TEST(RunBetting, GroupsLargerThanAnyLearnedFromAreNoPartOfTheClaim) {
+  constexpr double kDelta = 0.05, kAlpha = 0.95;
+  struct Size {
+    int64_t rows;
+    double share;  // of the groups; the rest are single rows that agree
+    bool disagree;
+  };
+  struct Cell {
+    const char* name;
+    int64_t groups;
+    std::vector<Size> sizes;
+  };
+  const Cell cells[] = {
+      {"rare groups of 20, small log", 240, {{20, 0.0028, true}}},
+      {"rare groups of 20", 6000, {{20, 0.0028, true}}},
+      // Traffic is below alpha within groups of 5 and below it in all, whether or not learn shows the 20.
+      {"fives that disagree, twenties that agree", 3000, {{5, 0.0118, true}, {20, 0.001, false}}},
+  };
+  for (const Cell& cell : cells) {
+    int64_t trials = 0, wrong = 0, left_out = 0;
+    for (; trials < 200 / kSlower; ++trials) {
+      Draws draws(static_cast<uint64_t>(trials) + 40);
+      std::vector<int32_t> label;  // 1: disagrees
+      std::vector<int64_t> group;
+      for (int64_t g = 0; g < cell.groups; ++g) {
+        double u = draws.uniform();
+        Size is{1, 1, false};
+        for (const Size& size : cell.sizes) {
+          if (u >= 0 && u < size.share) is = size;
+          u -= size.share;
+        }
+        label.insert(label.end(), is.rows, is.disagree);
+        group.insert(group.end(), is.rows, g);
+      }
+      Traces traces = testing::traces_of(label, 2);
+      traces.group = group;
+      auto made = make_split(traces, {SplitKind::kGroups, 0.25, 5, static_cast<uint64_t>(trials)});
+      ASSERT_TRUE(made.ok());
+      Split& split = *made;
+      left_out += leave_out_large_units(split).units;
+      const auto side = [&](const std::vector<int32_t>& rows, const std::vector<int32_t>& unit, auto& out) {
+        for (size_t i = 0; i < rows.size(); ++i) {
+          out.score.push_back(draws.uniform() < 0.5 ? 0.4 : 0.6);
+          out.disagree.push_back(static_cast<uint8_t>(label[rows[i]]));
+          out.gated.push_back(0);
+          out.unit.push_back(unit[i]);
+        }
+      };
+      LearnSide learn;
+      side(split.learn, split.unit, learn);
+      CertifySide certify;
+      side(split.certify, split.certify_unit, certify);
+      for (int32_t u : split.certify_unit) certify.units = std::max<int64_t>(certify.units, u + 1);
+      certify.unit_rows = split.unit_rows;
+      CertifyOptions o;
+      o.delta = kDelta;
+      const Certificate c = Certifier(learn, true, "groups", o, static_cast<int64_t>(certify.score.size()),
+                                      certify.units, split.unit_rows)
+                                .certify(certify, kAlpha);
+      EXPECT_EQ(c.unit_rows, split.unit_rows);
+      double rows = 1, bad = 0;  // of traffic in groups of at most m
+      for (const Size& size : cell.sizes) {
+        rows -= size.share;
+        if (size.rows > c.unit_rows) continue;
+        rows += size.share * static_cast<double>(size.rows);
+        if (size.disagree) bad += size.share * static_cast<double>(size.rows);
+      }
+      wrong += c.certified && bad > (1 - kAlpha) * rows;
+    }
+    EXPECT_FALSE(testing::violates(wrong, trials, kDelta, 0.01)) << cell.name << ": " << wrong << " of " << trials;
+    if (kSlower == 1 && cell.groups < 6000) {  // in the largest log learn always shows a 20
+      EXPECT_GT(left_out, 0) << cell.name;
+    }
+  }
+}
+
+TEST(RunBetting, AHopelessPlanIsOneThatNoOutcomeCertifies) {
+  // Runs of 10 rows under m = 20, every row handled and agreeing under the boldest bet.
+  Draws draws(9);
+  const RunScores learn = runs(50, 0, 0, 0, draws);
+  for (int64_t units : {20, 40, 44, 45, 46, 60, 90}) {
+    const int64_t rows = units * 10;
+    RunScores best;
+    best.units = units;
+    for (int64_t i = 0; i < rows; ++i)
+      best.score.push_back(0.9999), best.disagree.push_back(0), best.unit.push_back(static_cast<int32_t>(i / 10));
+    BettingPlan plan = plan_betting(learn, 1000, units, rows, kRun, 0.9, 0.1, 0.05, 0);
+    const bool possible = plan.possible;
+    plan.possible = true;
+    plan.threshold = {0.5}, plan.design_effect = {1};
+    plan.bet = {0.999 / (kRun * 0.9)};
+    EXPECT_EQ(possible, certify_by_runs(best, plan, 0.9, 0.1).certified) << units;
+  }
 }
 
 TEST(RunBetting, CertifiesTheEasyCase) {

@@ -73,7 +73,9 @@ void check(const Split& s, int64_t n, int folds) {
   }
   for (int32_t u : s.certify_unit) ++rows_of_certify[u];
   for (int64_t r : rows_of) ASSERT_LE(r, s.unit_rows);
-  for (int64_t r : rows_of_certify) ASSERT_LE(r, s.unit_rows);
+  if (s.kind != SplitKind::kGroups) {
+    for (int64_t r : rows_of_certify) ASSERT_LE(r, s.unit_rows);
+  }
 }
 
 TEST(Split, InvariantsOverKindsSizesAndSeeds) {
@@ -87,7 +89,15 @@ TEST(Split, InvariantsOverKindsSizesAndSeeds) {
           for (int64_t i = 0; i < n; ++i) t.timestamp.push_back(static_cast<double>((i * 7919) % n));
         if (kind == SplitKind::kGroups)
           for (int64_t i = 0; i < n; ++i) t.group.push_back(i % std::max<int64_t>(1, n / 3));
-        check(must(t, kind, seed), n, 5);
+        Split s = must(t, kind, seed);
+        check(s, n, 5);
+        // Afterwards no certify unit is larger than m.
+        const int64_t before = static_cast<int64_t>(s.certify.size());
+        const LeftOut left = leave_out_large_units(s);
+        check(s, n, 5);
+        EXPECT_EQ(static_cast<int64_t>(s.certify.size()) + left.rows, before);
+        std::vector<int64_t> size(before, 0);
+        for (int32_t u : s.certify_unit) ASSERT_LE(++size[u], s.unit_rows);
       }
 }
 
@@ -201,6 +211,37 @@ TEST(Split, GroupsStayWhole) {
       ASSERT_EQ(is, number) << "group " << t.group[r];
     }
   EXPECT_EQ(std::count(side.begin(), side.end(), 1), 100);
+}
+
+// The largest group decides m where it is learned from, and is left out where it certifies.
+TEST(Split, TheSizeOfCertifyGroupsDecidesNothing) {
+  bool learned = false, certified = false;
+  for (uint64_t seed = 0; seed < 12; ++seed) {
+    Traces t = traffic(600, 4, 1);
+    for (int64_t i = 0; i < 600; ++i) t.group.push_back(i < 50 ? 0 : 1 + (i - 50) / 3);  // one of 50, the others of 3
+    Split s = must(t, SplitKind::kGroups, seed);
+    const bool certifies = std::find(s.certify.begin(), s.certify.end(), 0) != s.certify.end();
+    EXPECT_EQ(s.unit_rows, certifies ? 3 : 50);
+    const LeftOut left = leave_out_large_units(s);
+    EXPECT_EQ(left.units, certifies ? 1 : 0);
+    EXPECT_EQ(left.rows, certifies ? 50 : 0);
+    EXPECT_EQ(static_cast<int64_t>(s.unused.size()), left.rows);
+    check(s, 600, 5);
+    (certifies ? certified : learned) = true;
+  }
+  EXPECT_TRUE(learned && certified);
+}
+
+TEST(Split, TinyCertifyFractions) {
+  for (int64_t n : {1, 3, 400, 5000})
+    for (double fraction : {1e-300, 1e-9, 1e-3, 1 - 1e-9}) {
+      SCOPED_TRACE(::testing::Message() << n << " rows, " << fraction);
+      const Split s = must(traffic(n, 5, 3), SplitKind::kRuns, 1, fraction);
+      check(s, n, 5);
+      if (fraction < 1e-2) {
+        EXPECT_LE(s.certify.size(), 64u);
+      }
+    }
 }
 
 TEST(Split, TheNewestRowsCertify) {

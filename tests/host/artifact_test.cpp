@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "engine/acceptor.h"
+#include "artifact_example.h"
 #include "host/artifact/names.h"
 #include "host/io/file.h"
 #include "io_test_util.h"
@@ -16,53 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 using io::slurp;
 using io::TempFolder;
-
-constexpr int64_t kDim = 4, kClasses = 3, kReferences = 5;
-
-Artifact small_artifact() {
-  Artifact a;
-  Policy& p = a.policy;
-  p.labels = {"card", "loan \"x\"", "ünï"};
-  p.dimension = kDim;
-  p.alpha = 0.9;
-  p.delta = 0.05;
-  Stage s;
-  s.softmax.w = Matrix<float>(kDim, kClasses);
-  for (int64_t i = 0; i < s.softmax.w.size(); ++i) s.softmax.w.data()[i] = static_cast<float>(i) * 0.25f - 1;
-  s.softmax.b = {0.5f, -0.25f, -1e4f};
-  s.softmax.cost = 100;
-  s.neighbours.references = Matrix<float>(kReferences, kDim);
-  for (int64_t i = 0; i < kReferences; ++i) s.neighbours.references(i, i % kDim) = 1;
-  s.neighbours.label = {0, 1, 2, 1, 0};
-  s.neighbours.row = {1, 3, 5, 7, 9};
-  s.neighbours.sharpness = 8;
-  s.vote_weight = 0.25f;
-  s.label_frequency = {0.4, 0.4, 0.2};
-  s.acceptor.mean.assign(kAcceptorFeatures, 0.125);
-  s.acceptor.scale.assign(kAcceptorFeatures, 2.0);
-  s.acceptor.coef.assign(kAcceptorFeatures + 1, -0.5);
-  s.gate.global_limit = 0.7;
-  s.gate.label_limit = {0.7, 0.6, 0.7};
-  p.stages.push_back(std::move(s));
-  Certificate c;
-  c.alpha = 0.9, c.delta = 0.05, c.certified = true, c.method = "l2d", c.unit = "rows";
-  c.threshold = 0.1 + 0.2;  // not a short decimal
-  c.n_learn = 5, c.n_certify = 100, c.n_units = 100, c.n_handled = 80, c.n_agree = 79, c.tested = 3;
-  c.unseen_handled = 70, c.unseen_agree = 69;
-  c.labels = {{0, 50, 40, 40}, {1, 50, 40, 39}};
-  p.certificates.push_back(c);
-  Certificate r;
-  r.alpha = 0.99, r.delta = 0.05, r.method = "refused", r.unit = "rows", r.reason = "too few", r.n_certify = 100;
-  r.estimate = {0.95, 299, 1234};
-  p.certificates.push_back(r);
-  a.provenance = {"traces.jsonl", std::string(64, 'a'), 12, "traces.npy", "unknown"};
-  a.run = {{"seed", 1}};
-  a.frontier = Json::array({frontier_entry(c), frontier_entry(r)});
-  a.explain = {{"suspects", Json::array()}};
-  a.ledger = {{"looks", Json::array()}};
-  a.reference_ids = {"a", "b", "c", "d", "e"};
-  return a;
-}
 
 TEST(Artifact, ReadsBackWhatWasWritten) {
   const TempFolder folder;
@@ -194,7 +147,8 @@ TEST(Artifact, WellSealedNonsenseIsRefusedWithExpectedAndFound) {
   const Case cases[] = {
       {"\"format_version\": 1", "\"format_version\": 2", "expected format version 1, found 2"},
       {"\"format\": \"tracer-policy\"", "\"format\": \"other\"", "found \"other\""},
-      {"\"dimension\": 4", "\"dimension\": 5", "softmax.w"},
+      {"\"dimension\": 4", "\"dimension\": 5", "encoders: \"dimension\": expected 5 as of the policy, found 4"},
+      {"\"weight\": 0.75", "\"weight\": 0.5", "expected weights that sum to 1"},
       {"\"dimension\": 4", "\"dimension\": -4", "dimension"},
       {"\"dimension\": 4", "\"dimension\": 4.5", "dimension"},
       {"\"dimension\": 4", "\"dimension\": 18446744073709551615", "dimension"},

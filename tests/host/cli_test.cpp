@@ -146,13 +146,20 @@ TEST_F(Cli, SimultaneousCertificatesNeedNoWarning) {
   EXPECT_EQ(o.err, "");
 }
 
-TEST_F(Cli, ASecondLookAtTheSameLogIsNotCertified) {
+TEST_F(Cli, ASecondLookAtTheSameLogIsNotCertifiedAndLeavesTheFirstPolicy) {
   fit_policy();
   EXPECT_EQ(run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p"}).code, 0);  // the very same fit
-  const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "--seed", "7", "--json"});
-  EXPECT_EQ(o.code, 3);
-  EXPECT_TRUE(contains(o.out, "earlier fit"));
-  EXPECT_EQ(run({"route", "p", "log.jsonl", "-o", "out"}).code, 3);
+  const std::string weights = slurp(folder.path("p/weights.safetensors"));
+  for (int again = 0; again < 2; ++again) {
+    const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "--seed", "7", "--json"});
+    EXPECT_EQ(o.code, 3);
+    EXPECT_TRUE(contains(o.out, "earlier fit"));
+  }
+  EXPECT_EQ(Json::parse(slurp(folder.path("p/ledger.json")))["looks"].size(), 2u);
+  EXPECT_EQ(slurp(folder.path("p/weights.safetensors")), weights);
+  EXPECT_EQ(run({"route", "p", "log.jsonl", "-o", "out"}).code, 0);
+  EXPECT_TRUE(contains(run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "--seed", "8"}).out,
+                       "the earlier policy in p stays"));
 }
 
 TEST_F(Cli, PlannedLooksShareDelta) {

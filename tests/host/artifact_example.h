@@ -1,0 +1,80 @@
+// A small artifact, and damage that its digests do not show.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "engine/acceptor.h"
+#include "host/artifact/artifact.h"
+#include "host/artifact/names.h"
+#include "host/io/sha256.h"
+#include "io_test_util.h"
+
+namespace tracer {
+
+inline constexpr int64_t kDim = 4, kClasses = 3, kLearnRows = 5;
+
+inline Artifact small_artifact() {
+  Artifact a;
+  Policy& p = a.policy;
+  p.labels = {"card", "loan \"x\"", "ünï"};
+  p.dimension = kDim;
+  p.alpha = 0.9;
+  p.delta = 0.05;
+  Stage s;
+  s.softmax.w = Matrix<float>(kDim, kClasses);
+  for (int64_t i = 0; i < s.softmax.w.size(); ++i) s.softmax.w.data()[i] = static_cast<float>(i) * 0.25f - 1;
+  s.softmax.b = {0.5f, -0.25f, -1e4f};
+  s.softmax.cost = 100;
+  s.neighbours.references = Matrix<float>(kLearnRows, kDim);
+  for (int64_t i = 0; i < kLearnRows; ++i) s.neighbours.references(i, i % kDim) = 1;
+  s.neighbours.label = {0, 1, 2, 1, 0};
+  s.neighbours.row = {1, 3, 5, 7, 9};
+  s.neighbours.sharpness = 8;
+  s.vote_weight = 0.25f;
+  s.label_frequency = {0.4, 0.4, 0.2};
+  s.acceptor.mean.assign(kAcceptorFeatures, 0.125);
+  s.acceptor.scale.assign(kAcceptorFeatures, 2.0);
+  s.acceptor.coef.assign(kAcceptorFeatures + 1, -0.5);
+  s.gate.global_limit = 0.7;
+  s.gate.label_limit = {0.7, 0.6, 0.7};
+  p.stages.push_back(std::move(s));
+  Certificate c;
+  c.alpha = 0.9, c.delta = 0.05, c.certified = true, c.method = "l2d", c.unit = "rows";
+  c.threshold = 0.1 + 0.2;  // not a short decimal
+  c.n_learn = 5, c.n_certify = 100, c.n_units = 100, c.n_handled = 80, c.n_agree = 79, c.tested = 3;
+  c.unseen_handled = 70, c.unseen_agree = 69;
+  c.labels = {{0, 50, 40, 40}, {1, 50, 40, 39}};
+  p.certificates.push_back(c);
+  Certificate r;
+  r.alpha = 0.99, r.delta = 0.05, r.method = "refused", r.unit = "rows", r.reason = "too few", r.n_certify = 100;
+  r.estimate = {0.95, 299, 1234};
+  p.certificates.push_back(r);
+  a.provenance = {"traces.jsonl", std::string(64, 'a'), 12, "traces.npy", "unknown"};
+  a.run = {{"seed", 1}, {"split", {{"kind", "rows"}}}};
+  a.frontier = Json::array({frontier_entry(c), frontier_entry(r)});
+  a.explain = {{"warnings", {"rows repeat"}},
+               {"suspects", {{{"row", 0}, {"line", 1}, {"score", 0.75}, {"surrogate", "card"}, {"teacher", "ünï"}}}}};
+  a.ledger = {{"looks", Json::array()}};
+  a.reference_ids = {"a", "b", "c", "d", "e"};
+  return a;
+}
+
+// Writes the part into the policy's folder and then the manifest and SHA256SUMS that go with it, as a forger would.
+inline void forge(const std::string& folder, const std::string& part, const std::string& bytes) {
+  const auto write = [&](const std::string& name, const std::string& text) {
+    std::ofstream(folder + "/" + name, std::ios::binary) << text;
+  };
+  write(part, bytes);
+  Json manifest = Json::parse(io::slurp(folder + "/" + kManifest));
+  std::string sums;
+  for (const char* name : {kCertificates, kExplain, kFrontier, kLedger, kReferenceIds, kWeights}) {
+    const std::string text = io::slurp(folder + "/" + name);
+    manifest["parts"][name] = {{"sha256", io::sha256_hex(text)}, {"bytes", text.size()}};
+    sums += io::sha256_hex(text) + "  " + name + "\n";
+  }
+  if (part != kManifest) write(kManifest, manifest.dump(1) + "\n");
+  write(kSums, sums + io::sha256_hex(io::slurp(folder + "/" + kManifest)) + "  " + kManifest + "\n");
+}
+
+}  // namespace tracer
