@@ -16,7 +16,8 @@ enum class Stream : uint64_t {
   kRows = 4,
   kDisagree = 5,
   kBet = 6,
-  kPermute = 7
+  kPermute = 7,
+  kPosteriorKept = 8
 };
 
 // The finaliser of SplitMix64 (Steele, Lea, Flood 2014).

@@ -15,7 +15,8 @@ namespace {
 constexpr int64_t kKnots = 3;
 constexpr double kKnotQuantiles[kKnots] = {0.50, 0.70, 0.85};
 constexpr double kPosteriorWidth = 1.5;  // on the Laplace standard deviation: the curve itself is an approximation
-constexpr int kTries = 64;               // draws for one curve
+constexpr int kTries = 64;               // draws for one curve, where there are few disagreements
+constexpr int kFewDisagreements = 10;    // elsewhere wide tails pay: they allow for what the fit does not know
 constexpr int64_t kBins = 256;           // of learn rows, where a drawn curve is weighed
 constexpr int64_t kMostChoices = 192;    // values tried for a and for b
 
@@ -110,18 +111,19 @@ ImaginedCertify::ImaginedCertify(const LearnScores& learn, int64_t n_certify, ui
   const double at_mode = objective(fit.coef.data());
 
   const int64_t sets = std::clamp<int64_t>(60'000'000 / n_certify, 100, 600);
-  const Random posterior(seed, Stream::kPosterior), rows(seed, Stream::kRows), disagree(seed, Stream::kDisagree);
+  const Random posterior(seed, Stream::kPosterior), kept(seed, Stream::kPosteriorKept), rows(seed, Stream::kRows),
+      disagree(seed, Stream::kDisagree);
   disagreement_ranks_.resize(sets);
   eligible_.resize(sets);
   std::vector<int32_t> count(eligible);
   uint64_t counter = 0, slot = 0;
+  const int tries = std::accumulate(outcome.begin(), outcome.end(), 0) < kFewDisagreements ? kTries : 1;
   for (int64_t s = 0; s < sets; ++s) {
-    // theta = mode + width * L^-T normal, L L' the Hessian; kept with the probability that turns draws of the normal
-    // into draws of the posterior it stands for (the wide one, exp(-objective / width^2)). Where nearly all rows agree
-    // the two differ: the likelihood is flat towards no risk and steep towards more. The best of kTries where none is
-    // kept.
+    // theta = mode + width * L^-T normal, L L' the Hessian. With few disagreements the posterior is nothing like that
+    // normal, flat towards no risk and steep towards more: a draw is then kept with the probability that makes it one
+    // from exp(-objective / width^2), and the best of kTries stands in where none is kept.
     double theta[p] = {}, best_weight = -1;
-    for (int attempt = 0; attempt < kTries && best_weight < 1; ++attempt) {
+    for (int attempt = 0; attempt < tries && best_weight < 1; ++attempt) {
       double draw[p], squares = 0;
       for (int64_t j = 0; j < p; ++j) {
         draw[j] = posterior.normal(slot++);
@@ -134,7 +136,7 @@ ImaginedCertify::ImaginedCertify(const LearnScores& learn, int64_t n_certify, ui
       for (int64_t j = 0; j < p; ++j) draw[j] = fit.coef[j] + kPosteriorWidth * draw[j];
       const double excess = (objective(draw) - at_mode) / (kPosteriorWidth * kPosteriorWidth);
       double weight = std::exp(std::min(0.0, 0.5 * squares - excess));
-      if (posterior.uniform(2 * slot++) < weight) weight = 1;
+      if (kept.uniform(slot) < weight) weight = 1;
       if (weight > best_weight) best_weight = weight, std::copy_n(draw, p, theta);
     }
     // n_certify rows with replacement, sorted by counting.
