@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "engine/binomial.h"
 
@@ -34,16 +33,6 @@ int64_t largest_unit(const std::vector<int32_t>& unit) {
   return largest;
 }
 
-// Disagreements among the first r eligible rows, best first.
-std::vector<int64_t> cumulative(const LearnScores& learn) {
-  std::vector<int32_t> order(learn.score.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return learn.score[a] > learn.score[b]; });
-  std::vector<int64_t> sum(order.size() + 1, 0);
-  for (size_t r = 0; r < order.size(); ++r) sum[r + 1] = sum[r] + learn.disagree[order[r]];
-  return sum;
-}
-
 }  // namespace
 
 UnitChoice choose_unit(const LearnSide& learn, Unit asked, double alpha, bool split_has_runs) {
@@ -59,14 +48,12 @@ UnitChoice choose_unit(const LearnSide& learn, Unit asked, double alpha, bool sp
   }
   // The rows that a policy at alpha would handle: the longest prefix with no more than 1 - alpha disagreement.
   const int64_t n = static_cast<int64_t>(learn.score.size());
-  std::vector<int32_t> order;
-  for (int32_t i = 0; i < n; ++i)
-    if (!learn.gated[i]) order.push_back(i);
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return learn.score[a] > learn.score[b]; });
+  const LearnScores eligible = eligible_scores(learn.score, learn.disagree, learn.gated);
+  const auto order = best_first(eligible.score);
   double bad = 0, threshold = 2;
   for (size_t r = 0; r < order.size(); ++r) {
-    bad += learn.disagree[order[r]];
-    if (bad <= (1 - alpha) * static_cast<double>(r + 1)) threshold = learn.score[order[r]];
+    bad += eligible.disagree[order[r]];
+    if (bad <= (1 - alpha) * static_cast<double>(r + 1)) threshold = eligible.score[order[r]];
   }
   std::vector<double> all(n), handled(n, 0.0);
   for (int64_t i = 0; i < n; ++i) {
@@ -154,7 +141,7 @@ RefusalEstimate Certifier::estimate(double alpha) const {
   e.fewest_handled =
       runs_ ? static_cast<int64_t>(std::ceil(-std::log(options_.delta) / std::log1p(0.999 * epsilon / alpha)))
             : fewest_certifying_rows(alpha, options_.delta);
-  const auto bad = cumulative(learn_);
+  const auto bad = disagreements_by_rank(learn_);
   const int64_t n = static_cast<int64_t>(bad.size()) - 1;
   if (n == 0 || n_certify_ == 0) return e;
   const double per_learn = static_cast<double>(n_certify_) / static_cast<double>(n_learn_);

@@ -17,7 +17,6 @@ enum class Unit { kAuto, kRows, kRuns };
 struct CertifyOptions {
   double delta = 0.05;  // level of each certificate, after any division among alphas and looks
   double min_coverage = 0.05;
-  Unit unit = Unit::kAuto;
   bool approximate = false;  // may fall back to the design effect where runs do not certify
   uint64_t seed = 0;
 };

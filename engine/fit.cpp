@@ -214,7 +214,6 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
   certify_options.delta =
       options.delta / options.looks / (options.simultaneous ? static_cast<double>(alphas.size()) : 1.0);
   certify_options.min_coverage = options.min_coverage;
-  certify_options.unit = options.unit;
   certify_options.approximate = options.approximate;
   certify_options.seed = options.split.seed;
 

@@ -20,13 +20,6 @@ constexpr int kFewDisagreements = 10;    // elsewhere wide tails pay: they allow
 constexpr int64_t kBins = 256;           // of learn rows, where a drawn curve is weighed
 constexpr int64_t kMostChoices = 192;    // values tried for a and for b
 
-std::vector<int32_t> best_first(std::span<const double> score) {
-  std::vector<int32_t> order(score.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int32_t x, int32_t y) { return score[x] > score[y]; });
-  return order;
-}
-
 // k[c] = the least number of rows that may hold c disagreements, for every c that n rows allow.
 std::vector<int64_t> least_rows(const std::vector<int64_t>& allowed) {
   std::vector<int64_t> k;
@@ -82,6 +75,20 @@ LearnScores eligible_scores(std::span<const double> score, std::span<const uint8
     rows.disagree.push_back(disagree[i]);
   }
   return rows;
+}
+
+std::vector<int32_t> best_first(std::span<const double> score) {
+  std::vector<int32_t> order(score.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t x, int32_t y) { return score[x] > score[y]; });
+  return order;
+}
+
+std::vector<int64_t> disagreements_by_rank(const LearnScores& rows) {
+  const auto order = best_first(rows.score);
+  std::vector<int64_t> sum(order.size() + 1, 0);
+  for (size_t r = 0; r < order.size(); ++r) sum[r + 1] = sum[r] + rows.disagree[order[r]];
+  return sum;
 }
 
 ImaginedCertify::ImaginedCertify(const LearnScores& learn, int64_t n_certify, uint64_t seed) : n_certify_(n_certify) {

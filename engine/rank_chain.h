@@ -21,6 +21,11 @@ struct LearnScores {
 LearnScores eligible_scores(std::span<const double> score, std::span<const uint8_t> disagree,
                             std::span<const uint8_t> gated);
 
+// Indices of the rows, highest score first; equal scores in order of index.
+std::vector<int32_t> best_first(std::span<const double> score);
+// Disagreements among the first r rows, best first, for r = 0..n.
+std::vector<int64_t> disagreements_by_rank(const LearnScores& rows);
+
 // Tests k_a, .., k_b, then every rank after k_b, where k_c is the least number of rows that may hold c disagreements.
 // A rank beyond the certify rows that pass the gate stands for all of those.
 struct ChainPlan {

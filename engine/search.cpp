@@ -8,6 +8,7 @@
 #include "engine/acceptor.h"
 #include "engine/binomial.h"
 #include "engine/gate.h"
+#include "engine/rank_chain.h"
 
 namespace tracer {
 namespace {
@@ -19,7 +20,6 @@ constexpr int64_t kNeighbours = 15;
 
 // Everything that follows from one candidate's out-of-fold features.
 struct Scored {
-  std::vector<DecisionFeatures> features;
   std::vector<uint8_t> disagree;
   std::vector<double> score;
   std::vector<uint8_t> gated;
@@ -43,17 +43,13 @@ class Allowance {
   }
 
   double coverage(const Scored& s) const {
-    std::vector<int32_t> order;
-    for (int64_t i = 0; i < rows_; ++i)
-      if (!s.gated[i]) order.push_back(static_cast<int32_t>(i));
-    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return s.score[a] > s.score[b]; });
+    const auto disagreements = disagreements_by_rank(eligible_scores(s.score, s.disagree, s.gated));
     std::vector<int64_t> best(allowed_.size(), 0);
-    double disagreements = 0;
-    for (size_t r = 0; r < order.size(); ++r) {
-      disagreements += s.disagree[order[r]];
-      const auto rows = static_cast<int64_t>(static_cast<double>(r + 1) * ratio_);
+    for (size_t r = 1; r < disagreements.size(); ++r) {
+      const auto rows = static_cast<int64_t>(static_cast<double>(r) * ratio_);
       for (size_t a = 0; a < allowed_.size(); ++a)
-        if (disagreements * ratio_ <= static_cast<double>(allowed_[a][rows])) best[a] = static_cast<int64_t>(r) + 1;
+        if (static_cast<double>(disagreements[r]) * ratio_ <= static_cast<double>(allowed_[a][rows]))
+          best[a] = static_cast<int64_t>(r);
     }
     double total = 0;
     for (int64_t b : best) total += static_cast<double>(b) / static_cast<double>(rows_);
@@ -70,7 +66,7 @@ class Allowance {
 };
 
 Scored score_candidate(const SearchInput& input, const std::vector<double>& frequency,
-                       std::vector<DecisionFeatures> features) {
+                       const std::vector<DecisionFeatures>& features) {
   Scored s;
   const int64_t n = static_cast<int64_t>(features.size());
   std::vector<uint8_t> agree(n);
@@ -85,15 +81,27 @@ Scored score_candidate(const SearchInput& input, const std::vector<double>& freq
     s.score[i] = accept_score(s.acceptor, features[i], frequency[features[i].label]);
     s.gated[i] = out_of_distribution(s.gate, features[i]);
   }
-  s.features = std::move(features);
   return s;
+}
+
+// Mean of the folds' weights, removed classes counted as 0: where the refit on all rows starts.
+Matrix<float> mean_weights(const SoftmaxState& state, int64_t classes) {
+  const int64_t rows = state.weights.rows(), models = static_cast<int64_t>(state.held_out.size());
+  Matrix<float> mean(rows, classes);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t m = 0; m < models; ++m)
+      for (int64_t k = 0; k < classes; ++k) {
+        const float w = state.weights(r, m * classes + k);
+        mean(r, k) += (r == rows - 1 && w <= kRemovedBias ? 0.0f : w) / static_cast<float>(models);
+      }
+  return mean;
 }
 
 }  // namespace
 
 Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input,
                                       const std::function<void(const std::string&)>& progress) {
-  const int64_t n = input.x.rows, d = input.x.cols;
+  const int64_t n = input.x.rows;
   SearchResult result;
   result.label_frequency.assign(input.classes, 0.0);
   for (int32_t l : input.label) result.label_frequency[l] += 1.0 / static_cast<double>(n);
@@ -117,6 +125,7 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
   mixture.reference_label = input.label;
   mixture.vote_sharpness = kSharpness;
 
+  std::vector<DecisionFeatures> features(n);
   double best_loss = std::numeric_limits<double>::infinity();
   bool have = false;
   for (double cost : kCosts) {
@@ -125,9 +134,8 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
     const double loss = out_of_fold_log_loss(probability, input.label);
     for (float weight : kVoteWeights) {
       mixture.vote_weight = weight;
-      std::vector<DecisionFeatures> features(n);
       TRACER_RETURN_IF_ERROR(backend.mixture_features_from(probability.view(), mixture, features));
-      Scored s = score_candidate(input, result.label_frequency, std::move(features));
+      Scored s = score_candidate(input, result.label_frequency, features);
       Candidate c{cost, weight, kSharpness, loss, 0, allowance.coverage(s)};
       c.agreement = 1 - std::accumulate(s.disagree.begin(), s.disagree.end(), 0.0) / static_cast<double>(n);
       result.tried.push_back(c);
@@ -135,20 +143,13 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
       if (have && !(c.coverage > result.best.coverage)) continue;
       have = true;
       result.best = c;
-      result.features = std::move(s.features);
       result.disagree = std::move(s.disagree);
       result.score = std::move(s.score);
       result.gated = std::move(s.gated);
       result.acceptor = std::move(s.acceptor);
       result.gate = std::move(s.gate);
-      result.start = Matrix<float>(d + 1, input.classes);
-      for (int64_t r = 0; r <= d; ++r)
-        for (int64_t m = 0; m < input.folds; ++m)
-          for (int64_t k = 0; k < input.classes; ++k) {
-            const float w = state.weights(r, m * input.classes + k);
-            result.start(r, k) += (r == d && w <= kRemovedBias ? 0.0f : w) / static_cast<float>(input.folds);
-          }
     }
+    if (result.best.cost == cost) result.start = mean_weights(state, input.classes);
     if (progress)
       progress("softmax regression, cost " + std::to_string(static_cast<int>(cost)) + ": out-of-fold loss " +
                std::to_string(loss) + ", " +

@@ -34,12 +34,11 @@ struct Candidate {
 
 struct SearchResult {
   Candidate best;
-  std::vector<Candidate> tried;            // in order
-  std::vector<DecisionFeatures> features;  // out-of-fold, of the best candidate
-  std::vector<uint8_t> disagree;           // n
-  std::vector<double> score;               // n: acceptor's probability of agreement
-  std::vector<uint8_t> gated;              // n
-  std::vector<double> label_frequency;     // C
+  std::vector<Candidate> tried;         // in order
+  std::vector<uint8_t> disagree;        // n
+  std::vector<double> score;            // n: acceptor's probability of agreement
+  std::vector<uint8_t> gated;           // n
+  std::vector<double> label_frequency;  // C
   Acceptor acceptor;
   OodGate gate;
   Matrix<float> start;  // (d + 1) x C: mean of the folds' weights, to warm-start the refit
