@@ -108,13 +108,15 @@ Result<std::map<std::string, std::string>> read_sums(const std::string& folder) 
   return digests;
 }
 
-Status check_digest(const std::string& folder, const std::map<std::string, std::string>& digests,
-                    const std::string& name, std::string_view bytes) {
-  const auto it = digests.find(name);
-  if (it == digests.end()) return bad_input(folder + "/" + kSums + ": expected a digest of " + name + ", found none");
-  const std::string found = io::sha256_hex(bytes);
-  if (found != it->second)
-    return bad_input(folder + "/" + name + ": damaged: expected sha256 " + it->second + ", found " + found);
+Status check_sums(const std::string& folder, const std::map<std::string, std::string>& recorded,
+                  const std::map<std::string, std::string>& found) {
+  for (const auto& [name, digest] : found) {
+    const auto it = recorded.find(name);
+    if (it == recorded.end())
+      return bad_input(folder + "/" + kSums + ": expected a digest of " + name + ", found none");
+    if (digest != it->second)
+      return bad_input(folder + "/" + name + ": damaged: expected sha256 " + it->second + ", found " + digest);
+  }
   return {};
 }
 
@@ -182,26 +184,27 @@ Result<Artifact> read_artifact(const std::string& path) {
   for (const char* name : {kManifest, kCertificates, kFrontier, kExplain, kLedger, kReferenceIds}) {
     auto bytes = io::read_file(path + "/" + name);
     if (!bytes.ok()) return bytes.status();
-    TRACER_RETURN_IF_ERROR(check_digest(path, *digests, name, *bytes));
     text[name] = std::move(bytes).value();
   }
   auto weights = io::SafetensorsFile::open(path + "/" + kWeights);
   if (!weights.ok()) return weights.status();
-  TRACER_RETURN_IF_ERROR(check_digest(path, *digests, kWeights, weights->bytes()));
+  std::map<std::string, std::string_view> files(text.begin(), text.end());
+  files[kWeights] = weights->bytes();
+  std::map<std::string, std::string> found;  // digests: one pass over the files serves both lists
+  for (const auto& [name, bytes] : files) found[name] = io::sha256_hex(bytes);
+  TRACER_RETURN_IF_ERROR(check_sums(path, *digests, found));
   // The manifest's own word on every other part: its digest alone must pin the policy.
   auto manifest = parse_json(text[kManifest], path + "/" + kManifest);
   if (!manifest.ok()) return manifest.status();
-  std::map<std::string, std::string_view> parts = {{kWeights, weights->bytes()}};
-  for (const auto& [name, bytes] : text)
-    if (name != kManifest) parts[name] = bytes;
-  TRACER_RETURN_IF_ERROR(check_parts(*manifest, parts, path));
+  files.erase(kManifest);
+  TRACER_RETURN_IF_ERROR(check_parts(*manifest, files, found, path));
   auto parsed = parse_artifact(text[kManifest], text[kCertificates], *weights);
   if (!parsed.ok()) {
     const std::string& message = parsed.status().message();  // of the weights: with their path already
     return Status(parsed.status().code(), message.starts_with(path + "/") ? message : path + "/" + message);
   }
   Artifact artifact = std::move(parsed).value();
-  artifact.digest = (*digests)[kManifest];
+  artifact.digest = found[kManifest];
   for (const auto& [name, parse, out] : {std::tuple(kFrontier, &parse_frontier, &artifact.frontier),
                                          {kExplain, &parse_explain, &artifact.explain},
                                          {kLedger, &parse_ledger, &artifact.ledger}}) {

@@ -24,9 +24,9 @@ Result<Json> parse_explain(std::string_view text, const std::string& part);
 Result<Json> parse_ledger(std::string_view text, const std::string& part);
 Result<std::vector<std::string>> parse_reference_ids(std::string_view text, const std::string& part);
 
-// Every one of `parts` (name -> bytes) must stand in the manifest's "parts" with its sha256 and size: that is what
-// makes the manifest's digest the name of the whole policy. Messages begin with folder/name.
+// Every one of `parts` (name -> bytes) must stand in the manifest's "parts" with its size and its sha256, taken from
+// `digests`: that is what makes the manifest's digest the name of the whole policy. Messages begin with folder/name.
 Status check_parts(const Json& manifest, const std::map<std::string, std::string_view>& parts,
-                   const std::string& folder);
+                   const std::map<std::string, std::string>& digests, const std::string& folder);
 
 }  // namespace tracer

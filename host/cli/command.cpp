@@ -104,6 +104,11 @@ int fail(const Console& console, const Status& status) {
   return status.code() == ErrorCode::kRefused ? kExitRefused : kExitRuntime;
 }
 
+int usage_error(const Console& console, const std::string& message) {
+  console.error(message);
+  return kExitUsage;
+}
+
 void add_common(CLI::App& app, Common& common, bool computes) {
   app.add_flag("--json", common.console.json, "print one JSON document on stdout");
   app.add_flag("-q,--quiet", common.console.quiet, "no progress on stderr");

@@ -59,6 +59,9 @@ std::string counted(int64_t n, const std::string& noun);
 CLI::Validator unit_interval();
 CLI::Validator open_unit_interval();
 
+// Prints the message and gives kExitUsage.
+int usage_error(const Console& console, const std::string& message);
+
 // Options every command has.
 void add_common(CLI::App& app, Common& common, bool computes);
 

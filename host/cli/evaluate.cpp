@@ -2,6 +2,7 @@
 
 #include "engine/figures.h"
 #include "engine/router.h"
+#include "host/artifact/json_fields.h"
 #include "host/cli/command.h"
 #include "host/cli/inputs.h"
 #include "host/cli/policy_input.h"
@@ -86,7 +87,6 @@ int EvaluateCommand::print(const LoadedPolicy& loaded) const {
   const double delta = loaded.certificate.delta;
   const auto share = agreement(agree_, handled_);
   const auto lower = agreement_lower(agree_, handled_, delta);
-  const auto or_null = [](const std::optional<double>& v) { return v ? Json(*v) : Json(nullptr); };
   int code = kExitOk;
   if (fail_below >= 0 && !(share && *share >= fail_below)) code = kExitAlarm;
   if (!common.console.json) {
@@ -108,16 +108,16 @@ int EvaluateCommand::print(const LoadedPolicy& loaded) const {
                       {"n", c.rows},
                       {"n_handled", c.handled},
                       {"n_agree", c.agree},
-                      {"teacher_agreement", or_null(agreement(c.agree, c.handled))},
-                      {"teacher_agreement_lower", or_null(agreement_lower(c.agree, c.handled, delta))}});
+                      {"teacher_agreement", optional_json(agreement(c.agree, c.handled))},
+                      {"teacher_agreement_lower", optional_json(agreement_lower(c.agree, c.handled, delta))}});
   }
   return common.console.print_json(
       {{"rows", rows_},
        {"alpha", loaded.certificate.alpha},
        {"handled", handled_},
        {"coverage", rows_ > 0 ? Json(static_cast<double>(handled_) / static_cast<double>(rows_)) : Json(nullptr)},
-       {"teacher_agreement", or_null(share)},
-       {"teacher_agreement_lower", or_null(lower)},
+       {"teacher_agreement", optional_json(share)},
+       {"teacher_agreement_lower", optional_json(lower)},
        {"deferred", {{"below_threshold", below_}, {"out_of_distribution", far_}}},
        {"unknown_labels", unknown_labels_},
        {"labels", labels}},
@@ -131,13 +131,9 @@ int EvaluateCommand::run() {
   if (!vectors.ok()) return fail(console, vectors.status());
   const std::string clash = check_outputs({{"--errors", errors}, {"--rejects", rejects}},
                                           {{"TRACES", input.traces}, {"--embeddings", *vectors}}, policy.folder);
-  if (!clash.empty()) {
-    console.error(clash);
-    return kExitUsage;
-  }
-  auto loaded = load_policy(policy);
+  if (!clash.empty()) return usage_error(console, clash);
+  auto loaded = load_policy(policy, console);
   if (!loaded.ok()) return fail(console, loaded.status());
-  if (!loaded->warning.empty()) console.warn(loaded->warning);
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
   auto reader = BatchReader::open(input, true, !errors.empty(), loaded->artifact.policy.dimension, rejects);

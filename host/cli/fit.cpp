@@ -1,7 +1,6 @@
 #include "engine/fit.h"
 
 #include <chrono>
-#include <cstdlib>
 
 #include "engine/figures.h"
 #include "host/artifact/artifact.h"
@@ -89,14 +88,6 @@ Json explain_json(const FitResult& r, const io::TraceFile& file) {
             {"related", d.repelled || d.flattered}}},
           {"warnings", r.warnings},
           {"suspects", suspects}};
-}
-
-// What is wrong with the text of a number that must lie strictly between 0 and 1; "" when nothing.
-std::string share_error(const std::string& text) {
-  char* end = nullptr;
-  const double v = std::strtod(text.c_str(), &end);
-  return end != text.c_str() && *end == '\0' && v > 0 && v < 1 ? ""
-                                                               : "expected a number between 0 and 1, found " + text;
 }
 
 // A look that the ledger does not allow proves nothing.
@@ -219,20 +210,14 @@ int FitCommand::run() {
   const Console& console = common.console;
   const auto started = std::chrono::steady_clock::now();
   const Status usage = check_usage();
-  if (!usage.ok()) {
-    console.error(usage.message());
-    return kExitUsage;
-  }
+  if (!usage.ok()) return usage_error(console, usage.message());
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
   const std::string overwrites =
       check_outputs({{"--rejects", rejects_path()}}, {{"TRACES", input.traces}, {"--embeddings", *vectors}}, output);
-  if (!overwrites.empty()) {
-    console.error(overwrites);
-    return kExitUsage;
-  }
+  if (!overwrites.empty()) return usage_error(console, overwrites);
   const Status replaceable = check_replaceable(output);
   if (!replaceable.ok()) return fail(console, replaceable);
   auto ledger = read_ledger(output);
@@ -274,12 +259,6 @@ int FitCommand::run() {
 
 }  // namespace
 
-namespace {
-
-const CLI::Validator kShare([](std::string& text) { return share_error(text); }, "in (0, 1)", "share");
-
-}  // namespace
-
 void add_fit(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<FitCommand>();
   CLI::App* sub = app.add_subcommand("fit", "learn a surrogate from traces, certify it, write the policy");
@@ -287,20 +266,22 @@ void add_fit(CLI::App& app, int& exit_code) {
       ->required();
   add_input_options(*sub, command->input, true);
   FitOptions& fit = command->fit;
-  sub->add_option("--alpha", fit.alpha, "agreement with the teacher to certify")->check(kShare)->capture_default_str();
+  sub->add_option("--alpha", fit.alpha, "agreement with the teacher to certify")
+      ->check(open_unit_interval())
+      ->capture_default_str();
   sub->add_option("--sweep", fit.sweep, "other targets to certify on the way")
       ->delimiter(',')
-      ->check(kShare)
+      ->check(open_unit_interval())
       ->capture_default_str();
   sub->add_option("--delta", fit.delta, "chance of a false certificate that you accept")
-      ->check(kShare)
+      ->check(open_unit_interval())
       ->capture_default_str();
   sub->add_option("--split", command->split, "auto, rows, runs or time")
       ->check(CLI::IsMember({"auto", "rows", "runs", "time"}))
       ->capture_default_str();
   sub->add_option("--group-by", command->group_by, "key (of the row or its metadata) whose groups stay on one side");
   sub->add_option("--certify-fraction", fit.split.certify_fraction, "share of the log kept for the certificate")
-      ->check(kShare)
+      ->check(open_unit_interval())
       ->capture_default_str();
   sub->add_option("--min-coverage", fit.min_coverage, "a policy that would handle less is refused")
       ->check(unit_interval())

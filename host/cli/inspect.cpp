@@ -82,9 +82,8 @@ Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, con
 
 int InspectCommand::run() {
   const Console& console = common.console;
-  auto loaded = load_policy(policy);
+  auto loaded = load_policy(policy, console);
   if (!loaded.ok()) return fail(console, loaded.status());
-  if (!loaded->warning.empty()) console.warn(loaded->warning);
   auto reader = io::NpyReader::open(embeddings);
   if (!reader.ok()) return fail(console, reader.status());
   const Policy& p = loaded->artifact.policy;

@@ -12,7 +12,7 @@ void add_policy_options(CLI::App& app, PolicyOptions& options) {
       ->check(open_unit_interval());
 }
 
-Result<LoadedPolicy> load_policy(const PolicyOptions& options) {
+Result<LoadedPolicy> load_policy(const PolicyOptions& options, const Console& console) {
   auto artifact = read_artifact(options.folder);
   if (!artifact.ok()) return artifact.status();
   const Policy& policy = artifact->policy;
@@ -32,6 +32,7 @@ Result<LoadedPolicy> load_policy(const PolicyOptions& options) {
       loaded.warning = "alpha " + number(alpha) + " is not the one fit was asked for (" + number(policy.alpha) +
                        "): its certificate holds alone, not for a target picked after seeing the frontier (fit with "
                        "--simultaneous for that)";
+  if (!loaded.warning.empty()) console.warn(loaded.warning);
   loaded.artifact = std::move(artifact).value();
   return loaded;
 }

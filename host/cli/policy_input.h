@@ -25,8 +25,8 @@ struct LoadedPolicy {
   std::string warning;
 };
 
-// kRefused when that alpha was not certified, or was not part of the sweep.
-Result<LoadedPolicy> load_policy(const PolicyOptions& options);
+// kRefused when that alpha was not certified, or was not part of the sweep. The warning has been shown on the console.
+Result<LoadedPolicy> load_policy(const PolicyOptions& options, const Console& console);
 
 // kBadInput, naming the row, where a policy gives no finite score: its numbers are damaged, and a row it says nothing
 // about is neither handled nor deferred.

@@ -89,21 +89,15 @@ int RouteCommand::run() {
                               : lasting              ? output + ".rejects.jsonl"
                                                      : "rejects.jsonl";
   const std::string sidecar = lasting ? output + ".meta.json" : "";
-  if (console.json && output == "-") {
-    console.error("--json and -o - both want standard output; give -o a file");
-    return kExitUsage;
-  }
+  if (console.json && output == "-")
+    return usage_error(console, "--json and -o - both want standard output; give -o a file");
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
   const std::string clash = check_outputs({{"-o", output}, {"--rejects", rejects}, {"the summary of -o,", sidecar}},
                                           {{"IN", input.traces}, {"--embeddings", *vectors}}, policy.folder);
-  if (!clash.empty()) {
-    console.error(clash);
-    return kExitUsage;
-  }
-  auto loaded = load_policy(policy);
+  if (!clash.empty()) return usage_error(console, clash);
+  auto loaded = load_policy(policy, console);
   if (!loaded.ok()) return fail(console, loaded.status());
-  if (!loaded->warning.empty()) console.warn(loaded->warning);
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
   auto reader = BatchReader::open(input, false, false, loaded->artifact.policy.dimension, rejects);
