@@ -12,18 +12,8 @@ namespace {
 
 using io::contains;
 using io::slurp;
-using io::TempFolder;
 
-class CliFailure : public testing::Test {
- protected:
-  Outcome run(const std::vector<std::string>& args) { return run_tracer(folder, args); }
-  void fit_policy() {
-    write_log(folder, "log", {});
-    const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "--quiet"});
-    ASSERT_EQ(o.code, 0) << o.err;
-  }
-  TempFolder folder;
-};
+class CliFailure : public CliTest {};
 
 TEST_F(CliFailure, BadRowsAreSetAsideAndCounted) {
   write_log(folder, "log", {});

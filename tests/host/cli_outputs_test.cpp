@@ -11,20 +11,8 @@ namespace {
 namespace fs = std::filesystem;
 using io::contains;
 using io::slurp;
-using io::TempFolder;
 
-class CliOutputs : public testing::Test {
- protected:
-  Outcome run(const std::vector<std::string>& args, const std::string& in = "/dev/null") {
-    return run_tracer(folder, args, in);
-  }
-  void fit_policy() {
-    write_log(folder, "log", {});
-    const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "--quiet"});
-    ASSERT_EQ(o.code, 0) << o.err;
-  }
-  TempFolder folder;
-};
+class CliOutputs : public CliTest {};
 
 TEST_F(CliOutputs, AnOutputOntoAnInputIsAUsageError) {
   fit_policy();

@@ -95,6 +95,21 @@ inline std::string write_log(const io::TempFolder& folder, const std::string& na
   return folder.write(name + ".jsonl", text);
 }
 
+// A folder, the binary in it, and a policy.
+class CliTest : public testing::Test {
+ protected:
+  Outcome run(const std::vector<std::string>& args, const std::string& in = "/dev/null") {
+    return run_tracer(folder, args, in);
+  }
+  // A policy certified at 0.9 in folder/p, fitted on log.jsonl.
+  void fit_policy() {
+    write_log(folder, "log", {});
+    const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "--quiet"});
+    ASSERT_EQ(o.code, 0) << o.err;
+  }
+  io::TempFolder folder;
+};
+
 inline std::vector<Json> json_lines(const std::string& text) {
   std::vector<Json> lines;
   std::istringstream in(text);

@@ -9,21 +9,8 @@ namespace {
 
 using io::contains;
 using io::slurp;
-using io::TempFolder;
 
-class Cli : public testing::Test {
- protected:
-  Outcome run(const std::vector<std::string>& args, const std::string& in = "/dev/null") {
-    return run_tracer(folder, args, in);
-  }
-  // A policy certified at 0.9 in folder/p, fitted on log.jsonl.
-  void fit_policy() {
-    write_log(folder, "log", {});
-    const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "--quiet"});
-    ASSERT_EQ(o.code, 0) << o.err;
-  }
-  TempFolder folder;
-};
+class Cli : public CliTest {};
 
 TEST_F(Cli, FitPrintsOneDocumentAndCertifies) {
   write_log(folder, "log", {});

@@ -9,24 +9,14 @@ namespace {
 
 using io::contains;
 using io::slurp;
-using io::TempFolder;
 
-class CliUsage : public testing::Test {
+class CliUsage : public CliTest {
  protected:
-  Outcome run(const std::vector<std::string>& args, const std::string& in = "/dev/null") {
-    return run_tracer(folder, args, in);
-  }
-  void fit_policy() {
-    write_log(folder, "log", {});
-    const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "--quiet"});
-    ASSERT_EQ(o.code, 0) << o.err;
-  }
   int shell(const std::string& redirected) {
     const std::string binary = std::getenv("TRACER_TEST_BINARY");
     const int status = std::system(("cd " + folder.root() + " && " + binary + " " + redirected).c_str());
     return WEXITSTATUS(status);
   }
-  TempFolder folder;
 };
 
 TEST_F(CliUsage, WhatIsNotANumberOrOutsideIsAUsageError) {
