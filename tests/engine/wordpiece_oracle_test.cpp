@@ -85,6 +85,15 @@ for options in OPTIONS:
         c for c in points if c < 0x3400 or 0xD7A4 <= c < 0x20000 or 0x2F800 <= c < 0x2FB00 or c % 31 == 0]
     lines = [' '.join(f'{chr(c)} a{chr(c)}b' for c in some[i:i + 64]) for i in range(0, len(some), 64)]
     write_block(build(vocab, SPECIAL_ADDED, options), SPECIAL_ADDED, options, lines, 1 << 20)
+
+# Combining classes: which of two marks comes first, beside kept marks of classes 7 to 230; whether it is a starter.
+ordered = [chr(c) for c in (0x1E94A, 0x1B44, 0x1D165, 0x8D9, 0x302E, 0x1D16D, 0x1E000)]
+words = [f'a\U0001E000{chr(c)}\U0001E94Ab' for c in points if c < 0x3400 or 0xD7A4 <= c < 0x20000]
+words += [f'a{m}{chr(c)}b a{chr(c)}{m}b' for c in points if unicodedata.category(chr(c))[0] == 'M' for m in ordered]
+# Word characters: a token that must not touch one.
+words += [f'<w>{chr(c)} {chr(c)}<w>' for c in points if c < 0x3400 or 0xA000 <= c < 0x34000 or c % 31 == 0]
+added = SPECIAL_ADDED + [AddedToken('<w>', normalized=False, single_word=True)]
+write_block(build(vocab, added, ALL), added, ALL, [' '.join(words[i:i + 64]) for i in range(0, len(words), 64)], 1 << 20)
 )";
 
 // Random lines of what is known to be hard, under a vocabulary with gaps and pieces of several characters.
@@ -106,6 +115,7 @@ ALPHABETS = [
     span((0x900, 0x980), (0x980, 0x9FF), (0xD00, 0xD4D)), span((0x5D0, 0x5EA), (0x591, 0x5C7), (0x620, 0x660), (0xFB1D, 0xFB4F)),
     span((0x11938, 0x11945), (0x1D15E, 0x1D164), (0x1D1BB, 0x1D1C0), (0x10400, 0x10430), (0x10D50, 0x10D55), (0x16EA0, 0x16EA5)),
 ]
+MARKS = next(a for a in ALPHABETS if '\u1DCE' in a)
 flat = sorted({c for a in ALPHABETS for c in a})
 nfd, lower = normalizers.NFD(), normalizers.Lowercase()
 flat = sorted(set(flat) | {c for f in flat for c in nfd.normalize_str(f) + lower.normalize_str(nfd.normalize_str(f))})
@@ -126,6 +136,7 @@ def line(tokens):
         elif kind < 0.18: parts.append(random.choice(tokens).swapcase())
         elif kind < 0.25: parts.append(''.join(random.choices(flat, k=random.randint(1, 12))))
         elif kind < 0.28: parts.append(random.choice(random.choice(ALPHABETS)) * random.randint(95, 105))
+        elif kind < 0.285: parts.append('a' + ''.join(random.choices(MARKS, k=random.randint(20, 60))))
         elif kind < 0.30: parts.append(chr(random.choice((random.randrange(0xD800), random.randrange(0xE000, 0x110000)))))
         else: parts.append(''.join(random.choices(random.choice(ALPHABETS), k=random.randint(1, 10))))
         if random.random() < 0.4: parts.append(random.choice('     \t\n\u00A0\u3000'))
