@@ -1,0 +1,52 @@
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstdlib>
+#include <filesystem>
+
+#include "engine/text/transformer.h"
+
+namespace tracer {
+namespace {
+
+constexpr char kModuleFile[] = "libtracer_torch.so";
+
+std::string module_path() {
+  const char* named = std::getenv("TRACER_TORCH_MODULE");
+  if (named != nullptr && *named != '\0') return named;
+  std::error_code ec;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", ec);
+  return (program.parent_path() / kModuleFile).string();
+}
+
+Result<const TransformerModule*> open_module() {
+  const std::string path = module_path();
+  const std::string start = "text cannot be embedded: " + path + ": ";
+  void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) return device_error(start + ::dlerror());
+  const void* symbol = ::dlsym(handle, kTransformerModuleSymbol);
+  if (symbol == nullptr) return device_error(start + "not a module of TRACER");
+  const auto* module = static_cast<const TransformerModule*>(symbol);
+  if (module->interface != kTransformerModuleInterface)
+    return device_error(start + "expected interface " + std::to_string(kTransformerModuleInterface) + ", found " +
+                        std::to_string(module->interface));
+  return module;
+}
+
+}  // namespace
+
+const char* to_string(Precision precision) { return precision == Precision::kFloat32 ? "float32" : "bfloat16"; }
+
+std::optional<Precision> parse_precision(std::string_view name) {
+  for (const Precision p : {Precision::kFloat32, Precision::kBfloat16})
+    if (name == to_string(p)) return p;
+  return std::nullopt;
+}
+
+Result<const TransformerModule*> open_transformer_module() {
+  static const Result<const TransformerModule*> module = open_module();
+  return module;
+}
+
+}  // namespace tracer
