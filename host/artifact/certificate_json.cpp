@@ -2,7 +2,7 @@
 
 #include "engine/figures.h"
 #include "host/artifact/artifact.h"
-#include "host/artifact/json_fields.h"
+#include "host/io/json_fields.h"
 
 namespace tracer {
 namespace {

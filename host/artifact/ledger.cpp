@@ -5,7 +5,7 @@
 #include <unordered_map>
 
 #include "engine/random.h"
-#include "host/artifact/json_fields.h"
+#include "host/io/json_fields.h"
 #include "host/io/sha256.h"
 #include "host/io/text_hash.h"
 

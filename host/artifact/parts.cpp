@@ -1,13 +1,10 @@
 #include "host/artifact/parts.h"
 
-#include "host/artifact/json_fields.h"
 #include "host/artifact/names.h"
+#include "host/io/json_fields.h"
 
 namespace tracer {
 namespace {
-
-// Destroying, copying and printing JSON recurse over nesting; artifacts nest a few levels.
-constexpr int kDeepest = 32;
 
 Status expected(const std::string& part, const std::string& what, const Json& found) {
   return bad_input(part + ": expected " + what + ", found " + found.type_name());
@@ -46,20 +43,6 @@ Status check_frontier_entry(const Json& entry, const std::string& part) {
 }
 
 }  // namespace
-
-Result<Json> parse_json(std::string_view text, const std::string& part) {
-  bool too_deep = false;
-  Json j = Json::parse(
-      text,
-      [&](int depth, Json::parse_event_t, Json&) {
-        too_deep |= depth > kDeepest;
-        return depth <= kDeepest;
-      },
-      false);
-  if (too_deep) return bad_input(part + ": expected at most " + std::to_string(kDeepest) + " levels, found more");
-  if (j.is_discarded()) return bad_input(part + ": expected JSON, found something else");
-  return j;
-}
 
 Result<Json> parse_frontier(std::string_view text, const std::string& part) {
   auto json = parse_json(text, part);

@@ -14,9 +14,6 @@ namespace tracer {
 
 using Json = nlohmann::ordered_json;
 
-// JSON that may hold anything, but nests no deeper than any artifact does.
-Result<Json> parse_json(std::string_view text, const std::string& part);
-
 // What `report` reads of each: an array of objects with the fields of frontier_entry; an object with "warnings" and
 // "suspects"; an object with an array "looks".
 Result<Json> parse_frontier(std::string_view text, const std::string& part);

@@ -140,6 +140,17 @@ Status AtomicFile::write(std::string_view bytes) {
   return {};
 }
 
+Status AtomicFile::write_at(int64_t offset, std::string_view bytes) {
+  while (!bytes.empty()) {
+    ssize_t n = ::pwrite(fd_.get(), bytes.data(), bytes.size(), offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno_error(path_, "cannot write", errno);
+    bytes.remove_prefix(static_cast<size_t>(n));
+    offset += n;
+  }
+  return {};
+}
+
 Status AtomicFile::commit() {
   if (::fsync(fd_.get()) != 0) return errno_error(path_, "cannot sync", errno);
   TRACER_RETURN_IF_ERROR(fd_.close(path_));

@@ -52,6 +52,7 @@ class AtomicFile {
   AtomicFile& operator=(AtomicFile&&) = delete;
 
   Status write(std::string_view bytes);
+  Status write_at(int64_t offset, std::string_view bytes);  // over bytes already written
   Status commit();
 
  private:

@@ -28,6 +28,7 @@ struct LineReader::State {
 
   Sha256 digest;
   bool source_ended = false;
+  int64_t raw_bytes = 0;
 
   enum class Coding { kUnknown, kPlain, kGzip } coding = Coding::kUnknown;
   std::vector<char> packed;  // raw bytes not yet decoded: packed[packed_begin, packed_end)
@@ -62,6 +63,7 @@ struct LineReader::State {
       got = static_cast<size_t>(r);
     }
     if (got == 0) source_ended = true;
+    raw_bytes += static_cast<int64_t>(got);
     if (options.digest) digest.update({to, got});
     return got;
   }
@@ -234,5 +236,6 @@ Result<bool> LineReader::next(Line& line) {
 
 std::string LineReader::sha256() const { return state_->options.digest ? state_->digest.hex() : ""; }
 const std::string& LineReader::name() const { return state_->name; }
+int64_t LineReader::raw_bytes() const { return state_->raw_bytes; }
 
 }  // namespace tracer::io

@@ -51,6 +51,8 @@ class LineReader {
   // needs options.digest, else "".
   std::string sha256() const;
   const std::string& name() const;
+  // Raw bytes taken from the source so far; buffered ahead of the lines.
+  int64_t raw_bytes() const;
 
  private:
   struct State;

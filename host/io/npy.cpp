@@ -212,6 +212,26 @@ Status NpyReader::read_rows(int64_t first, int64_t count, HostMatrix<float> out)
   return {};
 }
 
+Result<NpyWriter> NpyWriter::create(const std::string& path, int64_t cols) {
+  Result<AtomicFile> file = AtomicFile::create(path);
+  if (!file.ok()) return file.status();
+  // As long as the final header: padding makes both 128 bytes, whatever the number of rows.
+  TRACER_RETURN_IF_ERROR(file->write(make_npy_header("<f4", 0, cols)));
+  return NpyWriter(std::move(file).value(), cols);
+}
+
+Status NpyWriter::write(HostMatrix<const float> rows) {
+  if (rows.cols != cols_ || rows.stride != cols_) return internal_error("npy writer: rows of another shape");
+  rows_ += rows.rows;
+  return file_.write(
+      {reinterpret_cast<const char*>(rows.data), static_cast<size_t>(rows.rows * cols_) * sizeof(float)});
+}
+
+Status NpyWriter::commit() {
+  TRACER_RETURN_IF_ERROR(file_.write_at(0, make_npy_header("<f4", rows_, cols_)));
+  return file_.commit();
+}
+
 namespace {
 
 template <class To, class Convert>

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "host/io/file.h"
 #include "kernels/matrix.h"
 #include "kernels/status.h"
 
@@ -41,6 +42,23 @@ class NpyReader {
   struct State;
   explicit NpyReader(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
+};
+
+// Rows of float32 as they come, their number not known before: version 1.0, C order, atomically (see AtomicFile).
+class NpyWriter {
+ public:
+  // kIo when the file cannot be created.
+  static Result<NpyWriter> create(const std::string& path, int64_t cols);
+  // Appends dense rows of `cols` columns. Nothing is at the path before commit().
+  Status write(HostMatrix<const float> rows);
+  Status commit();
+  int64_t rows() const { return rows_; }
+
+ private:
+  NpyWriter(AtomicFile file, int64_t cols) : file_(std::move(file)), cols_(cols) {}
+  AtomicFile file_;
+  int64_t cols_;
+  int64_t rows_ = 0;
 };
 
 // Writes version 1.0, C order, atomically (see AtomicFile). f16 rounds to nearest even; a finite value beyond float16's

@@ -123,7 +123,7 @@ struct SafetensorsFile::State {
         std::string_view text;
         if (field.value.get(text) != simdjson::SUCCESS) return bad(who + "dtype is not a string");
         const std::optional<TensorType> type = tensor_type_named(text);
-        if (!type) return bad(who + "dtype " + shown(text) + "; expected F64, I64, F32, I32 or U8");
+        if (!type) return bad(who + "dtype " + shown(text) + "; expected F64, I64, F32, I32, F16, BF16 or U8");
         view.type = *type;
       } else if (field.key == "shape") {
         bit = 2;

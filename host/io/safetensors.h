@@ -1,5 +1,5 @@
 // The safetensors format (huggingface/safetensors): 8 bytes little-endian header length, a JSON header, raw data.
-// Nothing in it is code. Types: F32, F64, I32, I64, U8.
+// Nothing in it is code. Types: F64, I64, F32, I32, F16, BF16, U8.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@
 
 namespace tracer::io {
 
-enum class TensorType { kF32, kF64, kI32, kI64, kU8 };
+enum class TensorType { kF32, kF64, kI32, kI64, kU8, kF16, kBF16 };
 
 // "F32" and so on, as the format spells it; and bytes an element.
 std::string_view tensor_type_name(TensorType type);

@@ -30,6 +30,10 @@ std::string_view tensor_type_name(TensorType type) {
       return "I64";
     case TensorType::kU8:
       return "U8";
+    case TensorType::kF16:
+      return "F16";
+    case TensorType::kBF16:
+      return "BF16";
   }
   return "?";
 }
@@ -42,6 +46,9 @@ int64_t tensor_type_bytes(TensorType type) {
     case TensorType::kF64:
     case TensorType::kI64:
       return 8;
+    case TensorType::kF16:
+    case TensorType::kBF16:
+      return 2;
     case TensorType::kU8:
       return 1;
   }
@@ -49,7 +56,8 @@ int64_t tensor_type_bytes(TensorType type) {
 }
 
 std::optional<TensorType> tensor_type_named(std::string_view name) {
-  for (TensorType t : {TensorType::kF32, TensorType::kF64, TensorType::kI32, TensorType::kI64, TensorType::kU8}) {
+  for (TensorType t : {TensorType::kF32, TensorType::kF64, TensorType::kI32, TensorType::kI64, TensorType::kU8,
+                       TensorType::kF16, TensorType::kBF16}) {
     if (name == tensor_type_name(t)) return t;
   }
   return {};

@@ -188,4 +188,8 @@ std::string TraceReader::sha256() const {
   return state_->csv ? state_->csv->lines().sha256() : state_->lines->sha256();
 }
 
+int64_t TraceReader::raw_bytes() const {
+  return state_->csv ? state_->csv->lines().raw_bytes() : state_->lines->raw_bytes();
+}
+
 }  // namespace tracer::io

@@ -83,8 +83,9 @@ class TraceReader {
 
   // Data lines so far, good and bad: after kEnd, the number of rows the vector file must have.
   int64_t positions() const;
-  // See LineReader::sha256.
+  // See LineReader.
   std::string sha256() const;
+  int64_t raw_bytes() const;
 
  private:
   struct State;

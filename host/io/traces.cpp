@@ -46,7 +46,7 @@ class Dictionary {
 // Gathers rows; labels and groups are numbered as they come, labels put into byte order at the end.
 class Gatherer {
  public:
-  explicit Gatherer(bool with_groups) : with_groups_(with_groups) {}
+  Gatherer(bool with_groups, bool keep_input) : with_groups_(with_groups), keep_input_(keep_input) {}
 
   Status add(const TraceRow& row) {
     Traces& t = file_.traces;
@@ -58,6 +58,7 @@ class Gatherer {
     t.text_hash.push_back(normalized_text_hash(row.input));
     t.line.push_back(row.line);
     file_.position.push_back(row.position);
+    if (keep_input_) file_.input.emplace_back(row.input);
     if (with_groups_) {
       t.group.push_back(row.has_group ? groups_.number(row.group) : -1);
       grouped_ = grouped_ || row.has_group;
@@ -97,6 +98,7 @@ class Gatherer {
 
  private:
   bool with_groups_;
+  bool keep_input_;
   bool grouped_ = false;
   bool timed_ = false;
   bool named_ = false;
@@ -117,7 +119,7 @@ Result<TraceFile> read_traces(const std::string& path, const TraceReadOptions& o
   Result<TraceReader> reader = TraceReader::open(path, reader_options);
   if (!reader.ok()) return reader.status();
 
-  Gatherer rows(!reader_options.group_by.empty());
+  Gatherer rows(!reader_options.group_by.empty(), options.keep_input);
   Rejects rejects(path, options.rejects_path, options.max_bad_ratio);
   for (;;) {
     Result<RowKind> kind = reader->next();

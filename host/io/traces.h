@@ -17,18 +17,20 @@ struct TraceReadOptions {
   TraceReaderOptions reader;    // need_label is taken as true: a trace has a teacher's answer
   std::string rejects_path;     // where bad rows go, {"line":N,"error":"..."} a line; "": nowhere
   double max_bad_ratio = 0.01;  // bad rows / data lines above which reading fails; in [0, 1]
+  bool keep_input = false;      // TraceFile::input is filled
 };
 
 struct TraceFile {
-  Traces traces;                  // the good rows; a row without the group key is a group of its own
-  std::vector<int64_t> position;  // of each row: its row in the vector file
-  int64_t positions = 0;          // data lines, good and bad: the rows the vector file must have
-  int64_t bad = 0;                // bad rows, all of them in rejects_path
-  std::string first_bad;          // "line 7: no label (...)", "" when bad == 0
-  std::string sha256;             // of the file's raw bytes
+  Traces traces;                   // the good rows; a row without the group key is a group of its own
+  std::vector<int64_t> position;   // of each row: its row in the vector file
+  std::vector<std::string> input;  // the rows' text, when it was asked for
+  int64_t positions = 0;           // data lines, good and bad: the rows the vector file must have
+  int64_t bad = 0;                 // bad rows, all of them in rejects_path
+  std::string first_bad;           // "line 7: no label (...)", "" when bad == 0
+  std::string sha256;              // of the file's raw bytes
 };
 
-// Reads all of `path`. Text is hashed, not kept: memory is about 50 bytes a row plus ids.
+// Reads all of `path`. Unless keep_input, text is hashed and not kept: memory is about 50 bytes a row plus ids.
 // kBadInput: above max_bad_ratio (checked at the end, and already from 1,000 data lines on when the ratio so far is ten
 // times the limit or halfway between the limit and 1), no good row, a group key that no row has, or what TraceReader
 // refuses; the message names the file, the counts, the first bad line and its reason. kIo: reading, or writing

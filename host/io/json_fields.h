@@ -1,4 +1,4 @@
-// Typed, range-checked reading of JSON objects that may hold anything. The first fault is kept; later calls are no-ops.
+// JSON documents that may hold anything: parsing with bounded nesting, and typed, range-checked reading of objects.
 #pragma once
 
 #include <cmath>
@@ -7,11 +7,16 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "kernels/status.h"
 
 namespace tracer {
 
+// kBadInput, beginning with `part`, for what is no JSON or nests deeper than any document of ours.
+Result<nlohmann::ordered_json> parse_json(std::string_view text, const std::string& part);
+
+// The fields of one object. The first fault is kept; later calls are no-ops.
 class JsonFields {
  public:
   using Json = nlohmann::ordered_json;
