@@ -1,0 +1,69 @@
+#include "host/encoder/encoder.h"
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "host/encoder/encoder_folder.h"
+
+namespace tracer {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kDefaultModel[] = "models/all-MiniLM-L6-v2";
+
+std::string folder_name(const std::string& path) {
+  std::error_code ec;
+  const fs::path whole = fs::weakly_canonical(path, ec);
+  return (ec ? fs::path(path) : whole).filename().string();
+}
+
+// What the identity of `folder` at that precision would be.
+EncoderIdentity identity_of(const EncoderFolder& folder, Precision precision) {
+  std::string name = folder_name(folder.path);
+  if (name.empty() || name == kUnknownEncoder) name = "encoder";
+  return {name, folder.digest, to_string(precision), folder.shape.hidden, folder.max_tokens, folder.path};
+}
+
+Result<Encoder> start(EncoderFolder folder, Precision precision, int threads) {
+  auto module = open_transformer_module();
+  if (!module.ok()) return module.status();
+  std::unique_ptr<Transformer> transformer;
+  TRACER_RETURN_IF_ERROR((*module)->make(folder.shape, folder.weights, precision, &transformer));
+  EncoderIdentity identity = identity_of(folder, precision);
+  return Encoder{std::move(identity), TextEncoder(std::move(folder.tokenizer), std::move(transformer),
+                                                  folder.shape.hidden, folder.max_tokens, threads)};
+}
+
+}  // namespace
+
+std::string default_encoder_folder() {
+  const char* named = std::getenv("TRACER_EMBED_MODEL");
+  if (named != nullptr && *named != '\0') return named;
+  std::error_code ec;
+  return (fs::read_symlink("/proc/self/exe", ec).parent_path() / kDefaultModel).string();
+}
+
+Result<Encoder> open_encoder(const std::string& path, Precision precision, int threads) {
+  auto folder = read_encoder_folder(path);
+  if (!folder.ok()) return folder.status();
+  return start(std::move(folder).value(), precision, threads);
+}
+
+Result<Encoder> open_encoder_of(const EncoderIdentity& wanted, const std::string& named, int threads,
+                                const std::string& whose) {
+  std::error_code ec;
+  const std::string path = !named.empty()                ? named
+                           : fs::exists(wanted.path, ec) ? wanted.path
+                                                         : default_encoder_folder();
+  auto folder = read_encoder_folder(path);
+  if (!folder.ok()) return folder.status();
+  const Precision precision = *parse_precision(wanted.precision);
+  const EncoderIdentity found = identity_of(*folder, precision);
+  if (!found.makes_vectors_of(wanted))
+    return bad_input(path + ": another encoder than " + whose + " was fitted with: expected " + describe(wanted) +
+                     ", found " + describe(found) + (named.empty() ? "; name the folder with --embed-model" : ""));
+  return start(std::move(folder).value(), precision, threads);
+}
+
+}  // namespace tracer

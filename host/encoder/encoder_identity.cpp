@@ -1,0 +1,88 @@
+#include "host/encoder/encoder_identity.h"
+
+#include <sys/stat.h>
+
+#include "engine/text/transformer.h"
+#include "host/io/file.h"
+#include "host/io/json_fields.h"
+#include "host/io/sha256.h"
+
+namespace tracer {
+namespace {
+
+using Json = JsonFields::Json;
+
+constexpr char kNoteFormat[] = "tracer-vectors";
+constexpr int64_t kNoteVersion = 1;
+constexpr int64_t kMostBytes = 1 << 20;
+
+}  // namespace
+
+std::string describe(const EncoderIdentity& e) {
+  if (!e.known()) return kUnknownEncoder;
+  return e.name + " (" + e.precision + ", " + e.digest.substr(0, 12) + ")";
+}
+
+Json encoder_json(const EncoderIdentity& e) {
+  if (!e.known()) return {{"name", e.name}, {"dimension", e.dimension}};
+  return {{"name", e.name},           {"dimension", e.dimension},   {"digest", e.digest},
+          {"precision", e.precision}, {"max_tokens", e.max_tokens}, {"path", e.path}};
+}
+
+Result<EncoderIdentity> parse_encoder(const Json& json, const std::string& where) {
+  EncoderIdentity e;
+  JsonFields f(json, where);
+  f.text("name", e.name);
+  f.count("dimension", e.dimension, int64_t{1} << 24);
+  TRACER_RETURN_IF_ERROR(f.status());
+  if (!e.known()) return e;
+  f.text("digest", e.digest);
+  f.text("precision", e.precision);
+  f.count("max_tokens", e.max_tokens);
+  f.text("path", e.path);
+  TRACER_RETURN_IF_ERROR(f.status());
+  if (!parse_precision(e.precision))
+    return bad_input(where + ": \"precision\": expected float32 or bfloat16, found \"" + e.precision + "\"");
+  return e;
+}
+
+std::string vector_note_path(const std::string& npy) { return npy + ".meta.json"; }
+
+Status write_vector_note(const std::string& npy, const EncoderIdentity& encoder) {
+  auto sha256 = io::sha256_file(npy);
+  if (!sha256.ok()) return sha256.status();
+  const Json note = {{"format", kNoteFormat},
+                     {"format_version", kNoteVersion},
+                     {"sha256", *sha256},
+                     {"encoder", encoder_json(encoder)}};
+  return io::write_file_atomic(vector_note_path(npy), note.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+Result<EncoderIdentity> read_vector_note(const std::string& npy) {
+  const std::string path = vector_note_path(npy);
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0 && (errno == ENOENT || errno == ENOTDIR)) return EncoderIdentity{};
+  auto text = io::read_file(path, kMostBytes);
+  if (!text.ok()) return text.status();
+  auto json = parse_json(*text, path);
+  if (!json.ok()) return json.status();
+  JsonFields f(*json, path);
+  std::string format, expected;
+  int64_t version = 0;
+  f.text("format", format);
+  f.count("format_version", version);
+  f.text("sha256", expected);
+  const Json& encoder = f.object("encoder");
+  TRACER_RETURN_IF_ERROR(f.status());
+  if (format != kNoteFormat || version != kNoteVersion)
+    return bad_input(path + ": expected format \"" + kNoteFormat + "\" version " + std::to_string(kNoteVersion) +
+                     ", found \"" + format + "\" version " + std::to_string(version));
+  auto found = io::sha256_file(npy);
+  if (!found.ok()) return found.status();
+  if (*found != expected)
+    return bad_input(path + ": speaks of other vectors than " + npy + " holds: expected sha256 " + expected +
+                     ", found " + *found + "; remove the note, or embed again");
+  return parse_encoder(encoder, path + ": encoder");
+}
+
+}  // namespace tracer
