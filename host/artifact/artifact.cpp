@@ -5,10 +5,10 @@
 #include <sstream>
 
 #include "host/artifact/folder.h"
-#include "host/artifact/json_fields.h"
 #include "host/artifact/names.h"
 #include "host/artifact/parts.h"
 #include "host/io/file.h"
+#include "host/io/json_fields.h"
 #include "host/io/sha256.h"
 
 namespace tracer {
@@ -33,11 +33,13 @@ Json manifest_json(const Artifact& a, const std::map<std::string, std::string_vi
   Json m;
   m["format"] = kFormatName;
   m["format_version"] = kFormatVersion;
+  EncoderIdentity encoder = a.provenance.encoder;
+  encoder.dimension = p.dimension;
   m["dimension"] = p.dimension;
   m["alpha"] = p.alpha;
   m["delta"] = p.delta;
   m["simultaneous"] = p.simultaneous;
-  m["encoders"] = Json::array({{{"name", a.provenance.encoder}, {"dimension", p.dimension}}});
+  m["encoders"] = Json::array({encoder_json(encoder)});
   m["stages"] = Json::array();
   for (const Stage& s : p.stages) {
     Json softmax = {

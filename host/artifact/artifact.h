@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/policy.h"
+#include "host/encoder/encoder_identity.h"
 #include "host/io/safetensors.h"
 #include "kernels/status.h"
 
@@ -23,8 +24,8 @@ struct Provenance {
   std::string traces_path;
   std::string traces_sha256;
   int64_t traces_rows = 0;
-  std::string vectors_path;
-  std::string encoder = "unknown";  // "unknown": vectors were given, and text cannot be routed
+  std::string vectors_path;  // "": made from the text
+  EncoderIdentity encoder;   // unknown: vectors were given, and text cannot be routed
 };
 
 struct Artifact {

@@ -3,9 +3,9 @@
 
 #include "engine/acceptor.h"
 #include "host/artifact/artifact.h"
-#include "host/artifact/json_fields.h"
 #include "host/artifact/names.h"
 #include "host/artifact/parts.h"
+#include "host/io/json_fields.h"
 
 namespace tracer {
 namespace {
@@ -145,14 +145,12 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
     return bad_input("manifest.json: labels: expected distinct labels in bytewise order");
   if (encoders.size() != 1)
     return bad_input("manifest.json: encoders: this version runs 1, found " + std::to_string(encoders.size()));
-  JsonFields encoder(encoders[0], "manifest.json: encoders");
-  encoder.text("name", artifact.provenance.encoder);
-  int64_t dimension = 0;
-  encoder.count("dimension", dimension);
-  TRACER_RETURN_IF_ERROR(encoder.status());
-  if (dimension != policy.dimension)
+  auto encoder = parse_encoder(encoders[0], "manifest.json: encoders");
+  if (!encoder.ok()) return encoder.status();
+  if (encoder->dimension != policy.dimension)
     return bad_input("manifest.json: encoders: \"dimension\": expected " + std::to_string(policy.dimension) +
-                     " as of the policy, found " + std::to_string(dimension));
+                     " as of the policy, found " + std::to_string(encoder->dimension));
+  artifact.provenance.encoder = std::move(encoder).value();
   traces.text("path", artifact.provenance.traces_path);
   traces.text("sha256", artifact.provenance.traces_sha256);
   traces.count("rows", artifact.provenance.traces_rows);

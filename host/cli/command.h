@@ -73,6 +73,7 @@ void add_evaluate(CLI::App& app, int& exit_code);
 void add_route(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
+void add_embed(CLI::App& app, int& exit_code);
 void add_doctor(CLI::App& app, int& exit_code);
 
 }  // namespace tracer::cli

@@ -1,4 +1,6 @@
 #include "host/cli/command.h"
+#include "host/encoder/encoder.h"
+#include "host/encoder/encoder_folder.h"
 #include "tracer_version.h"
 
 namespace tracer::cli {
@@ -32,8 +34,17 @@ int DoctorCommand::run() const {
   report["backends"] = Json::array();
   for (const BackendInfo& b : list_backends())
     report["backends"].push_back({{"name", b.name}, {"usable", b.usable}, {"detail", b.detail}});
-  report["libtorch"] = {{"usable", false},
-                        {"detail", "not part of this version: it routes vectors, and does not embed text"}};
+  const auto torch = open_transformer_module();
+  report["libtorch"] = {{"usable", torch.ok()},
+                        {"detail", torch.ok() ? std::string((*torch)->version()) : torch.status().message()}};
+  const std::string model = default_encoder_folder();
+  const auto encoder = read_encoder_folder(model);
+  report["encoder"] = {{"usable", encoder.ok()},
+                       {"path", model},
+                       {"detail", encoder.ok() ? "digest " + encoder->digest.substr(0, 12) + ", dimension " +
+                                                     std::to_string(encoder->shape.hidden) + ", at most " +
+                                                     std::to_string(encoder->max_tokens) + " tokens"
+                                               : encoder.status().message()}};
   auto backend = open_backend(common);
   if (backend.ok())
     report["chosen"] = {
@@ -50,7 +61,9 @@ int DoctorCommand::run() const {
   for (const Json& b : report["backends"])
     text += b["name"].get<std::string>() + ": " + (b["usable"].get<bool>() ? "usable: " : "not usable: ") +
             b["detail"].get<std::string>() + "\n";
-  text += "libtorch: " + report["libtorch"]["detail"].get<std::string>() + "\n";
+  for (const char* name : {"libtorch", "encoder"})
+    text += std::string(name) + ": " + (report[name]["usable"].get<bool>() ? "usable: " : "not usable: ") +
+            report[name]["detail"].get<std::string>() + "\n";
   if (backend.ok())
     text += "chosen: " + std::string((*backend)->name()) + ", " + std::string((*backend)->isa()) + ", " +
             std::to_string((*backend)->threads()) + " threads\n";

@@ -2,11 +2,12 @@
 
 #include "engine/figures.h"
 #include "engine/router.h"
-#include "host/artifact/json_fields.h"
+#include "host/cli/batch_reader.h"
 #include "host/cli/command.h"
 #include "host/cli/inputs.h"
 #include "host/cli/policy_input.h"
 #include "host/cli/tables.h"
+#include "host/io/json_fields.h"
 #include "host/io/output_stream.h"
 
 namespace tracer::cli {
@@ -136,7 +137,10 @@ int EvaluateCommand::run() {
   if (!loaded.ok()) return fail(console, loaded.status());
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
-  auto reader = BatchReader::open(input, true, !errors.empty(), loaded->artifact.policy.dimension, rejects);
+  auto source = open_vectors(*vectors, input, *loaded, (*backend)->threads(), console);
+  if (!source.ok()) return fail(console, source.status());
+  auto reader =
+      BatchReader::open(input, true, !errors.empty(), loaded->artifact.policy.dimension, rejects, *source, console);
   if (!reader.ok()) return fail(console, reader.status());
   const Status done = count(**backend, *loaded, *reader);
   if (!done.ok()) return fail(console, done);

@@ -6,8 +6,11 @@
 #include "host/artifact/artifact.h"
 #include "host/artifact/ledger.h"
 #include "host/cli/command.h"
+#include "host/cli/embedding.h"
 #include "host/cli/inputs.h"
 #include "host/cli/tables.h"
+#include "host/io/npy.h"
+#include "host/io/traces.h"
 
 namespace tracer::cli {
 namespace {
@@ -19,17 +22,23 @@ struct FitCommand {
   std::string group_by;
   std::string split = "auto";
   std::string unit = "auto";
+  std::optional<std::string> precision;
   std::string output = ".tracer";
   int* exit_code = nullptr;
 
   int run();
   Status check_usage();
   std::string rejects_path() const { return input.rejects.empty() ? "rejects.jsonl" : input.rejects; }
-  Result<io::TraceFile> read_rows() const;
+  Result<io::TraceFile> read_rows(bool keep_input) const;
+  // The log's vectors: read from `npy`, or made from its text where that is "". Sets encoder_.
+  Result<Matrix<float>> read_or_embed(const std::string& npy, const std::optional<Encoder>& encoder,
+                                      const io::TraceFile& file);
   Status write(FitResult& result, const io::TraceFile& file, const std::string& vectors, Json ledger,
                bool is_void) const;
   int print(const FitResult& result, const io::TraceFile& file, const std::string& refusal, Json seconds) const;
   Result<Matrix<float>> read_vectors(const std::string& path, const io::TraceFile& file) const;
+
+  EncoderIdentity encoder_;  // of the vectors
 };
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -121,6 +130,18 @@ Result<Matrix<float>> FitCommand::read_vectors(const std::string& path, const io
   return x;
 }
 
+Result<Matrix<float>> FitCommand::read_or_embed(const std::string& npy, const std::optional<Encoder>& encoder,
+                                                const io::TraceFile& file) {
+  if (!encoder) {
+    auto noted = read_vector_note(npy);
+    if (!noted.ok()) return noted.status();
+    encoder_ = std::move(noted).value();
+    return read_vectors(npy, file);
+  }
+  encoder_ = encoder->identity;
+  return embed_log(*encoder, file.input, common.console);
+}
+
 Status FitCommand::check_usage() {
   if (!group_by.empty() && split == "auto") split = "groups";
   if (!group_by.empty() && split != "groups") return bad_input("--group-by keeps groups whole: leave --split out");
@@ -135,12 +156,13 @@ Status FitCommand::check_usage() {
   return {};
 }
 
-Result<io::TraceFile> FitCommand::read_rows() const {
+Result<io::TraceFile> FitCommand::read_rows(bool keep_input) const {
   io::TraceReadOptions read;
   read.reader = reader_options(input);
   read.reader.group_by = group_by;
   read.rejects_path = rejects_path();
   read.max_bad_ratio = input.max_bad_ratio;
+  read.keep_input = keep_input;
   auto file = io::read_traces(input.traces, read);
   if (file.ok() && file->bad > 0)
     common.console.warn(std::to_string(file->bad) + " of " + std::to_string(file->positions) +
@@ -159,7 +181,7 @@ Status FitCommand::write(FitResult& result, const io::TraceFile& file, const std
     return write_artifact(output, *earlier);
   }
   Artifact artifact;
-  artifact.provenance = {input.traces, file.sha256, file.traces.rows(), vectors, "unknown"};
+  artifact.provenance = {input.traces, file.sha256, file.traces.rows(), vectors, encoder_};
   artifact.run = run_json(result, fit);
   artifact.explain = explain_json(result, file);
   artifact.ledger = std::move(ledger);
@@ -215,6 +237,8 @@ int FitCommand::run() {
   if (!backend.ok()) return fail(console, backend.status());
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
+  const bool embeds = vectors->empty();
+  if (!embeds && precision) return usage_error(console, "--precision is for text, but vectors are given: " + *vectors);
   const std::string overwrites =
       check_outputs({{"--rejects", rejects_path()}}, {{"TRACES", input.traces}, {"--embeddings", *vectors}}, output);
   if (!overwrites.empty()) return usage_error(console, overwrites);
@@ -222,9 +246,15 @@ int FitCommand::run() {
   if (!replaceable.ok()) return fail(console, replaceable);
   auto ledger = read_ledger(output);
   if (!ledger.ok()) return fail(console, ledger.status());
-  auto file = read_rows();
+  std::optional<Encoder> encoder;
+  if (embeds) {  // before the rows: a missing model should not cost their reading
+    auto opened = open_named_encoder(input.encoder, precision, (*backend)->threads(), console);
+    if (!opened.ok()) return fail(console, opened.status());
+    encoder = std::move(opened).value();
+  }
+  auto file = read_rows(embeds);
   if (!file.ok()) return fail(console, file.status());
-  auto x = read_vectors(*vectors, *file);
+  auto x = read_or_embed(*vectors, encoder, *file);
   if (!x.ok()) return fail(console, x.status());
   std::string log = log_digest(file->traces, *x);
   Json seconds = {{"read", seconds_since(started)}};
@@ -299,6 +329,7 @@ void add_fit(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(2, 100))
       ->capture_default_str();
   sub->add_option("--seed", fit.split.seed, "same seed, same bytes")->capture_default_str();
+  add_precision_option(*sub, command->precision);
   sub->add_option("-o,--output", command->output, "folder of the policy")->capture_default_str();
   add_common(*sub, command->common, true);
   sub->callback([command, &exit_code] { exit_code = command->run(); });

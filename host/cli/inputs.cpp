@@ -11,8 +11,6 @@
 namespace tracer::cli {
 namespace {
 
-constexpr int64_t kBatchRows = 4096;
-
 namespace fs = std::filesystem;
 
 bool same(const struct stat& a, const struct stat& b) { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }
@@ -58,9 +56,11 @@ struct Named {
 
 }  // namespace
 
-void add_input_options(CLI::App& app, InputOptions& o, bool labelled) {
-  app.add_option("--embeddings", o.embeddings,
-                 "vectors, one row a trace: .npy, float16/32/64 (default: X.npy beside X.jsonl)");
+void add_row_options(CLI::App& app, InputOptions& o, bool labelled) {
+  app.add_option(
+      "--embed-model", o.encoder,
+      "folder of the text encoder, in Hugging Face layout (default: the fetched all-MiniLM-L6-v2, or the one "
+      "of the policy)");
   app.add_option("--input-key", o.input_key, "field of the input (default: input, query, text, prompt or question)");
   app.add_option(
       "--label-key", o.label_key,
@@ -73,9 +73,16 @@ void add_input_options(CLI::App& app, InputOptions& o, bool labelled) {
   app.add_option("--max-bad-ratio", o.max_bad_ratio, "share of bad rows above which the run stops")
       ->check(unit_interval())
       ->capture_default_str();
+}
+
+void add_input_options(CLI::App& app, InputOptions& o, bool labelled) {
+  app.add_option("--embeddings", o.embeddings,
+                 "vectors, one row a trace: .npy, float16/32/64 (default: X.npy beside X.jsonl; without it, text is "
+                 "embedded)");
+  add_row_options(app, o, labelled);
   app.parse_complete_callback([&o] {
-    if (o.traces == "-" && o.embeddings.empty())
-      throw CLI::ValidationError("rows from standard input need --embeddings FILE");
+    if (!o.embeddings.empty() && !o.encoder.empty())
+      throw CLI::ValidationError("--embeddings gives vectors and --embed-model makes them: leave one out");
   });
 }
 
@@ -120,92 +127,18 @@ io::TraceReaderOptions reader_options(const InputOptions& o) {
 
 Result<std::string> vectors_path(const InputOptions& o) {
   if (!o.embeddings.empty()) return o.embeddings;
-  if (o.traces == "-") return bad_input("traces from standard input need --embeddings FILE");
+  if (o.traces == "-") return std::string();
   struct stat info {};  // absent traces must not read as absent vectors
   if (::stat(o.traces.c_str(), &info) != 0) return io::errno_error(o.traces, "cannot open", errno);
   if (S_ISDIR(info.st_mode)) return io::errno_error(o.traces, "cannot read", EISDIR);
+  if (!o.encoder.empty()) return std::string();
   std::string stem = o.traces;
   for (const char* ending : {".gz", ".jsonl", ".json", ".ndjson", ".csv"})
     if (stem.size() > std::string_view(ending).size() && stem.ends_with(ending))
       stem.resize(stem.size() - std::string_view(ending).size());
   for (const std::string& candidate : {stem + ".npy", stem + "_embeddings.npy"})
     if (::access(candidate.c_str(), F_OK) == 0) return candidate;
-  return bad_input(o.traces + ": no vectors: expected " + stem + ".npy or " + stem +
-                   "_embeddings.npy beside it, or --embeddings FILE (this version does not embed text)");
-}
-
-Result<BatchReader> BatchReader::open(const InputOptions& o, bool need_label, bool keep_input, int64_t dimension,
-                                      const std::string& rejects_path) {
-  auto path = vectors_path(o);
-  if (!path.ok()) return path.status();
-  auto vectors = io::NpyReader::open(*path);
-  if (!vectors.ok()) return vectors.status();
-  if (vectors->cols() != dimension)
-    return bad_input(*path + ": expected vectors of dimension " + std::to_string(dimension) +
-                     " as the policy was fitted on, found " + std::to_string(vectors->cols()));
-  auto options = reader_options(o);
-  options.need_label = need_label;
-  options.read_timestamp = false;
-  auto reader = io::TraceReader::open(o.traces, options);
-  if (!reader.ok()) return reader.status();
-  BatchReader batches(std::move(reader).value(), std::move(vectors).value(),
-                      io::Rejects(o.traces, rejects_path, o.max_bad_ratio));
-  batches.traces_path_ = o.traces;
-  batches.keep_input_ = keep_input;
-  return batches;
-}
-
-Result<bool> BatchReader::next(Backend& backend, RowBatch& batch) {
-  batch.rows.clear();
-  if (done_) return false;
-  const int64_t most = std::min(kBatchRows, vectors_.rows());  // one row should not pay for a batch
-  if (batch.vectors.empty()) batch.vectors = Matrix<float>(most, vectors_.cols());
-  // Vectors are read in stretches of consecutive positions: a bad row ends one.
-  int64_t first = -1, count = 0;
-  const auto read_stretch = [&]() -> Status {
-    if (count == 0) return {};
-    const int64_t at = static_cast<int64_t>(batch.rows.size()) - count;
-    if (first + count > vectors_.rows())
-      return bad_input(vectors_.name() + ": " + std::to_string(vectors_.rows()) + " vectors, but " + traces_path_ +
-                       " has more rows (row " + std::to_string(vectors_.rows() + 1) + " has none)");
-    TRACER_RETURN_IF_ERROR(vectors_.read_rows(first, count, batch.vectors.view().rows_from(at, count)));
-    count = 0;
-    return {};
-  };
-  while (static_cast<int64_t>(batch.rows.size()) < kBatchRows) {
-    auto kind = reader_.next();
-    if (!kind.ok()) return kind.status();
-    if (*kind == io::RowKind::kEnd) {
-      done_ = true;
-      break;
-    }
-    if (*kind == io::RowKind::kBad) {
-      TRACER_RETURN_IF_ERROR(read_stretch());
-      TRACER_RETURN_IF_ERROR(rejects_.add(reader_.bad()));
-      if (rejects_.clearly_above(reader_.positions())) return rejects_.too_many(reader_.positions(), /*early=*/true);
-      continue;
-    }
-    const io::TraceRow& row = reader_.row();
-    if (count == 0) first = row.position;
-    ++count;
-    batch.rows.emplace_back();
-    RowBatch::Row& out = batch.rows.back();
-    out.line = row.line;
-    if (row.has_id) out.id = std::string(row.id);
-    out.label = row.label;
-    if (keep_input_) out.input = row.input;
-  }
-  TRACER_RETURN_IF_ERROR(read_stretch());
-  if (done_) {
-    TRACER_RETURN_IF_ERROR(rejects_.close());
-    if (rejects_.above(reader_.positions())) return rejects_.too_many(reader_.positions(), /*early=*/false);
-    if (reader_.positions() != vectors_.rows())
-      return bad_input(vectors_.name() + ": " + std::to_string(vectors_.rows()) + " vectors, but " + traces_path_ +
-                       " has " + std::to_string(reader_.positions()) + " rows");
-  }
-  TRACER_RETURN_IF_ERROR(
-      backend.normalise_rows(batch.vectors.view().rows_from(0, static_cast<int64_t>(batch.rows.size()))));
-  return !batch.rows.empty();
+  return std::string();
 }
 
 }  // namespace tracer::cli

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "engine/router.h"
 #include "host/cli/command.h"
@@ -16,10 +17,13 @@ constexpr int64_t kNearest = 5;
 struct InspectCommand {
   Common common;
   PolicyOptions policy;
-  std::string embeddings;
+  InputOptions input;
   int64_t row = 0;
+  std::optional<std::string> text;
 
   int run();
+  std::string named() const { return text ? "the text" : "row " + std::to_string(row) + " of " + input.embeddings; }
+  Status read_vector(const LoadedPolicy& loaded, int threads, HostMatrix<float> x) const;
   Json describe(const LoadedPolicy& loaded, const RowScore& score, const Matrix<float>& probability,
                 const Matrix<int32_t>& near, const Matrix<float>& similarity) const;
 };
@@ -60,7 +64,7 @@ Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, con
     nearest.push_back(std::move(neighbour));
   }
   const std::string& label = p.labels[s.features.label];
-  return {{"row", row},
+  return {{text ? "text" : "row", text ? Json(*text) : Json(row)},
           {"alpha", loaded.certificate.alpha},
           {"decision", reason == Reason::kAccepted ? "handled" : "deferred"},
           {"reason", to_string(reason)},
@@ -80,43 +84,50 @@ Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, con
           {"nearest", nearest}};
 }
 
+Status InspectCommand::read_vector(const LoadedPolicy& loaded, int threads, HostMatrix<float> x) const {
+  auto source = open_vectors(input.embeddings, input, loaded, threads, common.console);
+  if (!source.ok()) return source.status();
+  if (source->encoder) return source->encoder->text.encode({&*text, 1}, x);
+  auto reader = io::NpyReader::open(source->npy);
+  if (!reader.ok()) return reader.status();
+  if (reader->cols() != x.cols)
+    return bad_input(source->npy + ": expected vectors of dimension " + std::to_string(x.cols) + ", found " +
+                     std::to_string(reader->cols()));
+  if (row >= reader->rows())
+    return bad_input(source->npy + ": row " + std::to_string(row) + " does not exist; rows are 0 to " +
+                     std::to_string(reader->rows() - 1));
+  return reader->read_rows(row, 1, x);
+}
+
 int InspectCommand::run() {
   const Console& console = common.console;
   auto loaded = load_policy(policy, console);
   if (!loaded.ok()) return fail(console, loaded.status());
-  auto reader = io::NpyReader::open(embeddings);
-  if (!reader.ok()) return fail(console, reader.status());
   const Policy& p = loaded->artifact.policy;
-  if (reader->cols() != p.dimension)
-    return fail(console, bad_input(embeddings + ": expected vectors of dimension " + std::to_string(p.dimension) +
-                                   ", found " + std::to_string(reader->cols())));
-  if (row >= reader->rows())
-    return fail(console, bad_input(embeddings + ": row " + std::to_string(row) + " does not exist; rows are 0 to " +
-                                   std::to_string(reader->rows() - 1)));
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
   Matrix<float> x(1, p.dimension), similarity, probability;
   Matrix<int32_t> near;
   std::vector<RowScore> scores;
   const auto score = [&]() -> Status {
-    TRACER_RETURN_IF_ERROR(reader->read_rows(row, 1, x.view()));
+    TRACER_RETURN_IF_ERROR(read_vector(*loaded, (*backend)->threads(), x.view()));
     TRACER_RETURN_IF_ERROR((*backend)->normalise_rows(x.view()));
     TRACER_RETURN_IF_ERROR(score_rows(**backend, p.stages[0], x.view(), scores, &near, &similarity, &probability));
-    return check_score(*loaded, scores[0], "row " + std::to_string(row) + " of " + embeddings);
+    return check_score(*loaded, scores[0], named());
   };
   const Status scored = score();
   if (!scored.ok()) return fail(console, scored);
   const Json d = describe(*loaded, scores[0], probability, near, similarity);
   if (console.json) return console.print_json(d, kExitOk);
-  std::string text = shown(d["why"].get<std::string>()) + "\nclasses:\n";
+  std::string out = shown(d["why"].get<std::string>()) + "\nclasses:\n";
   for (const Json& c : d["classes"])
-    text += "  " + number(c["probability"].get<double>()) + "  " + shown(c["label"].get<std::string>()) + "\n";
-  text += "nearest traces:\n";
+    out += "  " + number(c["probability"].get<double>()) + "  " + shown(c["label"].get<std::string>()) + "\n";
+  out += "nearest traces:\n";
   for (const Json& n : d["nearest"])
-    text += "  " + number(n["similarity"].get<double>()) + "  row " + std::to_string(n["row"].get<int64_t>()) +
-            (n.contains("id") ? " (" + shown(n["id"].get<std::string>()) + ")" : "") + "  " +
-            shown(n["label"].get<std::string>()) + "\n";
-  return console.print(text) ? kExitOk : kExitRuntime;
+    out += "  " + number(n["similarity"].get<double>()) + "  row " + std::to_string(n["row"].get<int64_t>()) +
+           (n.contains("id") ? " (" + shown(n["id"].get<std::string>()) + ")" : "") + "  " +
+           shown(n["label"].get<std::string>()) + "\n";
+  return console.print(out) ? kExitOk : kExitRuntime;
 }
 
 }  // namespace
@@ -125,8 +136,16 @@ void add_inspect(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<InspectCommand>();
   CLI::App* sub = app.add_subcommand("inspect", "why one row is handled or deferred");
   add_policy_options(*sub, command->policy);
-  sub->add_option("--row", command->row, "row of the vector file, from 0")->required()->check(CLI::NonNegativeNumber);
-  sub->add_option("--embeddings", command->embeddings, "vectors: .npy")->required();
+  CLI::Option* row = sub->add_option("--row", command->row, "row of the vector file, from 0");
+  row->check(CLI::NonNegativeNumber);
+  CLI::Option* embeddings = sub->add_option("--embeddings", command->input.embeddings, "vectors: .npy");
+  CLI::Option* text = sub->add_option("--text", command->text, "text, embedded by the policy's encoder");
+  CLI::Option* model = sub->add_option("--embed-model", command->input.encoder, "folder of that encoder");
+  row->needs(embeddings), embeddings->needs(row), model->needs(text);
+  text->excludes(row)->excludes(embeddings);
+  sub->parse_complete_callback([row, text] {
+    if (row->empty() && text->empty()) throw CLI::RequiredError("--text TEXT, or --row N with --embeddings FILE");
+  });
   add_common(*sub, command->common, true);
   sub->callback([command, &exit_code] { exit_code = command->run(); });
 }

@@ -51,6 +51,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer("Exit codes: 0 ok, 1 failed, 2 usage, 3 refused (not certified), 4 some rows failed, 6 alarm asked for.");
   int exit_code = 0;
+  tracer::cli::add_embed(app, exit_code);
   tracer::cli::add_fit(app, exit_code);
   tracer::cli::add_evaluate(app, exit_code);
   tracer::cli::add_route(app, exit_code);

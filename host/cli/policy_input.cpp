@@ -37,6 +37,33 @@ Result<LoadedPolicy> load_policy(const PolicyOptions& options, const Console& co
   return loaded;
 }
 
+Result<VectorSource> open_vectors(const std::string& npy, const InputOptions& input, const LoadedPolicy& loaded,
+                                  int threads, const Console& console) {
+  const EncoderIdentity& wanted = loaded.artifact.provenance.encoder;
+  VectorSource source{npy, std::nullopt};
+  if (npy.empty()) {
+    if (!wanted.known())
+      return bad_input(loaded.folder +
+                       ": fitted on given vectors, whose encoder it does not know, so that it takes no text: "
+                       "give vectors, as .npy beside the rows or with --embeddings FILE");
+    auto encoder = open_encoder_of(wanted, input.encoder, threads, loaded.folder);
+    if (!encoder.ok()) return encoder.status();
+    console.note("embedding text with " + describe(encoder->identity));
+    source.encoder = std::move(encoder).value();
+    return source;
+  }
+  auto noted = read_vector_note(npy);
+  if (!noted.ok()) return noted.status();
+  if (!wanted.known()) return source;
+  if (!noted->known())
+    console.warn(npy + ": nothing tells which encoder made these vectors; they are taken to be of " + describe(wanted) +
+                 ", as " + loaded.folder + " expects");
+  else if (!noted->makes_vectors_of(wanted))
+    return bad_input(npy + ": vectors of another encoder than " + loaded.folder + " was fitted with: expected " +
+                     describe(wanted) + ", found " + describe(*noted));
+  return source;
+}
+
 Status check_score(const LoadedPolicy& loaded, const RowScore& score, const std::string& row) {
   if (std::isfinite(score.score)) return {};
   return bad_input(loaded.folder + ": damaged: expected a finite score of " + row + ", found " + number(score.score));

@@ -7,7 +7,9 @@
 
 #include "engine/router.h"
 #include "host/artifact/artifact.h"
+#include "host/cli/batch_reader.h"
 #include "host/cli/command.h"
+#include "host/cli/inputs.h"
 
 namespace tracer::cli {
 
@@ -27,6 +29,13 @@ struct LoadedPolicy {
 
 // kRefused when that alpha was not certified, or was not part of the sweep. The warning has been shown on the console.
 Result<LoadedPolicy> load_policy(const PolicyOptions& options, const Console& console);
+
+// Vectors that the policy can take: those of the file `npy`, or for "" those that its own encoder makes of the text.
+// kBadInput where a note beside the file names another encoder, where the folder with --embed-model holds another one,
+// and where text meets a policy that was fitted on given vectors. A file without a note is taken with a warning when
+// the policy knows its encoder.
+Result<VectorSource> open_vectors(const std::string& npy, const InputOptions& input, const LoadedPolicy& loaded,
+                                  int threads, const Console& console);
 
 // kBadInput, naming the row, where a policy gives no finite score: its numbers are damaged, and a row it says nothing
 // about is neither handled nor deferred.

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "engine/router.h"
+#include "host/cli/batch_reader.h"
 #include "host/cli/command.h"
 #include "host/cli/inputs.h"
 #include "host/cli/policy_input.h"
@@ -100,7 +101,9 @@ int RouteCommand::run() {
   if (!loaded.ok()) return fail(console, loaded.status());
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
-  auto reader = BatchReader::open(input, false, false, loaded->artifact.policy.dimension, rejects);
+  auto source = open_vectors(*vectors, input, *loaded, (*backend)->threads(), console);
+  if (!source.ok()) return fail(console, source.status());
+  auto reader = BatchReader::open(input, false, false, loaded->artifact.policy.dimension, rejects, *source, console);
   if (!reader.ok()) return fail(console, reader.status());
   // A summary of other rows must not stand beside these.
   if (!sidecar.empty() && ::unlink(sidecar.c_str()) != 0 && errno != ENOENT && errno != ENOTDIR)

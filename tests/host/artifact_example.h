@@ -50,7 +50,7 @@ inline Artifact small_artifact() {
   r.alpha = 0.99, r.delta = 0.05, r.method = "refused", r.unit = "rows", r.reason = "too few", r.n_certify = 100;
   r.estimate = {0.95, 299, 1234};
   p.certificates.push_back(r);
-  a.provenance = {"traces.jsonl", std::string(64, 'a'), 12, "traces.npy", "unknown"};
+  a.provenance = {"traces.jsonl", std::string(64, 'a'), 12, "traces.npy", {}};
   a.run = {{"seed", 1}, {"split", {{"kind", "rows"}}}};
   a.frontier = Json::array({frontier_entry(c), frontier_entry(r)});
   a.explain = {{"warnings", {"rows repeat"}},

@@ -29,9 +29,6 @@ TEST_F(CliUsage, WhatIsNotANumberOrOutsideIsAUsageError) {
       {"evaluate", "p", "x", "--fail-below", "1.01"},
       {"evaluate", "p", "x", "--max-bad-ratio", "nan"},
       {"fit", "x", "--max-bad-ratio", "nan"},
-      {"fit", "-"},
-      {"route", "p", "-", "-o", "y"},
-      {"evaluate", "p", "-"},
   };
   for (const auto& args : wrong) {
     const Outcome o = run(args);

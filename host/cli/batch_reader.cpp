@@ -1,0 +1,111 @@
+#include "host/cli/batch_reader.h"
+
+#include <algorithm>
+
+namespace tracer::cli {
+namespace {
+
+constexpr int64_t kBatchRows = TextEncoder::kGroup;
+
+}  // namespace
+
+Result<BatchReader> BatchReader::open(const InputOptions& o, bool need_label, bool keep_input, int64_t dimension,
+                                      const std::string& rejects_path, const VectorSource& source,
+                                      const Console& console) {
+  auto options = reader_options(o);
+  options.need_label = need_label;
+  options.read_timestamp = false;
+  auto reader = io::TraceReader::open(o.traces, options);
+  if (!reader.ok()) return reader.status();
+  BatchReader batches(std::move(reader).value(), io::Rejects(o.traces, rejects_path, o.max_bad_ratio));
+  batches.traces_path_ = o.traces;
+  batches.keep_input_ = keep_input;
+  int64_t found = 0;
+  if (source.encoder) {
+    batches.embedding_ = std::make_unique<Embedding>(*source.encoder, console, o.traces);
+    found = batches.embedding_->dimension();
+  } else {
+    auto vectors = io::NpyReader::open(source.npy);
+    if (!vectors.ok()) return vectors.status();
+    found = vectors->cols();
+    batches.vectors_ = std::move(vectors).value();
+  }
+  if (found != dimension)
+    return bad_input((source.encoder ? source.encoder->identity.path : source.npy) +
+                     ": expected vectors of dimension " + std::to_string(dimension) +
+                     " as the policy was fitted on, found " + std::to_string(found));
+  return batches;
+}
+
+// Gathers rows, and their vectors where these lie in a file.
+Status BatchReader::read_rows(RowBatch& batch) {
+  if (vectors_ && batch.vectors.empty())  // one row should not pay for a batch
+    batch.vectors = Matrix<float>(std::min(kBatchRows, vectors_->rows()), vectors_->cols());
+  // Vectors are read in stretches of consecutive positions: a bad row ends one.
+  int64_t first = -1, count = 0;
+  const auto read_stretch = [&]() -> Status {
+    if (count == 0 || !vectors_) return {};
+    const int64_t at = static_cast<int64_t>(batch.rows.size()) - count;
+    if (first + count > vectors_->rows())
+      return bad_input(vectors_->name() + ": " + std::to_string(vectors_->rows()) + " vectors, but " + traces_path_ +
+                       " has more rows (row " + std::to_string(vectors_->rows() + 1) + " has none)");
+    TRACER_RETURN_IF_ERROR(vectors_->read_rows(first, count, batch.vectors.view().rows_from(at, count)));
+    count = 0;
+    return {};
+  };
+  while (static_cast<int64_t>(batch.rows.size()) < kBatchRows) {
+    auto kind = reader_.next();
+    if (!kind.ok()) return kind.status();
+    if (*kind == io::RowKind::kEnd) {
+      done_ = true;
+      break;
+    }
+    if (*kind == io::RowKind::kBad) {
+      TRACER_RETURN_IF_ERROR(read_stretch());
+      TRACER_RETURN_IF_ERROR(rejects_.add(reader_.bad()));
+      if (rejects_.clearly_above(reader_.positions())) return rejects_.too_many(reader_.positions(), /*early=*/true);
+      continue;
+    }
+    const io::TraceRow& row = reader_.row();
+    if (count == 0) first = row.position;
+    ++count;
+    batch.rows.emplace_back();
+    RowBatch::Row& out = batch.rows.back();
+    out.line = row.line;
+    if (row.has_id) out.id = std::string(row.id);
+    out.label = row.label;
+    if (keep_input_) out.input = row.input;
+    if (embedding_) texts_.emplace_back(row.input);
+  }
+  return read_stretch();
+}
+
+Status BatchReader::finish() {
+  TRACER_RETURN_IF_ERROR(rejects_.close());
+  if (rejects_.above(reader_.positions())) return rejects_.too_many(reader_.positions(), /*early=*/false);
+  if (vectors_ && reader_.positions() != vectors_->rows())
+    return bad_input(vectors_->name() + ": " + std::to_string(vectors_->rows()) + " vectors, but " + traces_path_ +
+                     " has " + std::to_string(reader_.positions()) + " rows");
+  return {};
+}
+
+Result<bool> BatchReader::next(Backend& backend, RowBatch& batch) {
+  batch.rows.clear();
+  texts_.clear();
+  if (done_) return false;
+  TRACER_RETURN_IF_ERROR(read_rows(batch));
+  if (embedding_) {
+    const auto n = static_cast<int64_t>(texts_.size());
+    if (batch.vectors.rows() < n) batch.vectors = Matrix<float>(n, embedding_->dimension());
+    TRACER_RETURN_IF_ERROR(embedding_->encode(texts_, reader_.raw_bytes(), batch.vectors.view().rows_from(0, n)));
+  }
+  if (done_) {
+    if (embedding_) embedding_->finish();
+    TRACER_RETURN_IF_ERROR(finish());
+  }
+  TRACER_RETURN_IF_ERROR(
+      backend.normalise_rows(batch.vectors.view().rows_from(0, static_cast<int64_t>(batch.rows.size()))));
+  return !batch.rows.empty();
+}
+
+}  // namespace tracer::cli

@@ -1,0 +1,67 @@
+// Rows with their vectors in batches, for evaluate and route. Vectors come from a file, or are made from the text.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/cli/command.h"
+#include "host/cli/embedding.h"
+#include "host/cli/inputs.h"
+#include "host/encoder/encoder.h"
+#include "host/io/npy.h"
+#include "host/io/rejects.h"
+#include "host/io/trace_reader.h"
+#include "kernels/backend.h"
+
+namespace tracer::cli {
+
+// What a pass over labelled or unlabelled rows takes its vectors from: a file, or an encoder.
+struct VectorSource {
+  std::string npy;
+  std::optional<Encoder> encoder;
+};
+
+// Rows of one batch; vectors are unit rows, aligned.
+struct RowBatch {
+  struct Row {
+    int64_t line = 0;
+    std::optional<std::string> id;
+    std::string label;
+    std::string input;
+  };
+  std::vector<Row> rows;
+  Matrix<float> vectors;  // at least rows.size() rows; the rest is unused
+  HostMatrix<const float> view() const { return vectors.view().rows_from(0, static_cast<int64_t>(rows.size())); }
+};
+
+// Streams traces and vectors together in constant memory.
+class BatchReader {
+ public:
+  // keep_input: rows carry their text. dimension: what the policy was fitted on (kBadInput otherwise). The source must
+  // outlive the reader.
+  static Result<BatchReader> open(const InputOptions& options, bool need_label, bool keep_input, int64_t dimension,
+                                  const std::string& rejects_path, const VectorSource& source, const Console& console);
+  // False at the end. Bad rows go to the rejects file, and above the allowed share of bad rows reading fails
+  // (looked at from 1,000 rows on, and at the end). The vector file must have one row for each data line.
+  Result<bool> next(Backend& backend, RowBatch& batch);
+  const io::Rejects& rejects() const { return rejects_; }
+
+ private:
+  BatchReader(io::TraceReader reader, io::Rejects rejects) : reader_(std::move(reader)), rejects_(std::move(rejects)) {}
+  Status read_rows(RowBatch& batch);
+  Status finish();
+
+  io::TraceReader reader_;
+  io::Rejects rejects_;
+  std::optional<io::NpyReader> vectors_;  // either this
+  std::unique_ptr<Embedding> embedding_;  // or this
+  std::vector<std::string> texts_;        // of the batch, for the encoder
+  std::string traces_path_;
+  bool keep_input_ = false;
+  bool done_ = false;
+};
+
+}  // namespace tracer::cli

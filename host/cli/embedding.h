@@ -1,0 +1,46 @@
+// Text to vectors under a progress line.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/cli/command.h"
+#include "host/cli/progress.h"
+#include "host/encoder/encoder.h"
+
+namespace tracer::cli {
+
+// --precision, and what it stands for when it was not given.
+void add_precision_option(CLI::App& app, std::optional<std::string>& precision);
+Precision precision_of(const std::optional<std::string>& option);
+
+// The folder named with --embed-model, else the default one.
+Result<Encoder> open_named_encoder(const std::string& folder, const std::optional<std::string>& precision, int threads,
+                                   const Console& console);
+
+// One pass over the rows of a source. The encoder must outlive it.
+class Embedding {
+ public:
+  // The time left is judged by the share of the source's bytes that has been read; of a pipe it is not known.
+  Embedding(const Encoder& encoder, const Console& console, const std::string& source);
+
+  // A group of at most TextEncoder::kGroup texts; read_bytes: of the source, after the last of them.
+  Status encode(const std::vector<std::string>& texts, int64_t read_bytes, HostMatrix<float> out);
+  // After the last group.
+  void finish() { progress_.finish(); }
+
+  int64_t dimension() const { return encoder_.text.dimension(); }
+
+ private:
+  const Encoder& encoder_;
+  Progress progress_;
+  int64_t source_bytes_ = 0;  // 0: not known
+};
+
+// All of a log: row i of the result is texts[i].
+Result<Matrix<float>> embed_log(const Encoder& encoder, const std::vector<std::string>& texts, const Console& console);
+
+}  // namespace tracer::cli
