@@ -1,5 +1,7 @@
 #include "host/encoder/tokenizer_files.h"
 
+#include <simdjson.h>
+
 #include <limits>
 #include <set>
 
@@ -9,6 +11,91 @@ namespace {
 using Json = JsonFields::Json;
 
 constexpr int64_t kMostTokens = std::numeric_limits<int32_t>::max() - 1;
+
+// tokenizer.json without its vocabulary, which goes to `out` instead: an ordered document searches its keys one by one,
+// and a vocabulary has tens of thousands.
+class DocumentReader {
+ public:
+  DocumentReader(const std::string& name, TokenizerFiles& out) : name_(name), out_(out) {}
+
+  Result<Json> read(std::string_view text) {
+    simdjson::dom::parser parser;
+    simdjson::dom::element root;
+    if (parser.parse(text.data(), text.size(), /*realloc_if_needed=*/true).get(root) != simdjson::SUCCESS)
+      return bad_input(name_ + ": expected JSON, found something else");
+    Json json;
+    TRACER_RETURN_IF_ERROR(convert(root, 0, "", json));
+    return json;
+  }
+
+ private:
+  static constexpr int kDeepest = 32;
+  static constexpr size_t kMostFields = 1000;
+
+  Status convert(simdjson::dom::element from, int depth, std::string_view inside, Json& to) {
+    if (depth > kDeepest)
+      return bad_input(name_ + ": expected at most " + std::to_string(kDeepest) + " levels, found more");
+    switch (from.type()) {
+      case simdjson::dom::element_type::OBJECT: {
+        to = Json::object();
+        const simdjson::dom::object fields(from);
+        for (const auto field : fields) {
+          if (depth == 1 && inside == "model" && field.key == "vocab") {
+            TRACER_RETURN_IF_ERROR(take_vocabulary(field.value));
+            continue;
+          }
+          if (to.size() >= kMostFields)
+            return bad_input(name_ + ": expected at most " + std::to_string(kMostFields) +
+                             " fields in an object, found more");
+          TRACER_RETURN_IF_ERROR(convert(field.value, depth + 1, field.key, to[std::string(field.key)]));
+        }
+        return {};
+      }
+      case simdjson::dom::element_type::ARRAY: {
+        to = Json::array();
+        const simdjson::dom::array values(from);
+        for (const auto value : values) TRACER_RETURN_IF_ERROR(convert(value, depth + 1, "", to.emplace_back()));
+        return {};
+      }
+      case simdjson::dom::element_type::STRING:
+        to = std::string(std::string_view(from));
+        return {};
+      case simdjson::dom::element_type::BOOL:
+        to = static_cast<bool>(from);
+        return {};
+      case simdjson::dom::element_type::INT64:
+        to = static_cast<int64_t>(from);
+        return {};
+      case simdjson::dom::element_type::UINT64:
+        to = static_cast<uint64_t>(from);
+        return {};
+      case simdjson::dom::element_type::DOUBLE:
+        to = static_cast<double>(from);
+        return {};
+      case simdjson::dom::element_type::NULL_VALUE:
+        to = nullptr;
+        return {};
+    }
+    return {};
+  }
+
+  Status take_vocabulary(simdjson::dom::element json) {
+    const std::string where = name_ + ": model: vocab: ";
+    simdjson::dom::object tokens;
+    if (json.get(tokens) != simdjson::SUCCESS) return bad_input(where + "expected an object of tokens and their ids");
+    for (const auto field : tokens) {
+      int64_t id = -1;
+      if (field.value.get(id) != simdjson::SUCCESS || id < 0 || id > kMostTokens)
+        return bad_input(where + "expected ids from 0 to " + std::to_string(kMostTokens) + ", found another for \"" +
+                         std::string(field.key.substr(0, 60)) + "\"");
+      out_.vocabulary.emplace_back(field.key, static_cast<int32_t>(id));
+    }
+    return {};
+  }
+
+  const std::string& name_;
+  TokenizerFiles& out_;
+};
 
 // A component whose "type" must be the one given.
 Status check_type(const Json& component, const std::string& where, const std::string& expected) {
@@ -42,16 +129,7 @@ Status parse_model(const Json& json, const std::string& where, TokenizerFiles& o
   f.text("unk_token", out.options.unknown);
   f.text("continuing_subword_prefix", out.options.prefix);
   f.count("max_input_chars_per_word", out.options.max_input_chars_per_word);
-  const Json& vocabulary = f.object("vocab");
-  TRACER_RETURN_IF_ERROR(f.status());
-  out.vocabulary.reserve(vocabulary.size());
-  for (const auto& [token, id] : vocabulary.items()) {
-    if (!id.is_number_unsigned() || id.get<uint64_t>() > static_cast<uint64_t>(kMostTokens))
-      return bad_input(where + ": vocab: expected ids from 0 to " + std::to_string(kMostTokens) + ", found " +
-                       id.dump(-1, ' ', true, Json::error_handler_t::replace).substr(0, 60));
-    out.vocabulary.emplace_back(token, static_cast<int32_t>(id.get<uint64_t>()));
-  }
-  return {};
+  return f.status();
 }
 
 Status parse_added(const Json& tokens, const std::string& where, std::vector<AddedToken>& out) {
@@ -106,9 +184,9 @@ Status parse_bert_processing(const Json& json, const std::string& where, WordPie
 }  // namespace
 
 Result<TokenizerFiles> parse_tokenizer_json(std::string_view text, const std::string& name) {
-  auto json = parse_json(text, name);
-  if (!json.ok()) return json.status();
   TokenizerFiles out;
+  auto json = DocumentReader(name, out).read(text);
+  if (!json.ok()) return json.status();
   JsonFields f(*json, name);
   TRACER_RETURN_IF_ERROR(parse_normalizer(f.object("normalizer"), name + ": normalizer", out.options));
   TRACER_RETURN_IF_ERROR(check_type(f.object("pre_tokenizer"), name + ": pre_tokenizer", "BertPreTokenizer"));
