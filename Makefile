@@ -5,7 +5,12 @@ CTEST_ARGS ?=
 dir := build/$(PRESET)
 sources = git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r ls 2> /dev/null
 
-.PHONY: build test bench format check-format ci bootstrap clean
+.PHONY: demo build test bench format check-format ci bootstrap clean
+# First, so that it is what `make` alone does.
+demo: bootstrap $(dir)/build.ninja
+	@cmake --build --preset $(PRESET) --target tracer
+	@python3 host/demo/demo.py $(dir)/tracer build/demo
+
 build: bootstrap $(dir)/build.ninja
 	@cmake --build --preset $(PRESET)
 

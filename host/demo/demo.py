@@ -14,7 +14,7 @@ import sys
 import textwrap
 import time
 
-TRACES, FRESH, ALPHA = 24000, 4000, 0.90
+TRACES, FRESH, ALPHA = 20000, 4000, 0.90
 
 
 def packages():
@@ -70,10 +70,15 @@ def share(value):
     return "     -" if value is None else f"{100 * value:5.1f}%"
 
 
+def standard_error(fresh):
+    p, n = fresh["teacher_agreement"], fresh["handled"]
+    return "" if not n else f"+- {100 * (p * (1 - p) / n) ** 0.5:.1f}"
+
+
 def show_frontier(demo, fit):
     print(f"\nCoverage against alpha. A certificate says: among handled rows, agreement with the teacher is at least alpha"
           f"\n(chance of error at most {fit['delta']}). Beside it, what happened on {FRESH:,} fresh rows.\n")
-    print("  alpha  certificate: coverage  agreement  at least | fresh rows: coverage  agreement")
+    print("  alpha  certificate: coverage  agreement  at least | fresh rows: coverage  agreement (+- standard error)")
     for entry in fit["frontier"]:
         if not entry["certified"]:
             print(f"  {entry['alpha']:<5}  refused: {entry['reason']}")
@@ -81,7 +86,7 @@ def show_frontier(demo, fit):
         fresh = demo.quiet("evaluate", "policy", "fresh.jsonl", "--alpha", str(entry["alpha"]))
         print(f"  {entry['alpha']:<5}  {share(entry['coverage']):>21}  {share(entry['teacher_agreement']):>9}  "
               f"{share(entry['teacher_agreement_lower']):>8} | {share(fresh['coverage']):>20}  "
-              f"{share(fresh['teacher_agreement']):>9}")
+              f"{share(fresh['teacher_agreement']):>9} {standard_error(fresh)}")
 
 
 def show_examples(title, lines, texts, count=5):
