@@ -12,17 +12,14 @@ namespace fs = std::filesystem;
 
 constexpr char kDefaultModel[] = "models/all-MiniLM-L6-v2";
 
-std::string folder_name(const std::string& path) {
-  std::error_code ec;
-  const fs::path whole = fs::weakly_canonical(path, ec);
-  return (ec ? fs::path(path) : whole).filename().string();
-}
-
-// What the identity of `folder` at that precision would be.
+// What the identity of `folder` at that precision would be. The path is absolute: a policy is used from other folders.
 EncoderIdentity identity_of(const EncoderFolder& folder, Precision precision) {
-  std::string name = folder_name(folder.path);
+  std::error_code ec;
+  fs::path whole = fs::canonical(folder.path, ec);
+  if (ec) whole = folder.path;
+  std::string name = whole.filename().string();
   if (name.empty() || name == kUnknownEncoder) name = "encoder";
-  return {name, folder.digest, to_string(precision), folder.shape.hidden, folder.max_tokens, folder.path};
+  return {name, folder.digest, to_string(precision), folder.shape.hidden, folder.max_tokens, whole.string()};
 }
 
 Result<Encoder> start(EncoderFolder folder, Precision precision, int threads) {

@@ -75,7 +75,7 @@ TEST_F(CliFailure, VectorsThatDoNotFit) {
   EXPECT_TRUE(contains(wide.err, "expected vectors of dimension 16"));
   EXPECT_TRUE(contains(wide.err, "found 17"));
   folder.write("lonely.jsonl", slurp(folder.path("log.jsonl")));
-  const Outcome none = run({"fit", "lonely.jsonl", "-o", "q"});
+  const Outcome none = run({"fit", "lonely.jsonl", "--embeddings", "lonely.npy", "-o", "r"});
   EXPECT_EQ(none.code, 1);
   EXPECT_TRUE(contains(none.err, "lonely.npy"));
 }

@@ -216,6 +216,34 @@ TEST_F(CliText, NotesThatDoNotBelongAreRefused) {
   EXPECT_FALSE(std::filesystem::exists(folder.path("q")));
 }
 
+TEST_F(CliText, ProgressIsALineThatRedrawsItselfOnATerminalAndPlainLinesElsewhere) {
+  const std::string binary = std::getenv("TRACER_TEST_BINARY");
+  const auto on_terminal = [&](const std::string& more) {
+    const int status =
+        std::system(("cd " + folder.root() + " && script -qec '" + binary +
+                     " embed log.jsonl -o v.npy --embed-model model" + more + "' typescript > screen.txt")
+                        .c_str());
+    EXPECT_EQ(status, 0);
+    return slurp(folder.path("screen.txt"));
+  };
+  const std::string screen = on_terminal("");
+  EXPECT_TRUE(contains(screen, "\rembedding: 1600 rows in ")) << screen;
+  EXPECT_TRUE(contains(screen, "rows/s)\x1b[K\r\n")) << screen;
+  EXPECT_EQ(on_terminal(" --quiet"), "");
+  const Outcome plain = run({"embed", "log.jsonl", "-o", "v.npy", "--embed-model", "model"});
+  EXPECT_FALSE(contains(plain.err, "\r") || contains(plain.err, "\x1b")) << plain.err;
+  EXPECT_TRUE(contains(plain.err, "\nembedding: 1600 rows in ")) << plain.err;
+}
+
+TEST_F(CliText, APolicyFindsItsEncoderFromAnotherFolder) {
+  ASSERT_EQ(fit().code, 0);
+  const std::string binary = std::getenv("TRACER_TEST_BINARY");
+  const int status = std::system(("cd / && " + binary + " evaluate " + folder.path("p") + " " +
+                                  folder.path("log.jsonl") + " --quiet > " + folder.path("out.txt"))
+                                     .c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
 TEST_F(CliText, MisuseIsAUsageError) {
   const std::vector<std::vector<std::string>> wrong = {
       {"embed", "log.jsonl"},
