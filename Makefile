@@ -5,7 +5,7 @@ CTEST_ARGS ?=
 dir := build/$(PRESET)
 sources = git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r ls 2> /dev/null
 
-.PHONY: demo build test bench format check-format ci bootstrap clean
+.PHONY: demo build test bench bench-rivals format check-format ci bootstrap clean
 # First, so that it is what `make` alone does.
 demo: bootstrap $(dir)/build.ninja
 	@cmake --build --preset $(PRESET) --target tracer
@@ -19,6 +19,10 @@ test: build
 
 bench: build
 	@set -e; for bench in $(dir)/bench_*; do echo "== $$bench"; $$bench; done
+
+# Beside FAISS, scikit-learn, NumPy: each program prints agreement first, then medians and ratios of interleaved runs.
+bench-rivals: build
+	@set -e; for rival in bench/*_rival.py; do echo "== $$rival"; bench/python.sh $$rival $(dir); done
 
 $(dir)/build.ninja: CMakePresets.json | bootstrap
 	@cmake --preset $(PRESET)

@@ -2,12 +2,12 @@
 // engine/ reaches arithmetic only through a Backend.
 //
 // Common to all operations
-//   Storage       row-major float32; views may have stride > cols; no alignment is required (64 bytes is fastest).
+//   Storage       row-major float32, or bfloat16 where an operation says so; views may have stride > cols; no alignment
+//                 is required (64 bytes is fastest).
 //   Accumulation  dot products in float32 with fused multiply-add, in ascending order of the inner index within fixed
 //                 blocks; losses in float64.
 //   Determinism   the bytes of every output depend on the inputs and on the instruction set (isa()), never on the
-//   number
-//                 of threads; one row's result does not depend on the other rows of its batch, nor a column's on
+//                 number of threads; one row's result does not depend on the other rows of its batch, nor a column's on
 //                 others.
 //   Errors        a shape that does not fit is ErrorCode::kInternal (a bug of the caller); NaN inputs are not checked
 //                 here: host/ refuses them at the door.
@@ -37,6 +37,40 @@ struct TopK {
   HostMatrix<int32_t> index;     // queries x k
   HostMatrix<float> similarity;  // queries x k, descending; ties in ascending index
 };
+
+// ---- Neighbour search: references prepared once, searched many times ----------------------------------------------
+
+// A backend's own copy of the reference rows, in the layout that its search wants (the rows handed over may go away).
+// Immutable; used only with the backend that made it, which must outlive it.
+class References {
+ public:
+  virtual ~References() = default;
+  virtual int64_t rows() const = 0;
+  virtual int64_t cols() const = 0;
+};
+
+struct ReferenceOptions {
+  std::span<const int32_t> group;  // one for each reference, or empty: see Backend::topk_cosine
+  std::span<const int32_t> label;  // one for each reference (>= 0), or empty: for the vote of NeighbourSummary
+};
+
+// How a search went.
+struct TopKReport {
+  int64_t queries = 0;
+  int64_t rescanned = 0;  // queries that screening did not settle and that were searched again in float32
+  bool screened = false;  // scores of lower precision proposed the candidates
+};
+
+// What the k neighbours of a query say together.
+struct NeighbourSummary {
+  float nearest = -2;          // similarity of the nearest neighbour; -2 when there is none
+  float mean_distance_10 = 2;  // mean of 1 - similarity over the nearest min(10, k, available); 2 when there is none
+  int32_t vote = -1;           // most frequent label among the neighbours, ties to the lower label; -1 when there is
+                               // no neighbour or the references carry no labels
+  float vote_share = 0;        // share of the neighbours that carry it
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
 
 // Many softmax regressions that share the rows X (n x d) and the labels: model m owns the columns
 // [m * classes, (m + 1) * classes) of the weights W (d x models*classes) and of the bias b.
@@ -70,6 +104,45 @@ class Backend {
   // Scales each row of x to unit Euclidean length, in place. The sum of squares is float64. Rows of length 0 stay 0.
   virtual Status normalise_rows(HostMatrix<float> x) = 0;
 
+  // ---- Rows in either storage ----
+
+  // The same for bfloat16 rows: each element is scaled in float64, then rounded to float32 and to bfloat16.
+  virtual Status normalise_rows(HostMatrix<BFloat16> x) = 0;
+
+  // out(i, j) = x(i, j) in the other storage: rounded to nearest, ties to even, or exact. The two must not overlap.
+  virtual Status cast(HostMatrix<const float> x, HostMatrix<BFloat16> out) = 0;
+  virtual Status cast(HostMatrix<const BFloat16> x, HostMatrix<float> out) = 0;
+
+  // Row i of out is row index[i] of x (in [0, x.rows); rows may repeat). The two must not overlap.
+  virtual Status gather_rows(HostMatrix<const float> x, std::span<const int64_t> index, HostMatrix<float> out) = 0;
+  virtual Status gather_rows(HostMatrix<const BFloat16> x, std::span<const int64_t> index,
+                             HostMatrix<BFloat16> out) = 0;
+
+  // ---- Neighbour search ----
+
+  // Copies unit rows r (m x d) for searching. Cost: reads r once.
+  virtual Result<std::unique_ptr<References>> prepare_references(HostMatrix<const float> r,
+                                                                 const ReferenceOptions& options) = 0;
+  virtual Result<std::unique_ptr<References>> prepare_references(HostMatrix<const BFloat16> r,
+                                                                 const ReferenceOptions& options) = 0;
+
+  // Exact top-k cosine similarity of unit rows q (n x d) against prepared references; never materialises n x m.
+  // bfloat16 rows are searched as the float32 rows that they stand for.
+  //   Scores        float32 dot products in the fixed order above. Scores of lower precision may propose candidates
+  //                 (report->screened), and a derived bound of their error decides what needs a look in float32:
+  //                 indices and similarities are, bit for bit, those of a search in float32 alone.
+  //   Groups        where q_group is not empty and the references carry groups, a reference of the query's own group
+  //                 is not admissible (a row is not its own neighbour; a fold does not see itself).
+  //   summary       n entries, or empty. report: may be null.
+  // k = out.index.cols <= 64. Rows of any finite length are accepted: the similarity is then their dot product.
+  // Cost: 2 n m d flops.
+  virtual Status topk_cosine(HostMatrix<const float> q, const References& r, std::span<const int32_t> q_group, TopK out,
+                             std::span<NeighbourSummary> summary = {}, TopKReport* report = nullptr) = 0;
+  virtual Status topk_cosine(HostMatrix<const BFloat16> q, const References& r, std::span<const int32_t> q_group,
+                             TopK out, std::span<NeighbourSummary> summary = {}, TopKReport* report = nullptr) = 0;
+
+  // ---- Layers ----
+
   // c = activation(op(a) * op(b) + bias). op(a): m x k, op(b): k x n. bfloat16 operands are multiplied exactly and
   // accumulated in float32. No output may overlap an operand or the other output.
   // Cost: 2 m n k flops.
@@ -86,9 +159,8 @@ class Backend {
   // out[j] = sum over rows of x(i, j), in float64 and in ascending i: the gradient of a bias. out: x.cols values.
   virtual Status column_sums(HostMatrix<const float> x, std::span<float> out) = 0;
 
-  // Exact top-k cosine similarity of unit rows q (n x d) against unit rows r (m x d); never materialises n x m.
-  // Where both group spans are non-empty, a reference of the same group as the query is not admissible (a row is not
-  // its own neighbour; a fold does not see itself). k <= 64. Cost: 2 n m d flops.
+  // The same search without prepared references: for references that are searched once. Groups count where both spans
+  // are not empty. k <= 64. Cost: 2 n m d flops.
   virtual Status topk_cosine(HostMatrix<const float> q, HostMatrix<const float> r, std::span<const int32_t> q_group,
                              std::span<const int32_t> r_group, TopK out) = 0;
 
@@ -106,6 +178,8 @@ class Backend {
   virtual Status wide_softmax(const WideSoftmaxProblem& problem, HostMatrix<const float> w, std::span<const float> b,
                               std::span<const uint8_t> active, std::span<double> loss, HostMatrix<float> grad_w,
                               std::span<float> grad_b, HostMatrix<float> held_out_probability) = 0;
+
+  // ---- Decisions ----
 
   // Packs the members of an ensemble (at least one, all of the same shape, d x C with C >= 1) for decision_features.
   // Under kBFloat16 the weights, and the rows that meet them, are rounded to bfloat16; biases and everything after the
@@ -125,6 +199,8 @@ class Backend {
   // The same features from given s (n x C, each row sums to 1): how out-of-fold rows are scored.
   virtual Status decision_features_from(HostMatrix<const float> s, const NeighbourVote& vote,
                                         std::span<DecisionFeatures> out) = 0;
+
+  // ---- Parity sweep, k-means ----
 
   // See kernels/parity.h; out is S x A. An empty segment handles 0 rows and has score_next = +infinity.
   // Cost: a radix sort of n scores, and at most n * A comparisons.

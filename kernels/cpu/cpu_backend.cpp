@@ -12,6 +12,8 @@
 #include "kernels/cpu/layers.h"
 #include "kernels/cpu/normalise.h"
 #include "kernels/cpu/parity.h"
+#include "kernels/cpu/references.h"
+#include "kernels/cpu/rows.h"
 #include "kernels/cpu/topk.h"
 #include "kernels/cpu/wide_softmax.h"
 
@@ -22,7 +24,7 @@ constexpr int kMaxThreads = 1024;
 
 // Working memory is the only thing that can throw.
 template <class F>
-Status guarded(F&& f) {
+auto guarded(F&& f) -> decltype(f()) {
   try {
     return f();
   } catch (const std::bad_alloc&) {
@@ -39,6 +41,40 @@ class CpuBackend final : public Backend {
   int threads() const override { return pool_.threads(); }
 
   Status normalise_rows(HostMatrix<float> x) override { return cpu::normalise_rows(context_, x); }
+
+  Status normalise_rows(HostMatrix<BFloat16> x) override { return cpu::normalise_rows(context_, x); }
+
+  Status cast(HostMatrix<const float> x, HostMatrix<BFloat16> out) override { return cpu::cast(context_, x, out); }
+
+  Status cast(HostMatrix<const BFloat16> x, HostMatrix<float> out) override { return cpu::cast(context_, x, out); }
+
+  Status gather_rows(HostMatrix<const float> x, std::span<const int64_t> index, HostMatrix<float> out) override {
+    return cpu::gather_rows(context_, x, index, out);
+  }
+
+  Status gather_rows(HostMatrix<const BFloat16> x, std::span<const int64_t> index, HostMatrix<BFloat16> out) override {
+    return cpu::gather_rows(context_, x, index, out);
+  }
+
+  Result<std::unique_ptr<References>> prepare_references(HostMatrix<const float> r,
+                                                         const ReferenceOptions& options) override {
+    return guarded([&] { return cpu::prepare_references(context_, r, options); });
+  }
+
+  Result<std::unique_ptr<References>> prepare_references(HostMatrix<const BFloat16> r,
+                                                         const ReferenceOptions& options) override {
+    return guarded([&] { return cpu::prepare_references(context_, r, options); });
+  }
+
+  Status topk_cosine(HostMatrix<const float> q, const References& r, std::span<const int32_t> q_group, TopK out,
+                     std::span<NeighbourSummary> summary, TopKReport* report) override {
+    return search(q, r, q_group, out, summary, report);
+  }
+
+  Status topk_cosine(HostMatrix<const BFloat16> q, const References& r, std::span<const int32_t> q_group, TopK out,
+                     std::span<NeighbourSummary> summary, TopKReport* report) override {
+    return search(q, r, q_group, out, summary, report);
+  }
 
   Status gemm(Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b, const Epilogue& epilogue,
               HostMatrix<float> c) override {
@@ -72,11 +108,7 @@ class CpuBackend final : public Backend {
   }
 
   Result<std::unique_ptr<LinearHead>> prepare_head(std::span<const LinearMember> members, Storage storage) override {
-    try {
-      return cpu::prepare_head(context_, members, storage);
-    } catch (const std::bad_alloc&) {
-      return internal_error("out of memory for a packed ensemble");
-    }
+    return guarded([&] { return cpu::prepare_head(context_, members, storage); });
   }
 
   Status decision_features(HostMatrix<const float> x, const LinearHead& head, const NeighbourVote& vote,
@@ -113,6 +145,14 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  template <class T>
+  Status search(HostMatrix<const T> q, const References& r, std::span<const int32_t> q_group, TopK out,
+                std::span<NeighbourSummary> summary, TopKReport* report) {
+    const auto* mine = dynamic_cast<const CpuReferences*>(&r);
+    if (mine == nullptr) return internal_error("topk_cosine: the references were prepared by another backend");
+    return guarded([&] { return cpu::topk_cosine(context_, q, *mine, q_group, out, summary, report); });
+  }
+
   ThreadPool pool_;
   ScratchPool scratch_;
   Context context_;

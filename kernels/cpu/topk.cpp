@@ -8,6 +8,8 @@
 #include <limits>
 
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/rows.h"
+#include "kernels/cpu/topk_summary.h"
 
 namespace tracer::cpu {
 namespace {
@@ -122,6 +124,29 @@ Status topk_cosine(const Context& context, HostMatrix<const float> q, HostMatrix
     search(isa, q, r, first, last - first, {base, base + panel_floats}, selection);
   });
   return {};
+}
+
+Status topk_cosine(const Context& context, HostMatrix<const float> q, const CpuReferences& r,
+                   std::span<const int32_t> q_group, TopK out, std::span<NeighbourSummary> summary,
+                   TopKReport* report) {
+  if (!summary.empty() && static_cast<int64_t>(summary.size()) != q.rows) {
+    return internal_error("topk_cosine: one summary for each query");
+  }
+  TRACER_RETURN_IF_ERROR(topk_cosine(context, q, r.values(), q_group, r.group(), out));
+  const size_t k = static_cast<size_t>(out.index.cols);
+  for (int64_t i = 0; !summary.empty() && i < q.rows; ++i) {
+    summary[static_cast<size_t>(i)] = summarise({out.index.row(i), k}, {out.similarity.row(i), k}, r.label());
+  }
+  if (report != nullptr) *report = {q.rows, 0, false};
+  return {};
+}
+
+Status topk_cosine(const Context& context, HostMatrix<const BFloat16> q, const CpuReferences& r,
+                   std::span<const int32_t> q_group, TopK out, std::span<NeighbourSummary> summary,
+                   TopKReport* report) {
+  Matrix<float> values(q.rows, q.cols);
+  TRACER_RETURN_IF_ERROR(cast(context, q, values.view()));
+  return topk_cosine(context, values.view(), r, q_group, out, summary, report);
 }
 
 }  // namespace tracer::cpu

@@ -411,6 +411,29 @@ class Exhausted : public Backend {
   std::string_view isa() const override { return "none"; }
   int threads() const override { return 1; }
   Status normalise_rows(HostMatrix<float>) override { throw std::bad_alloc(); }
+  Status normalise_rows(HostMatrix<BFloat16>) override { throw std::bad_alloc(); }
+  Status cast(HostMatrix<const float>, HostMatrix<BFloat16>) override { throw std::bad_alloc(); }
+  Status cast(HostMatrix<const BFloat16>, HostMatrix<float>) override { throw std::bad_alloc(); }
+  Status gather_rows(HostMatrix<const float>, std::span<const int64_t>, HostMatrix<float>) override {
+    throw std::bad_alloc();
+  }
+  Status gather_rows(HostMatrix<const BFloat16>, std::span<const int64_t>, HostMatrix<BFloat16>) override {
+    throw std::bad_alloc();
+  }
+  Result<std::unique_ptr<References>> prepare_references(HostMatrix<const float>, const ReferenceOptions&) override {
+    throw std::bad_alloc();
+  }
+  Result<std::unique_ptr<References>> prepare_references(HostMatrix<const BFloat16>, const ReferenceOptions&) override {
+    throw std::bad_alloc();
+  }
+  Status topk_cosine(HostMatrix<const float>, const References&, std::span<const int32_t>, TopK,
+                     std::span<NeighbourSummary>, TopKReport*) override {
+    throw std::bad_alloc();
+  }
+  Status topk_cosine(HostMatrix<const BFloat16>, const References&, std::span<const int32_t>, TopK,
+                     std::span<NeighbourSummary>, TopKReport*) override {
+    throw std::bad_alloc();
+  }
   Status gemm(Trans, Trans, HostMatrix<const float>, HostMatrix<const float>, const Epilogue&,
               HostMatrix<float>) override {
     throw std::bad_alloc();

@@ -1,0 +1,51 @@
+#include "kernels/cpu/references.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "kernels/cpu/rows.h"
+
+namespace tracer::cpu {
+namespace {
+
+Status check(int64_t rows, const ReferenceOptions& options) {
+  const auto fits = [&](std::span<const int32_t> values) {
+    return values.empty() || static_cast<int64_t>(values.size()) == rows;
+  };
+  if (rows > std::numeric_limits<int32_t>::max()) return internal_error("prepare_references: too many references");
+  if (!fits(options.group)) return internal_error("prepare_references: one group for each reference");
+  if (!fits(options.label)) return internal_error("prepare_references: one label for each reference");
+  if (std::any_of(options.label.begin(), options.label.end(), [](int32_t l) { return l < 0; })) {
+    return internal_error("prepare_references: a label is negative");
+  }
+  return {};
+}
+
+std::unique_ptr<References> make(Matrix<float> values, const ReferenceOptions& options) {
+  return std::make_unique<CpuReferences>(std::move(values), options);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<References>> prepare_references(const Context& context, HostMatrix<const float> r,
+                                                       const ReferenceOptions& options) {
+  TRACER_RETURN_IF_ERROR(check(r.rows, options));
+  Matrix<float> values(r.rows, r.cols);
+  run(*context.pool, ceil_div(r.rows, 256), [&](int64_t block, int) {
+    for (int64_t i = block * 256; i < std::min(r.rows, (block + 1) * 256); ++i) {
+      std::copy_n(r.row(i), r.cols, values.row(i));
+    }
+  });
+  return make(std::move(values), options);
+}
+
+Result<std::unique_ptr<References>> prepare_references(const Context& context, HostMatrix<const BFloat16> r,
+                                                       const ReferenceOptions& options) {
+  TRACER_RETURN_IF_ERROR(check(r.rows, options));
+  Matrix<float> values(r.rows, r.cols);
+  TRACER_RETURN_IF_ERROR(cast(context, r, values.view()));
+  return make(std::move(values), options);
+}
+
+}  // namespace tracer::cpu
