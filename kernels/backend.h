@@ -94,6 +94,13 @@ struct Epilogue {
   HostMatrix<float> pre = {};  // receives the values before the activation where data is not null; the shape of c
 };
 
+// A sparse matrix, row by row: row i holds the entries [begin[i], begin[i + 1]).
+struct SparseRows {
+  std::span<const int64_t> begin;  // rows + 1, ascending from 0
+  std::span<const int32_t> index;  // column of each entry, in [0, columns); a column may occur more than once in a row
+  std::span<const float> weight;   // value of each entry
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -163,6 +170,10 @@ class Backend {
   // are not empty. k <= 64. Cost: 2 n m d flops.
   virtual Status topk_cosine(HostMatrix<const float> q, HostMatrix<const float> r, std::span<const int32_t> q_group,
                              std::span<const int32_t> r_group, TopK out) = 0;
+
+  // out = a * b for sparse a: each element is a chain of fused multiply-adds over the entries of its row, in order. out
+  // must not overlap b. Cost: 2 flops an entry and column; bound by reading rows of b.
+  virtual Status sparse_product(const SparseRows& a, HostMatrix<const float> b, HostMatrix<float> out) = 0;
 
   // For every model m, over the n_m rows that it learns from:
   //   loss[m]     = mean of -ln p(label)                       (no regulariser; float64)

@@ -57,6 +57,10 @@ struct IsaKernels {
   void (*log_array)(const float* x, int64_t n, float* y);
 
   const HeadKernels* head;
+
+  // out = sum over `count` entries of weight[e] * row index[e] of b, for `cols` columns; out must not overlap b.
+  void (*weighted_rows)(int64_t count, const int32_t* index, const float* weight, const float* b, int64_t stride,
+                        int64_t cols, float* out);
 };
 
 // Null where the compiler's target cannot have them.

@@ -8,14 +8,15 @@
 #include "kernels/cpu/isa_head.h"
 #include "kernels/cpu/isa_pairs.h"
 #include "kernels/cpu/isa_softmax.h"
+#include "kernels/cpu/isa_sparse.h"
 
 namespace tracer::cpu {
 
 const IsaKernels* avx512_bf16_kernels() {
   static constexpr HeadKernels kHead = head_kernels(head_logits_pairs, head_narrow);
   static constexpr IsaKernels kTable = {
-      "avx512_bf16",     kMr,         kNr,      pack_a,    pack_b,    gemm_block, score_tile, softmax_row,
-      cross_entropy_row, entropy_row, add_bias, exp_array, log_array, &kHead};
+      "avx512_bf16",     kMr,         kNr,      pack_a,    pack_b,    gemm_block, score_tile,   softmax_row,
+      cross_entropy_row, entropy_row, add_bias, exp_array, log_array, &kHead,     weighted_rows};
   return &kTable;
 }
 

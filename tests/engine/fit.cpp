@@ -434,6 +434,9 @@ class Exhausted : public Backend {
                      std::span<NeighbourSummary>, TopKReport*) override {
     throw std::bad_alloc();
   }
+  Status sparse_product(const SparseRows&, HostMatrix<const float>, HostMatrix<float>) override {
+    throw std::bad_alloc();
+  }
   Status gemm(Trans, Trans, HostMatrix<const float>, HostMatrix<const float>, const Epilogue&,
               HostMatrix<float>) override {
     throw std::bad_alloc();
