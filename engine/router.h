@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/policy.h"
+#include "engine/row_features.h"
 #include "kernels/backend.h"
 
 namespace tracer {
@@ -14,7 +15,7 @@ enum class Reason : int { kAccepted = 0, kBelowThreshold = 1, kOutOfDistribution
 const char* to_string(Reason reason);  // "accepted", "below_threshold", "out_of_distribution"
 
 struct RowScore {
-  DecisionFeatures features;
+  RowFeatures features;
   double score = 0;    // in (0, 1): probability that the teacher agrees
   bool gated = false;  // out of distribution
 };

@@ -95,7 +95,8 @@ std::string bytes(const FitResult& r) {
     add(s.softmax.cost);
     for (int64_t k = 0; k < s.neighbours.references.size(); ++k) add(s.neighbours.references.data()[k]);
     all(s.neighbours.label), all(s.neighbours.row);
-    add(s.vote_weight), add(s.neighbours.sharpness);
+    add(s.kernel_weight), add(s.vote_weight), add(s.neighbours.sharpness), add(s.kernel.temperature);
+    for (int64_t k = 0; k < s.kernel.vote.size(); ++k) add(s.kernel.vote.data()[k]);
     all(s.label_frequency), all(s.acceptor.mean), all(s.acceptor.scale), all(s.acceptor.coef);
     add(s.gate.global_limit), all(s.gate.label_limit);
   }

@@ -34,6 +34,12 @@ TEST(Artifact, ReadsBackWhatWasWritten) {
   EXPECT_EQ(t.neighbours.row, s.neighbours.row);
   EXPECT_EQ(t.neighbours.sharpness, s.neighbours.sharpness);
   EXPECT_EQ(t.vote_weight, s.vote_weight);
+  EXPECT_EQ(t.kernel_weight, s.kernel_weight);
+  EXPECT_EQ(t.kernel.k, s.kernel.k);
+  EXPECT_EQ(t.kernel.temperature, s.kernel.temperature);
+  EXPECT_EQ(t.kernel.prior, s.kernel.prior);
+  ASSERT_EQ(t.kernel.vote.rows(), kLearnRows);
+  EXPECT_TRUE(std::equal(s.kernel.vote.data(), s.kernel.vote.data() + s.kernel.vote.size(), t.kernel.vote.data()));
   EXPECT_EQ(t.acceptor.coef, s.acceptor.coef);
   EXPECT_EQ(t.gate.global_limit, s.gate.global_limit);
   EXPECT_EQ(t.gate.label_limit, s.gate.label_limit);
@@ -145,7 +151,7 @@ TEST(Artifact, WellSealedNonsenseIsRefusedWithExpectedAndFound) {
     const char *from, *to, *expected;
   };
   const Case cases[] = {
-      {"\"format_version\": 1", "\"format_version\": 2", "expected format version 1, found 2"},
+      {"\"format_version\": 2", "\"format_version\": 1", "expected format version 2, found 1"},
       {"\"format\": \"tracer-policy\"", "\"format\": \"other\"", "found \"other\""},
       {"\"dimension\": 4", "\"dimension\": 5", "encoders: \"dimension\": expected 5 as of the policy, found 4"},
       {"\"weight\": 0.75", "\"weight\": 0.5", "expected weights that sum to 1"},
