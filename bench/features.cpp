@@ -8,45 +8,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
-#include <ctime>
-#include <memory>
-#include <random>
-#include <string>
 #include <vector>
 
-#include "kernels/backend.h"
+#include "bench/on_backend.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
-namespace tracer {
+namespace tracer::bench {
 namespace {
-
-Backend* backend = nullptr;
-
-Matrix<float> random_matrix(int64_t rows, int64_t cols, uint32_t seed) {
-  Matrix<float> m(rows, cols);
-  std::mt19937 rng(seed);
-  std::uniform_real_distribution<float> dist(-1.0f, 1.0f);
-  for (int64_t i = 0; i < m.size(); ++i) m.data()[i] = dist(rng);
-  return m;
-}
-
-double processor_seconds() {
-  timespec t{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
-// Processor time over threads: what the clock on the wall shows where no other process wants the processors.
-template <class F>
-double seconds(F&& f) {
-  const double start = processor_seconds();
-  f();
-  return (processor_seconds() - start) / backend->threads();
-}
 
 // The fastest of several goes.
 template <class F>
@@ -194,10 +165,8 @@ void decision_features(benchmark::State& state) {
   state.counters["bound"] = bound;
   state.counters["of_bound"] =
       benchmark::Counter(static_cast<double>(n) / bound, benchmark::Counter::kIsIterationInvariantRate);
-  state.SetLabel(std::string(backend->name()) + "/" + std::string(backend->isa()) + "/" +
-                 std::to_string(backend->threads()) + " threads, " +
-                 (storage == Storage::kBFloat16 ? "bfloat16" : "float32") + ", " + std::to_string(members) +
-                 (members == 1 ? " member" : " members"));
+  state.SetLabel(backend_label() + ", " + (storage == Storage::kBFloat16 ? "bfloat16" : "float32") + ", " +
+                 std::to_string(members) + (members == 1 ? " member" : " members"));
 }
 BENCHMARK(decision_features)
     ->ArgNames({"classes", "members", "bf16"})
@@ -205,37 +174,13 @@ BENCHMARK(decision_features)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);
 
-int main_with(int argc, char** argv) {
-  BackendOptions options;
-  std::vector<char*> rest;
-  for (int i = 0; i < argc; ++i) {
-    const std::string arg = argv[i];
-    if (arg.starts_with("--threads=")) {
-      options.threads = std::atoi(arg.c_str() + 10);
-    } else {
-      rest.push_back(argv[i]);
-    }
-  }
-#ifndef NDEBUG
-  std::fprintf(stderr, "warning: assertions are on; this is not a release build\n");
-#endif
-  Result<std::unique_ptr<Backend>> made = make_backend(options);
-  if (!made.ok()) {
-    std::fprintf(stderr, "%s\n", made.status().message().c_str());
-    return 1;
-  }
-  backend = made->get();
-  std::printf("bound: float32 product %.0f GF/s, bfloat16 in registers %.0f GF/s, reading %.1f GB/s, %d threads\n",
-              1e-9 * rates().float32, 1e-9 * rates().bfloat16, 1e-9 * rates().bytes, backend->threads());
-  int count = static_cast<int>(rest.size());
-  benchmark::Initialize(&count, rest.data());
-  if (benchmark::ReportUnrecognizedArguments(count, rest.data())) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
-}
-
 }  // namespace
-}  // namespace tracer
+}  // namespace tracer::bench
 
-int main(int argc, char** argv) { return tracer::main_with(argc, argv); }
+int main(int argc, char** argv) {
+  using namespace tracer::bench;
+  return run_on_backend(argc, argv, [] {
+    std::printf("bound: float32 product %.0f GF/s, bfloat16 in registers %.0f GF/s, reading %.1f GB/s, %d threads\n",
+                1e-9 * rates().float32, 1e-9 * rates().bfloat16, 1e-9 * rates().bytes, backend->threads());
+  });
+}

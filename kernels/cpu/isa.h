@@ -56,6 +56,10 @@ struct IsaKernels {
   void (*exp_array)(const float* x, int64_t n, float* y);
   void (*log_array)(const float* x, int64_t n, float* y);
 
+  // y = x * Phi(x), and the slope of that; see Activation::kGelu.
+  void (*gelu)(const float* x, int64_t n, float* y);
+  void (*gelu_slope)(const float* x, int64_t n, float* y);
+
   const HeadKernels* head;
 };
 

@@ -4,6 +4,7 @@
 #include "kernels/cpu/isa.h"
 
 #if defined(__AVX512BF16__)
+#include "kernels/cpu/isa_gelu.h"
 #include "kernels/cpu/isa_gemm.h"
 #include "kernels/cpu/isa_head.h"
 #include "kernels/cpu/isa_pairs.h"
@@ -15,7 +16,7 @@ const IsaKernels* avx512_bf16_kernels() {
   static constexpr HeadKernels kHead = head_kernels(head_logits_pairs, head_narrow);
   static constexpr IsaKernels kTable = {
       "avx512_bf16",     kMr,         kNr,      pack_a,    pack_b,    gemm_block, score_tile, softmax_row,
-      cross_entropy_row, entropy_row, add_bias, exp_array, log_array, &kHead};
+      cross_entropy_row, entropy_row, add_bias, exp_array, log_array, gelu,       gelu_slope, &kHead};
   return &kTable;
 }
 
