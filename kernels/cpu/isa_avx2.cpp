@@ -10,8 +10,8 @@ namespace tracer::cpu {
 
 const IsaKernels* avx2_kernels() {
   static constexpr IsaKernels kTable = {
-      "avx2",      kMr,      kNr,       pack_a,   pack_b, gemm_block, score_tile, softmax_row, cross_entropy_row,
-      entropy_row, add_bias, exp_array, log_array};
+      "avx2",      kMr,      kNr,       pack_a,    pack_b, gemm_block, score_tile, softmax_row, cross_entropy_row,
+      entropy_row, add_bias, exp_array, log_array, nullptr};
   return &kTable;
 }
 

@@ -8,8 +8,8 @@ namespace tracer::cpu {
 
 const IsaKernels* portable_kernels() {
   static constexpr IsaKernels kTable = {
-      "portable",        kMr,         kNr,      pack_a,    pack_b,   gemm_block, score_tile, softmax_row,
-      cross_entropy_row, entropy_row, add_bias, exp_array, log_array};
+      "portable",        kMr,         kNr,      pack_a,    pack_b,    gemm_block, score_tile, softmax_row,
+      cross_entropy_row, entropy_row, add_bias, exp_array, log_array, nullptr};
   return &kTable;
 }
 

@@ -1,0 +1,98 @@
+#include "kernels/cpu/query_block.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace tracer::cpu {
+namespace {
+
+constexpr double kShortest = 1e-3, kLongest = 1e3;  // of a query
+constexpr int64_t kRowChunk = 96;                   // queries projected at a time
+constexpr double kUp = 1 + 1e-6;                    // covers the rounding of a bound to float32
+
+float raised(double x) { return static_cast<float>(x * kUp); }
+
+int8_t* place_in(int8_t* tiles, const Screen& screen, int64_t j) {
+  return tiles + j / kScreenQueries * kScreenQueries * screen.groups * 4 + j % kScreenQueries * 4;
+}
+
+void leave_unused(QueryBlock& b, int64_t from) {
+  for (int64_t j = from; j < round_up(from, kScreenQueries); ++j) {
+    b.error[j] = b.norm[j] = b.offset[j] = b.slope[j] = 0;
+    b.inverse_step[j] = 1;
+    b.base[j] = kNever;
+  }
+}
+
+void pack_query(const Screen& s, const float* y, double length, int64_t j, int8_t* integers, QueryBlock& b,
+                int8_t* tiles) {
+  const double step = step_of(y, s.m);
+  const bool fits = length >= kShortest && length <= kLongest;
+  const Quantised x = fits ? quantise(s, y, length, step, integers) : Quantised();
+  int32_t sum = 0;
+  int8_t* place = place_in(tiles, s, j);
+  for (int64_t k = 0; fits && k < s.m; ++k) {
+    place[k / 4 * kScreenQueries * 4 + k % 4] = integers[k];
+    sum += integers[k];
+  }
+  const double chain = rounding_bound(chain_roundings(s.d)), direct = rounding_bound(dot_roundings(s.d));
+  const double reach = length * s.longest;
+  b.error[j] = raised(x.error);
+  b.norm[j] = raised(x.norm);
+  b.inverse_step[j] = static_cast<float>(1 / step);
+  b.slope[j] = raised(x.residual / step);
+  b.slack[j] = raised((chain + direct) * reach);
+  b.reach[j] = raised((2 * chain + direct + s.eta) * reach);
+  b.margin[j] = raised(x.error * s.most_norm + x.norm * s.most_error + 1e-5 * reach);
+  // The bound of a tile is rounded from an integer of at most 255 * 127 a dimension (and from slope * residual, whose
+  // rounding the factors above cover), and the threshold has terms of that size.
+  const double largest = 255.0 * 127.0 * static_cast<double>(s.m) * 0x1p-22;
+  b.offset[j] = static_cast<float>(128.0 * sum - largest);
+  b.base[j] = fits ? -std::numeric_limits<float>::infinity() : kNever;
+  b.id[j] = static_cast<int32_t>(j);
+  b.pending[j].count = 0;
+  b.settled[j] = fits;
+  b.looks[j] = 0;
+  b.candidates[j].count = 0;
+}
+
+}  // namespace
+
+int64_t pack_queries_floats(const IsaKernels& isa, const Screen& s) {
+  return round_up(round_up(kRowChunk, isa.mr) * s.d + (kRowChunk + 1) * s.m, 16);
+}
+
+void pack_queries(const IsaKernels& isa, const Screen& s, HostMatrix<const float> q, int64_t first, int64_t count,
+                  float* scratch, QueryBlock& b, int8_t* tiles) {
+  float* y = scratch + round_up(kRowChunk, isa.mr) * s.d;
+  int8_t* integers = reinterpret_cast<int8_t*>(y + kRowChunk * s.m);
+  std::fill_n(tiles, round_up(count, kScreenQueries) * s.groups * 4, int8_t{0});
+  for (int64_t c = 0; c < count; c += kRowChunk) {
+    const int64_t here = std::min(kRowChunk, count - c);
+    project(isa, s, q, first + c, here, scratch, y);
+    for (int64_t i = 0; i < here; ++i) {
+      pack_query(s, y + i * s.m, row_length(q.row(first + c + i), s.d), c + i, integers, b, tiles);
+    }
+  }
+  leave_unused(b, count);
+}
+
+void keep_places(const Screen& s, const int32_t* kept, int64_t count, QueryBlock& b, int8_t* tiles) {
+  for (int64_t to = 0; to < count; ++to) {
+    const int64_t from = kept[to];
+    for (float* values : {b.base, b.error, b.norm, b.inverse_step, b.offset, b.slope, b.slack, b.reach, b.margin}) {
+      values[to] = values[from];
+    }
+    b.id[to] = b.id[from];
+    b.pending[to].count = 0;
+    int8_t *source = place_in(tiles, s, from), *target = place_in(tiles, s, to);
+    for (int64_t g = 0; g < s.groups; ++g) {
+      std::memmove(target + g * kScreenQueries * 4, source + g * kScreenQueries * 4, 4);
+    }
+  }
+  leave_unused(b, count);
+}
+
+}  // namespace tracer::cpu
