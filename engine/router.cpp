@@ -2,6 +2,7 @@
 
 #include <new>
 #include <string>
+#include <utility>
 
 #include "engine/acceptor.h"
 #include "engine/gate.h"
@@ -22,15 +23,28 @@ const char* to_string(Reason reason) {
 
 namespace {
 
-Status score(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
-             Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
+Result<std::unique_ptr<LinearHead>> prepare_head(Backend& backend, const Stage& stage) {
+  const LinearMember softmax{stage.softmax.w.view(), stage.softmax.b, 1.0f};
+  return backend.prepare_head({&softmax, 1}, Storage::kFloat32);
+}
+
+// prepared: null where the stage is not.
+Status score(Backend& backend, const Stage& stage, const PreparedStage* prepared, HostMatrix<const float> x,
+             std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
+             Matrix<float>* probability) {
   const NeighbourMember& member = stage.neighbours;
   Matrix<int32_t> index(x.rows, member.k);
   Matrix<float> near(x.rows, member.k);
-  TRACER_RETURN_IF_ERROR(backend.topk_cosine(x, member.references.view(), {}, {}, TopK{index.view(), near.view()}));
-  const LinearMember softmax{stage.softmax.w.view(), stage.softmax.b, 1.0f};
-  const auto head = backend.prepare_head({&softmax, 1}, Storage::kFloat32);
-  if (!head.ok()) return head.status();
+  const TopK nearest{index.view(), near.view()};
+  TRACER_RETURN_IF_ERROR(prepared != nullptr ? backend.topk_cosine(x, *prepared->references, {}, nearest)
+                                             : backend.topk_cosine(x, member.references.view(), {}, {}, nearest));
+  std::unique_ptr<LinearHead> own;
+  if (prepared == nullptr) {
+    auto head = prepare_head(backend, stage);
+    if (!head.ok()) return head.status();
+    own = std::move(head).value();
+  }
+  const LinearHead& head = prepared != nullptr ? *prepared->head : *own;
   const NeighbourVote vote{index.view(), near.view(), member.label, stage.vote_weight, member.sharpness};
   std::vector<DecisionFeatures> features(x.rows);
   HostMatrix<float> wanted;
@@ -38,7 +52,7 @@ Status score(Backend& backend, const Stage& stage, HostMatrix<const float> x, st
     *probability = Matrix<float>(x.rows, static_cast<int64_t>(stage.softmax.b.size()));
     wanted = probability->view();
   }
-  TRACER_RETURN_IF_ERROR(backend.decision_features(x, **head, vote, nullptr, {features, {}, wanted}));
+  TRACER_RETURN_IF_ERROR(backend.decision_features(x, head, vote, nullptr, {features, {}, wanted}));
   out.resize(x.rows);
   parallel_for(backend, (x.rows + 255) / 256, [&](int64_t block) {
     for (int64_t i = block * 256; i < std::min(x.rows, (block + 1) * 256); ++i) {
@@ -51,15 +65,39 @@ Status score(Backend& backend, const Stage& stage, HostMatrix<const float> x, st
   return {};
 }
 
-}  // namespace
-
-Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
-                  Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
+Status score_guarded(Backend& backend, const Stage& stage, const PreparedStage* prepared, HostMatrix<const float> x,
+                     std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
+                     Matrix<float>* probability) {
   try {
-    return score(backend, stage, x, out, neighbours, similarity, probability);
+    return score(backend, stage, prepared, x, out, neighbours, similarity, probability);
   } catch (const std::bad_alloc&) {
     return out_of_memory("scoring " + std::to_string(x.rows) + " rows");
   }
+}
+
+}  // namespace
+
+Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage) {
+  try {
+    auto references = backend.prepare_references(stage.neighbours.references.view(), {});
+    if (!references.ok()) return references.status();
+    auto head = prepare_head(backend, stage);
+    if (!head.ok()) return head.status();
+    return PreparedStage{&stage, std::move(references).value(), std::move(head).value()};
+  } catch (const std::bad_alloc&) {
+    return out_of_memory("preparing " + std::to_string(stage.neighbours.references.rows()) + " references");
+  }
+}
+
+Status score_rows(Backend& backend, const PreparedStage& prepared, HostMatrix<const float> x,
+                  std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
+                  Matrix<float>* probability) {
+  return score_guarded(backend, *prepared.stage, &prepared, x, out, neighbours, similarity, probability);
+}
+
+Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
+                  Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
+  return score_guarded(backend, stage, nullptr, x, out, neighbours, similarity, probability);
 }
 
 }  // namespace tracer

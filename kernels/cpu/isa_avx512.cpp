@@ -13,8 +13,8 @@ namespace tracer::cpu {
 const IsaKernels* avx512_kernels() {
   static constexpr HeadKernels kHead = head_kernels(nullptr, nullptr);
   static constexpr IsaKernels kTable = {
-      "avx512",          kMr,         kNr,      pack_a,    pack_b,    gemm_block, score_tile, softmax_row,
-      cross_entropy_row, entropy_row, add_bias, exp_array, log_array, gelu,       gelu_slope, &kHead};
+      "avx512",    kMr,      kNr,       pack_a,    pack_b, gemm_block, score_tile, softmax_row, cross_entropy_row,
+      entropy_row, add_bias, exp_array, log_array, gelu,   gelu_slope, &kHead,     nullptr};
   return &kTable;
 }
 

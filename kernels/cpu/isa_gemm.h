@@ -129,16 +129,16 @@ inline __m512 quarters(const float* src, int64_t stride) {
 }
 
 // Within each quarter of a and b: a0 b0 a1 b1; a2 b2 a3 b3; a0 a1 b0 b1; a2 a3 b2 b3.
-inline V low_pairs(V a, V b) {
+inline V zip_low(V a, V b) {
   return __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
 }
-inline V high_pairs(V a, V b) {
+inline V zip_high(V a, V b) {
   return __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
 }
-inline V low_halves(V a, V b) {
+inline V join_low(V a, V b) {
   return __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
 }
-inline V high_halves(V a, V b) {
+inline V join_high(V a, V b) {
   return __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
 }
 
@@ -151,11 +151,11 @@ void pack_sixteens(const float* src, int64_t stride, int64_t kc, float* out) {
     for (; k + 4 <= kc; k += 4, s += 4, o += 4 * Width) {
       const V r0 = quarters(s, stride), r1 = quarters(s + stride, stride);
       const V r2 = quarters(s + 2 * stride, stride), r3 = quarters(s + 3 * stride, stride);
-      const V lo01 = low_pairs(r0, r1), hi01 = high_pairs(r0, r1), lo23 = low_pairs(r2, r3), hi23 = high_pairs(r2, r3);
-      store(o, low_halves(lo01, lo23));
-      store(o + Width, high_halves(lo01, lo23));
-      store(o + 2 * Width, low_halves(hi01, hi23));
-      store(o + 3 * Width, high_halves(hi01, hi23));
+      const V lo01 = zip_low(r0, r1), hi01 = zip_high(r0, r1), lo23 = zip_low(r2, r3), hi23 = zip_high(r2, r3);
+      store(o, join_low(lo01, lo23));
+      store(o + Width, join_high(lo01, lo23));
+      store(o + 2 * Width, join_low(hi01, hi23));
+      store(o + 3 * Width, join_high(hi01, hi23));
     }
     for (; k < kc; ++k, ++s, o += Width) {
       for (int64_t l = 0; l < 16; ++l) o[l] = s[l * stride];
