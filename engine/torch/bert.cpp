@@ -113,11 +113,11 @@ class Bert : public Transformer {
 
   Tensor activated(const Tensor& x) const {
     switch (shape_.activation) {
-      case Activation::kRelu:
+      case HiddenActivation::kRelu:
         return at::relu(x);
-      case Activation::kGeluTanh:
+      case HiddenActivation::kGeluTanh:
         return at::gelu(x, "tanh");
-      case Activation::kGelu:
+      case HiddenActivation::kGelu:
         break;
     }
     return at::gelu(x);
