@@ -4,6 +4,7 @@
 #include <cmath>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "engine/acceptor.h"
 #include "engine/gate.h"
@@ -25,6 +26,11 @@ const char* to_string(Reason reason) {
 
 namespace {
 
+Result<std::unique_ptr<LinearHead>> prepare_head(Backend& backend, const Stage& stage) {
+  const LinearMember softmax{stage.softmax.w.view(), stage.softmax.b, 1.0f};
+  return backend.prepare_head({&softmax, 1}, Storage::kFloat32);
+}
+
 constexpr int64_t kRows = 256;  // of a task
 
 // (1 - v) s + v vote, where the neighbours' labels are the vote; s in place.
@@ -44,12 +50,9 @@ void add_vote(const NeighbourVote& vote, HostMatrix<float> s) {
 }
 
 // The stage's view of each row; probability, when not null, receives the mixture.
-Status features_of(Backend& backend, const Stage& stage, HostMatrix<const float> x, const TopK& near,
-                   std::vector<RowFeatures>& out, Matrix<float>* probability) {
+Status features_of(Backend& backend, const Stage& stage, const LinearHead& head, HostMatrix<const float> x,
+                   const TopK& near, std::vector<RowFeatures>& out, Matrix<float>* probability) {
   const int64_t n = x.rows, classes = static_cast<int64_t>(stage.softmax.b.size());
-  const LinearMember softmax{stage.softmax.w.view(), stage.softmax.b, 1.0f};
-  const auto head = backend.prepare_head({&softmax, 1}, Storage::kFloat32);
-  if (!head.ok()) return head.status();
   const NeighbourMember& member = stage.neighbours;
   const NeighbourVote vote{{near.index.data, n, member.k, near.index.stride},
                            {near.similarity.data, n, member.k, near.similarity.stride},
@@ -61,7 +64,7 @@ Status features_of(Backend& backend, const Stage& stage, HostMatrix<const float>
   const HostMatrix<const int32_t> nothing(nullptr, n, 0);
   const HostMatrix<const float> nowhere(nullptr, n, 0);
   Matrix<float> linear(n, classes), kernel, s;
-  TRACER_RETURN_IF_ERROR(backend.decision_features(x, **head, {nothing, nowhere, member.label, 0.0f, 1.0f}, nullptr,
+  TRACER_RETURN_IF_ERROR(backend.decision_features(x, head, {nothing, nowhere, member.label, 0.0f, 1.0f}, nullptr,
                                                    {decided, {}, linear.view()}));
   const bool voted = !stage.kernel.vote.empty();
   if (voted) {
@@ -88,15 +91,26 @@ Status features_of(Backend& backend, const Stage& stage, HostMatrix<const float>
   return {};
 }
 
-Status score(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
-             Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
+// prepared: null where the stage is not.
+Status score(Backend& backend, const Stage& stage, const PreparedStage* prepared, HostMatrix<const float> x,
+             std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
+             Matrix<float>* probability) {
   const int64_t k = std::max(stage.neighbours.k, stage.kernel.k);
   Matrix<int32_t> index(x.rows, k);
   Matrix<float> near(x.rows, k);
   const TopK nearest{index.view(), near.view()};
-  TRACER_RETURN_IF_ERROR(backend.topk_cosine(x, stage.neighbours.references.view(), {}, {}, nearest));
+  TRACER_RETURN_IF_ERROR(prepared != nullptr
+                             ? backend.topk_cosine(x, *prepared->references, {}, nearest)
+                             : backend.topk_cosine(x, stage.neighbours.references.view(), {}, {}, nearest));
+  std::unique_ptr<LinearHead> own;
+  if (prepared == nullptr) {
+    auto head = prepare_head(backend, stage);
+    if (!head.ok()) return head.status();
+    own = std::move(head).value();
+  }
+  const LinearHead& head = prepared != nullptr ? *prepared->head : *own;
   std::vector<RowFeatures> features;
-  TRACER_RETURN_IF_ERROR(features_of(backend, stage, x, nearest, features, probability));
+  TRACER_RETURN_IF_ERROR(features_of(backend, stage, head, x, nearest, features, probability));
   out.resize(x.rows);
   parallel_for(backend, (x.rows + kRows - 1) / kRows, [&](int64_t block) {
     for (int64_t i = block * kRows; i < std::min(x.rows, (block + 1) * kRows); ++i) {
@@ -109,15 +123,39 @@ Status score(Backend& backend, const Stage& stage, HostMatrix<const float> x, st
   return {};
 }
 
-}  // namespace
-
-Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
-                  Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
+Status score_guarded(Backend& backend, const Stage& stage, const PreparedStage* prepared, HostMatrix<const float> x,
+                     std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
+                     Matrix<float>* probability) {
   try {
-    return score(backend, stage, x, out, neighbours, similarity, probability);
+    return score(backend, stage, prepared, x, out, neighbours, similarity, probability);
   } catch (const std::bad_alloc&) {
     return out_of_memory("scoring " + std::to_string(x.rows) + " rows");
   }
+}
+
+}  // namespace
+
+Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage) {
+  try {
+    auto references = backend.prepare_references(stage.neighbours.references.view(), {});
+    if (!references.ok()) return references.status();
+    auto head = prepare_head(backend, stage);
+    if (!head.ok()) return head.status();
+    return PreparedStage{&stage, std::move(references).value(), std::move(head).value()};
+  } catch (const std::bad_alloc&) {
+    return out_of_memory("preparing " + std::to_string(stage.neighbours.references.rows()) + " references");
+  }
+}
+
+Status score_rows(Backend& backend, const PreparedStage& prepared, HostMatrix<const float> x,
+                  std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
+                  Matrix<float>* probability) {
+  return score_guarded(backend, *prepared.stage, &prepared, x, out, neighbours, similarity, probability);
+}
+
+Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
+                  Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
+  return score_guarded(backend, stage, nullptr, x, out, neighbours, similarity, probability);
 }
 
 }  // namespace tracer

@@ -22,8 +22,9 @@ Status check(int64_t rows, const ReferenceOptions& options) {
   return {};
 }
 
-std::unique_ptr<References> make(Matrix<float> values, const ReferenceOptions& options) {
-  return std::make_unique<CpuReferences>(std::move(values), options);
+std::unique_ptr<References> make(const Context& context, Matrix<float> values, const ReferenceOptions& options) {
+  std::unique_ptr<Screen> screen = make_screen(context, values.view());
+  return std::make_unique<CpuReferences>(std::move(values), std::move(screen), options);
 }
 
 }  // namespace
@@ -37,7 +38,7 @@ Result<std::unique_ptr<References>> prepare_references(const Context& context, H
       std::copy_n(r.row(i), r.cols, values.row(i));
     }
   });
-  return make(std::move(values), options);
+  return make(context, std::move(values), options);
 }
 
 Result<std::unique_ptr<References>> prepare_references(const Context& context, HostMatrix<const BFloat16> r,
@@ -45,7 +46,7 @@ Result<std::unique_ptr<References>> prepare_references(const Context& context, H
   TRACER_RETURN_IF_ERROR(check(r.rows, options));
   Matrix<float> values(r.rows, r.cols);
   TRACER_RETURN_IF_ERROR(cast(context, r, values.view()));
-  return make(std::move(values), options);
+  return make(context, std::move(values), options);
 }
 
 }  // namespace tracer::cpu
