@@ -8,14 +8,15 @@
 #include "kernels/cpu/isa_head.h"
 #include "kernels/cpu/isa_screen.h"
 #include "kernels/cpu/isa_softmax.h"
+#include "kernels/cpu/isa_sparse.h"
 
 namespace tracer::cpu {
 
 const IsaKernels* avx512_vnni_kernels() {
   static constexpr HeadKernels kHead = head_kernels(nullptr, nullptr);
   static constexpr IsaKernels kTable = {
-      "avx512_vnni", kMr,      kNr,       pack_a,    pack_b, gemm_block, score_tile, softmax_row,    cross_entropy_row,
-      entropy_row,   add_bias, exp_array, log_array, gelu,   gelu_slope, &kHead,     &kScreenKernels};
+      "avx512_vnni", kMr,      kNr,       pack_a,    pack_b, gemm_block, score_tile, softmax_row,   cross_entropy_row,
+      entropy_row,   add_bias, exp_array, log_array, gelu,   gelu_slope, &kHead,     weighted_rows, &kScreenKernels};
   return &kTable;
 }
 
