@@ -80,10 +80,13 @@ void route(benchmark::State& state) {
   Matrix<int32_t> index(queries, k);
   Matrix<float> similarity(queries, k);
   std::vector<DecisionFeatures> out(static_cast<size_t>(queries));
+  const LinearMember member{w.view(), b, 1.0f};
+  const auto head = backend->prepare_head({&member, 1}, Storage::kFloat32);
+  fail_unless_ok(state, head.status());
   for (auto _ : state) {
     fail_unless_ok(state, backend->topk_cosine(q.view(), r.view(), {}, {}, {index.view(), similarity.view()}));
-    const MixtureInputs in{q.view(), w.view(), b, index.view(), similarity.view(), labels, 0.3f, 4.0f};
-    fail_unless_ok(state, backend->mixture_features(in, out, {}));
+    const NeighbourVote vote{index.view(), similarity.view(), labels, 0.3f, 4.0f};
+    fail_unless_ok(state, backend->decision_features(q.view(), **head, vote, nullptr, {out}));
   }
   state.counters["rows/s"] =
       benchmark::Counter(static_cast<double>(queries), benchmark::Counter::kIsIterationInvariantRate);

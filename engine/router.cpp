@@ -28,22 +28,17 @@ Status score(Backend& backend, const Stage& stage, HostMatrix<const float> x, st
   Matrix<int32_t> index(x.rows, member.k);
   Matrix<float> near(x.rows, member.k);
   TRACER_RETURN_IF_ERROR(backend.topk_cosine(x, member.references.view(), {}, {}, TopK{index.view(), near.view()}));
-  MixtureInputs in;
-  in.x = x;
-  in.w = stage.softmax.w.view();
-  in.b = stage.softmax.b;
-  in.neighbour = index.view();
-  in.similarity = near.view();
-  in.reference_label = member.label;
-  in.vote_weight = stage.vote_weight;
-  in.vote_sharpness = member.sharpness;
+  const LinearMember softmax{stage.softmax.w.view(), stage.softmax.b, 1.0f};
+  const auto head = backend.prepare_head({&softmax, 1}, Storage::kFloat32);
+  if (!head.ok()) return head.status();
+  const NeighbourVote vote{index.view(), near.view(), member.label, stage.vote_weight, member.sharpness};
   std::vector<DecisionFeatures> features(x.rows);
   HostMatrix<float> wanted;
   if (probability != nullptr) {
     *probability = Matrix<float>(x.rows, static_cast<int64_t>(stage.softmax.b.size()));
     wanted = probability->view();
   }
-  TRACER_RETURN_IF_ERROR(backend.mixture_features(in, features, wanted));
+  TRACER_RETURN_IF_ERROR(backend.decision_features(x, **head, vote, nullptr, {features, {}, wanted}));
   out.resize(x.rows);
   parallel_for(backend, (x.rows + 255) / 256, [&](int64_t block) {
     for (int64_t i = block * 256; i < std::min(x.rows, (block + 1) * 256); ++i) {

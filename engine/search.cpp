@@ -119,11 +119,7 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
   const SoftmaxData data{input.x, input.label, input.classes, input.fold, &result.moments};
   SoftmaxState state = initial_softmax(data, input.folds);
   Matrix<float> probability(n, input.classes);
-  MixtureInputs mixture;
-  mixture.neighbour = neighbour.view();
-  mixture.similarity = similarity.view();
-  mixture.reference_label = input.label;
-  mixture.vote_sharpness = kSharpness;
+  NeighbourVote vote{neighbour.view(), similarity.view(), input.label, 0.0f, kSharpness};
 
   std::vector<DecisionFeatures> features(n);
   double best_loss = std::numeric_limits<double>::infinity();
@@ -133,8 +129,8 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
     TRACER_RETURN_IF_ERROR(out_of_fold_probability(backend, data, state, probability.view()));
     const double loss = out_of_fold_log_loss(probability, input.label);
     for (float weight : kVoteWeights) {
-      mixture.vote_weight = weight;
-      TRACER_RETURN_IF_ERROR(backend.mixture_features_from(probability.view(), mixture, features));
+      vote.weight = weight;
+      TRACER_RETURN_IF_ERROR(backend.decision_features_from(probability.view(), vote, features));
       Scored s = score_candidate(input, result.label_frequency, features);
       Candidate c{cost, weight, kSharpness, loss, 0, allowance.coverage(s)};
       c.agreement = 1 - std::accumulate(s.disagree.begin(), s.disagree.end(), 0.0) / static_cast<double>(n);

@@ -23,7 +23,9 @@
 #include <vector>
 
 #include "kernels/bfloat16.h"
+#include "kernels/ensemble.h"
 #include "kernels/matrix.h"
+#include "kernels/parity.h"
 #include "kernels/status.h"
 
 namespace tracer {
@@ -82,31 +84,15 @@ struct WideSoftmaxProblem {
   HostMatrix<const uint8_t> class_seen;  // models x C: 0 removes the class from the model (probability exactly 0)
 };
 
-// Members of the decision: p = (1 - w) * softmax(X W + b) + w * neighbour vote.
-// The vote of neighbour j has weight max(similarity, 0)^sharpness, and the votes are normalised to sum 1 (no admissible
-// neighbour, or only neighbours of weight 0: the vote is the softmax itself).
-struct MixtureInputs {
-  HostMatrix<const float> x;                 // n x d
-  HostMatrix<const float> w;                 // d x C
-  std::span<const float> b;                  // C; <= -1e4 removes the class
-  HostMatrix<const int32_t> neighbour;       // n x k indices into reference_label, -1 = none; k may be 0
-  HostMatrix<const float> similarity;        // n x k
-  std::span<const int32_t> reference_label;  // labels of the references
-  float vote_weight = 0.0f;                  // w in [0, 1]
-  float vote_sharpness = 1.0f;
-};
+// Applied to each entry of a layer's output. kGelu is x * Phi(x), Phi the normal distribution function (not the tanh
+// form); value and derivative err by less than 2e-6 * max(1, |x|).
+enum class Activation { kNone, kRelu, kGelu };
 
-// What the acceptor and the gate see of one row.
-struct DecisionFeatures {
-  int32_t label = 0;           // argmax of p; ties to the lower class
-  float top1 = 0;              // p[label]
-  float top2 = 0;              // second largest p (0 when C == 1)
-  float entropy = 0;           // of p, divided by ln C (0 when C == 1)
-  float softmax_p = 0;         // the softmax member's probability of label
-  float vote_p = 0;            // the neighbour member's probability of label
-  float vote_share = 0;        // unweighted share of the available neighbours that carry label (0 when there is none)
-  float nearest = 0;           // similarity of the nearest neighbour (-2 when there is none)
-  float mean_distance_10 = 0;  // mean of 1 - similarity over the nearest min(10, available) neighbours; 2 if none
+// What a product's output goes through: c = activation(op(a) op(b) + bias).
+struct Epilogue {
+  std::span<const float> bias = {};  // c.cols values, or empty
+  Activation activation = Activation::kNone;
+  HostMatrix<float> pre = {};  // receives the values before the activation where data is not null; the shape of c
 };
 
 class Backend {
@@ -156,12 +142,23 @@ class Backend {
   virtual Status topk_cosine(HostMatrix<const BFloat16> q, const References& r, std::span<const int32_t> q_group,
                              TopK out, std::span<NeighbourSummary> summary = {}, TopKReport* report = nullptr) = 0;
 
-  // ----
+  // ---- Layers ----
 
-  // c = op(a) * op(b), plus the row vector bias (c.cols values) when it is not empty. op(a): m x k, op(b): k x n.
+  // c = activation(op(a) * op(b) + bias). op(a): m x k, op(b): k x n. bfloat16 operands are multiplied exactly and
+  // accumulated in float32. No output may overlap an operand or the other output.
   // Cost: 2 m n k flops.
   virtual Status gemm(Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b,
-                      std::span<const float> bias, HostMatrix<float> c) = 0;
+                      const Epilogue& epilogue, HostMatrix<float> c) = 0;
+  virtual Status gemm(Trans ta, Trans tb, HostMatrix<const BFloat16> a, HostMatrix<const BFloat16> b,
+                      const Epilogue& epilogue, HostMatrix<float> c) = 0;
+
+  // c = (op(a) * op(b)) .* activation'(pre): the gradient before an activation, from the one after the next product.
+  // pre: the shape of c; ignored (may be empty) for Activation::kNone. The derivative of kRelu at 0 is 0.
+  virtual Status gemm_backward(Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b,
+                               Activation activation, HostMatrix<const float> pre, HostMatrix<float> c) = 0;
+
+  // out[j] = sum over rows of x(i, j), in float64 and in ascending i: the gradient of a bias. out: x.cols values.
+  virtual Status column_sums(HostMatrix<const float> x, std::span<float> out) = 0;
 
   // The same search without prepared references: for references that are searched once. Groups count where both spans
   // are not empty. k <= 64. Cost: 2 n m d flops.
@@ -183,15 +180,39 @@ class Backend {
                               std::span<const uint8_t> active, std::span<double> loss, HostMatrix<float> grad_w,
                               std::span<float> grad_b, HostMatrix<float> held_out_probability) = 0;
 
-  // Fused logits, softmax, vote, argmax, top-1, top-2, entropy; out has n entries. C probabilities of a row are kept
-  // in cache only, and copied to probability (n x C) when its data is not null.
-  virtual Status mixture_features(const MixtureInputs& in, std::span<DecisionFeatures> out,
-                                  HostMatrix<float> probability) = 0;
+  // Packs the members of an ensemble (at least one, all of the same shape, d x C with C >= 1) for decision_features.
+  // Under kBFloat16 the weights, and the rows that meet them, are rounded to bfloat16; biases and everything after the
+  // product stay float32. The caller's arrays are not kept.
+  virtual Result<std::unique_ptr<LinearHead>> prepare_head(std::span<const LinearMember> members, Storage storage) = 0;
 
-  // The same features from given softmax probabilities (n x C) instead of X W + b: how out-of-fold rows are scored.
-  // in.x, in.w and in.b are ignored.
-  virtual Status mixture_features_from(HostMatrix<const float> softmax_probability, const MixtureInputs& in,
-                                       std::span<DecisionFeatures> out) = 0;
+  // Fused logits, softmax, ensemble, vote, argmax, top-1, top-2, entropy, acceptor score; see kernels/ensemble.h. The C
+  // probabilities of a row are kept in cache only unless out.probability asks for them.
+  // One member and no vote: label is the argmax of the logits, so that rounding of p makes no ties; otherwise of p.
+  // entropy, from logits z - max of one member: ln(sum e^z) - sum(e^z z) / sum(e^z), with the voted classes corrected.
+  // acceptor may be null. Cost: 2 n d C M flops, and about 20 n C M for the rest.
+  virtual Status decision_features(HostMatrix<const float> x, const LinearHead& head, const NeighbourVote& vote,
+                                   const LinearAcceptor* acceptor, const DecisionOutputs& out) = 0;
+  virtual Status decision_features(HostMatrix<const BFloat16> x, const LinearHead& head, const NeighbourVote& vote,
+                                   const LinearAcceptor* acceptor, const DecisionOutputs& out) = 0;
+
+  // The same features from given s (n x C, each row sums to 1): how out-of-fold rows are scored.
+  virtual Status decision_features_from(HostMatrix<const float> s, const NeighbourVote& vote,
+                                        std::span<DecisionFeatures> out) = 0;
+
+  // See kernels/parity.h; out is S x A. An empty segment handles 0 rows and has score_next = +infinity.
+  // Cost: a radix sort of n scores, and at most n * A comparisons.
+  virtual Status parity_sweep(const ParitySweepProblem& problem, HostMatrix<ParityPoint> out) = 0;
+
+  // The nearest centroid of each row by Euclidean distance: argmax of x.c - |c|^2 / 2 in float32, ties to the lower
+  // index; 1 <= centroids <= 4,096. distance2 (n, or empty) receives the squared distance to it, summed in float64.
+  // Cost: 2 n d k flops.
+  virtual Status kmeans_assign(HostMatrix<const float> x, HostMatrix<const float> centroid, std::span<int32_t> label,
+                               std::span<float> distance2) = 0;
+
+  // Moves each centroid to the mean of its rows (float64 sums in ascending row index); count receives the sizes. A
+  // centroid without rows stays. Labels are in [0, centroids).
+  virtual Status kmeans_update(HostMatrix<const float> x, std::span<const int32_t> label, HostMatrix<float> centroid,
+                               std::span<int64_t> count) = 0;
 
   // Runs body(i) for i in [0, count) on the pool; the caller must make the bodies independent.
   virtual void parallel_for(int64_t count, void (*body)(void* context, int64_t i), void* context) = 0;

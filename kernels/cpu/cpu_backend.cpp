@@ -5,10 +5,13 @@
 #include <string>
 
 #include "kernels/cpu/context.h"
+#include "kernels/cpu/ensemble.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/isa_select.h"
-#include "kernels/cpu/mixture.h"
+#include "kernels/cpu/kmeans.h"
+#include "kernels/cpu/layers.h"
 #include "kernels/cpu/normalise.h"
+#include "kernels/cpu/parity.h"
 #include "kernels/cpu/references.h"
 #include "kernels/cpu/rows.h"
 #include "kernels/cpu/topk.h"
@@ -73,9 +76,23 @@ class CpuBackend final : public Backend {
     return search(q, r, q_group, out, summary, report);
   }
 
-  Status gemm(Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b, std::span<const float> bias,
+  Status gemm(Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b, const Epilogue& epilogue,
               HostMatrix<float> c) override {
-    return guarded([&] { return cpu::gemm(context_, ta, tb, a, b, bias, c); });
+    return guarded([&] { return cpu::gemm(context_, ta, tb, a, b, epilogue, c); });
+  }
+
+  Status gemm(Trans ta, Trans tb, HostMatrix<const BFloat16> a, HostMatrix<const BFloat16> b, const Epilogue& epilogue,
+              HostMatrix<float> c) override {
+    return guarded([&] { return cpu::gemm(context_, ta, tb, a, b, epilogue, c); });
+  }
+
+  Status gemm_backward(Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b, Activation activation,
+                       HostMatrix<const float> pre, HostMatrix<float> c) override {
+    return guarded([&] { return cpu::gemm_backward(context_, ta, tb, a, b, activation, pre, c); });
+  }
+
+  Status column_sums(HostMatrix<const float> x, std::span<float> out) override {
+    return cpu::column_sums(context_, x, out);
   }
 
   Status topk_cosine(HostMatrix<const float> q, HostMatrix<const float> r, std::span<const int32_t> q_group,
@@ -90,14 +107,41 @@ class CpuBackend final : public Backend {
         [&] { return cpu::wide_softmax(context_, problem, w, b, active, loss, grad_w, grad_b, held_out_probability); });
   }
 
-  Status mixture_features(const MixtureInputs& in, std::span<DecisionFeatures> out,
-                          HostMatrix<float> probability) override {
-    return guarded([&] { return cpu::mixture_features(context_, in, out, probability); });
+  Result<std::unique_ptr<LinearHead>> prepare_head(std::span<const LinearMember> members, Storage storage) override {
+    try {
+      return cpu::prepare_head(context_, members, storage);
+    } catch (const std::bad_alloc&) {
+      return internal_error("out of memory for a packed ensemble");
+    }
   }
 
-  Status mixture_features_from(HostMatrix<const float> softmax_probability, const MixtureInputs& in,
-                               std::span<DecisionFeatures> out) override {
-    return guarded([&] { return cpu::mixture_features_from(context_, softmax_probability, in, out); });
+  Status decision_features(HostMatrix<const float> x, const LinearHead& head, const NeighbourVote& vote,
+                           const LinearAcceptor* acceptor, const DecisionOutputs& out) override {
+    return guarded([&] { return cpu::decision_features(context_, x, head, vote, acceptor, out); });
+  }
+
+  Status decision_features(HostMatrix<const BFloat16> x, const LinearHead& head, const NeighbourVote& vote,
+                           const LinearAcceptor* acceptor, const DecisionOutputs& out) override {
+    return guarded([&] { return cpu::decision_features(context_, x, head, vote, acceptor, out); });
+  }
+
+  Status decision_features_from(HostMatrix<const float> s, const NeighbourVote& vote,
+                                std::span<DecisionFeatures> out) override {
+    return guarded([&] { return cpu::decision_features_from(context_, s, vote, out); });
+  }
+
+  Status parity_sweep(const ParitySweepProblem& problem, HostMatrix<ParityPoint> out) override {
+    return guarded([&] { return cpu::parity_sweep(context_, problem, out); });
+  }
+
+  Status kmeans_assign(HostMatrix<const float> x, HostMatrix<const float> centroid, std::span<int32_t> label,
+                       std::span<float> distance2) override {
+    return guarded([&] { return cpu::kmeans_assign(context_, x, centroid, label, distance2); });
+  }
+
+  Status kmeans_update(HostMatrix<const float> x, std::span<const int32_t> label, HostMatrix<float> centroid,
+                       std::span<int64_t> count) override {
+    return guarded([&] { return cpu::kmeans_update(context_, x, label, centroid, count); });
   }
 
   void parallel_for(int64_t count, void (*body)(void* context, int64_t i), void* context) override {

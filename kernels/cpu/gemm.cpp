@@ -81,7 +81,7 @@ void multiply_packed(const IsaKernels& isa, int64_t count, int64_t n, int64_t k,
 }
 
 void gemm_packed(const Context& context, Trans ta, HostMatrix<const float> a, int64_t k, const float* packed_b,
-                 const uint8_t* used, std::span<const float> bias, HostMatrix<float> c) {
+                 const uint8_t* used, const OutputStage& stage, HostMatrix<float> c) {
   const IsaKernels& isa = *context.isa;
   const int threads = context.pool->threads();
   const int64_t row_blocks = ceil_div(c.rows, kRowBlock);
@@ -111,27 +111,26 @@ void gemm_packed(const Context& context, Trans ta, HostMatrix<const float> a, in
       multiply_used(isa, rows, cols, kc, packed_a, packed_b + k0 * padded + c0 * kc, used_here, out, c.stride,
                     used != nullptr || k0 > 0);
     }
-    if (!bias.empty()) isa.add_bias(out, c.stride, rows, cols, bias.data() + c0);
+    finish_block(isa, stage, r0, c0, rows, cols, c);
   });
 }
 
-Status gemm(const Context& context, Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b,
-            std::span<const float> bias, HostMatrix<float> c) {
+namespace {
+
+Status multiply(const Context& context, Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b,
+                const OutputStage& stage, HostMatrix<float> c) {
   const int64_t m = ta == Trans::kNo ? a.rows : a.cols;
   const int64_t k = ta == Trans::kNo ? a.cols : a.rows;
   const int64_t kb = tb == Trans::kNo ? b.rows : b.cols;
   const int64_t n = tb == Trans::kNo ? b.cols : b.rows;
   if (k != kb || c.rows != m || c.cols != n) return internal_error("gemm: shapes of a, b and c do not fit");
-  if (!bias.empty() && static_cast<int64_t>(bias.size()) != n)
-    return internal_error("gemm: bias must have c.cols values");
   if (m == 0 || n == 0) return {};
+  const IsaKernels& isa = *context.isa;
   if (k == 0) {
-    for (int64_t i = 0; i < m; ++i) {
-      for (int64_t j = 0; j < n; ++j) c(i, j) = bias.empty() ? 0.0f : bias[static_cast<size_t>(j)];
-    }
+    for (int64_t i = 0; i < m; ++i) std::fill_n(c.row(i), n, 0.0f);
+    finish_block(isa, stage, 0, 0, m, n, c);
     return {};
   }
-  const IsaKernels& isa = *context.isa;
   const int64_t width = std::max(isa.nr, kPackedFloats / k / isa.nr * isa.nr);
   const Scratch packed = context.scratch->take(packed_b_size(isa, k, std::min(width, n)));
   for (int64_t n0 = 0; n0 < n; n0 += width) {
@@ -139,11 +138,49 @@ Status gemm(const Context& context, Trans ta, Trans tb, HostMatrix<const float> 
     HostMatrix<const float> part = b;
     part.data += tb == Trans::kNo ? n0 : n0 * b.stride;
     pack_b(context, tb, part, k, cols, packed.data());
-    gemm_packed(context, ta, a, k, packed.data(), nullptr,
-                bias.empty() ? bias : bias.subspan(static_cast<size_t>(n0), static_cast<size_t>(cols)),
-                {c.data + n0, m, cols, c.stride});
+    gemm_packed(context, ta, a, k, packed.data(), nullptr, stage.columns(n0, cols), {c.data + n0, m, cols, c.stride});
   }
   return {};
+}
+
+// The operand in float32, in scratch memory.
+HostMatrix<const float> expand(const Context& context, HostMatrix<const BFloat16> x, Scratch& scratch) {
+  scratch = context.scratch->take(x.rows * x.cols);
+  const HostMatrix<float> out(scratch.data(), x.rows, x.cols);
+  run(*context.pool, ceil_div(x.rows, kRowBlock), [&](int64_t block, int) {
+    for (int64_t i = block * kRowBlock; i < std::min(x.rows, (block + 1) * kRowBlock); ++i) {
+      for (int64_t j = 0; j < x.cols; ++j) out(i, j) = to_float(x(i, j));
+    }
+  });
+  return out;
+}
+
+}  // namespace
+
+Status gemm(const Context& context, Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b,
+            const Epilogue& epilogue, HostMatrix<float> c) {
+  if (!epilogue.bias.empty() && static_cast<int64_t>(epilogue.bias.size()) != c.cols) {
+    return internal_error("gemm: bias must have c.cols values");
+  }
+  if (epilogue.pre.data != nullptr && (epilogue.pre.rows != c.rows || epilogue.pre.cols != c.cols)) {
+    return internal_error("gemm: pre must have the shape of c");
+  }
+  return multiply(context, ta, tb, a, b, {epilogue.bias, epilogue.activation, epilogue.pre, {}}, c);
+}
+
+Status gemm(const Context& context, Trans ta, Trans tb, HostMatrix<const BFloat16> a, HostMatrix<const BFloat16> b,
+            const Epilogue& epilogue, HostMatrix<float> c) {
+  Scratch wide_a, wide_b;
+  return gemm(context, ta, tb, expand(context, a, wide_a), expand(context, b, wide_b), epilogue, c);
+}
+
+Status gemm_backward(const Context& context, Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b,
+                     Activation activation, HostMatrix<const float> pre, HostMatrix<float> c) {
+  if (activation != Activation::kNone && (pre.rows != c.rows || pre.cols != c.cols)) {
+    return internal_error("gemm_backward: pre must have the shape of c");
+  }
+  if (activation == Activation::kNone) pre = {};
+  return multiply(context, ta, tb, a, b, {{}, activation, {}, pre}, c);
 }
 
 }  // namespace tracer::cpu

@@ -6,6 +6,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/context.h"
+#include "kernels/cpu/layers.h"
 
 namespace tracer::cpu {
 
@@ -31,10 +32,14 @@ void multiply_packed(const IsaKernels& isa, int64_t count, int64_t n, int64_t k,
 // c = op(a) * packed B, in parallel. Where `used` is not null, used[kb * panels + p] == 0 says that block kb of panel p
 // is zero: it is neither read nor multiplied.
 void gemm_packed(const Context& context, Trans ta, HostMatrix<const float> a, int64_t k, const float* packed_b,
-                 const uint8_t* used, std::span<const float> bias, HostMatrix<float> c);
+                 const uint8_t* used, const OutputStage& stage, HostMatrix<float> c);
 
-// The contract of Backend::gemm.
+// The contracts of Backend::gemm and gemm_backward.
 Status gemm(const Context& context, Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b,
-            std::span<const float> bias, HostMatrix<float> c);
+            const Epilogue& epilogue, HostMatrix<float> c);
+Status gemm(const Context& context, Trans ta, Trans tb, HostMatrix<const BFloat16> a, HostMatrix<const BFloat16> b,
+            const Epilogue& epilogue, HostMatrix<float> c);
+Status gemm_backward(const Context& context, Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b,
+                     Activation activation, HostMatrix<const float> pre, HostMatrix<float> c);
 
 }  // namespace tracer::cpu

@@ -434,10 +434,19 @@ class Exhausted : public Backend {
                      std::span<NeighbourSummary>, TopKReport*) override {
     throw std::bad_alloc();
   }
-  Status gemm(Trans, Trans, HostMatrix<const float>, HostMatrix<const float>, std::span<const float>,
+  Status gemm(Trans, Trans, HostMatrix<const float>, HostMatrix<const float>, const Epilogue&,
               HostMatrix<float>) override {
     throw std::bad_alloc();
   }
+  Status gemm(Trans, Trans, HostMatrix<const BFloat16>, HostMatrix<const BFloat16>, const Epilogue&,
+              HostMatrix<float>) override {
+    throw std::bad_alloc();
+  }
+  Status gemm_backward(Trans, Trans, HostMatrix<const float>, HostMatrix<const float>, Activation,
+                       HostMatrix<const float>, HostMatrix<float>) override {
+    throw std::bad_alloc();
+  }
+  Status column_sums(HostMatrix<const float>, std::span<float>) override { throw std::bad_alloc(); }
   Status topk_cosine(HostMatrix<const float>, HostMatrix<const float>, std::span<const int32_t>,
                      std::span<const int32_t>, TopK) override {
     throw std::bad_alloc();
@@ -447,10 +456,27 @@ class Exhausted : public Backend {
                       HostMatrix<float>) override {
     throw std::bad_alloc();
   }
-  Status mixture_features(const MixtureInputs&, std::span<DecisionFeatures>, HostMatrix<float>) override {
+  Result<std::unique_ptr<LinearHead>> prepare_head(std::span<const LinearMember>, Storage) override {
     throw std::bad_alloc();
   }
-  Status mixture_features_from(HostMatrix<const float>, const MixtureInputs&, std::span<DecisionFeatures>) override {
+  Status decision_features(HostMatrix<const float>, const LinearHead&, const NeighbourVote&, const LinearAcceptor*,
+                           const DecisionOutputs&) override {
+    throw std::bad_alloc();
+  }
+  Status decision_features(HostMatrix<const BFloat16>, const LinearHead&, const NeighbourVote&, const LinearAcceptor*,
+                           const DecisionOutputs&) override {
+    throw std::bad_alloc();
+  }
+  Status decision_features_from(HostMatrix<const float>, const NeighbourVote&, std::span<DecisionFeatures>) override {
+    throw std::bad_alloc();
+  }
+  Status parity_sweep(const ParitySweepProblem&, HostMatrix<ParityPoint>) override { throw std::bad_alloc(); }
+  Status kmeans_assign(HostMatrix<const float>, HostMatrix<const float>, std::span<int32_t>,
+                       std::span<float>) override {
+    throw std::bad_alloc();
+  }
+  Status kmeans_update(HostMatrix<const float>, std::span<const int32_t>, HostMatrix<float>,
+                       std::span<int64_t>) override {
     throw std::bad_alloc();
   }
   void parallel_for(int64_t, void (*)(void*, int64_t), void*) override { throw std::bad_alloc(); }

@@ -51,7 +51,7 @@ TEST_P(Gemm, MatchesTheOracleAtEveryEdge) {
       SCOPED_TRACE(testing::Message() << s.m << "x" << s.k << "x" << s.n << " ta=" << ta << " tb=" << tb);
       Operands o = operands(s, ta, tb, [&](HostMatrix<float> v) { test::fill_uniform(v, rng); });
       ASSERT_OK(backend->gemm(ta ? Trans::kYes : Trans::kNo, tb ? Trans::kYes : Trans::kNo, o.a.view(), o.b.view(),
-                              with_bias ? std::span<const float>(o.bias) : std::span<const float>(), o.c.view()));
+                              with_bias ? Epilogue{o.bias} : Epilogue{}, o.c.view()));
       for (int64_t i = 0; i < s.m; ++i) {
         for (int64_t j = 0; j < s.n; ++j) {
           double sum = with_bias ? o.bias[static_cast<size_t>(j)] : 0.0, size = std::fabs(sum);
@@ -84,7 +84,7 @@ TEST_P(Gemm, IsExactOnIntegers) {
       const bool ta = mode & 1, tb = mode & 2;
       Operands o = operands(s, ta, tb, fill);
       ASSERT_OK(backend->gemm(ta ? Trans::kYes : Trans::kNo, tb ? Trans::kYes : Trans::kNo, o.a.view(), o.b.view(),
-                              o.bias, o.c.view()));
+                              {o.bias}, o.c.view()));
       for (int64_t i = 0; i < s.m; ++i) {
         for (int64_t j = 0; j < s.n; ++j) {
           double sum = o.bias[static_cast<size_t>(j)];
@@ -145,7 +145,7 @@ TEST_P(Gemm, RefusesShapesThatDoNotFit) {
   Matrix<float> ok(4, 6), wrong(2, 6);
   EXPECT_EQ(backend->gemm(Trans::kNo, Trans::kNo, a.view(), ok.view(), {}, wrong.view()).code(), ErrorCode::kInternal);
   const std::vector<float> bias(5);
-  EXPECT_EQ(backend->gemm(Trans::kNo, Trans::kNo, a.view(), ok.view(), bias, c.view()).code(), ErrorCode::kInternal);
+  EXPECT_EQ(backend->gemm(Trans::kNo, Trans::kNo, a.view(), ok.view(), {bias}, c.view()).code(), ErrorCode::kInternal);
 }
 
 }  // namespace

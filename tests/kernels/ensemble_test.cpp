@@ -8,8 +8,8 @@ namespace {
 
 using test::near;
 
-class Mixture : public test::OnEveryIsa {};
-TRACER_ON_EVERY_ISA(Mixture);
+class Ensemble : public test::OnEveryIsa {};
+TRACER_ON_EVERY_ISA(Ensemble);
 
 struct Route {
   Route(int64_t n, int64_t d, int64_t classes, int64_t k, uint32_t seed)
@@ -37,9 +37,7 @@ struct Route {
       }
     }
   }
-  MixtureInputs in() const {
-    return {x.view(), w.view(), b, neighbour.view(), similarity.view(), reference_label, weight, sharpness};
-  }
+  NeighbourVote vote() const { return {neighbour.view(), similarity.view(), reference_label, weight, sharpness}; }
   int64_t n() const { return x.view().rows; }
   int64_t classes() const { return w.view().cols; }
 
@@ -136,12 +134,20 @@ void check_row(const Route& r, const Expected& e, const DecisionFeatures& f, dou
   (void)r;
 }
 
+// Decisions of one member.
+Status decide(Backend& backend, const Route& r, std::span<DecisionFeatures> out, HostMatrix<float> probability) {
+  const LinearMember member{r.w.view(), r.b, 1.0f};
+  const auto head = backend.prepare_head({&member, 1}, Storage::kFloat32);
+  if (!head.ok()) return head.status();
+  return backend.decision_features(r.x.view(), **head, r.vote(), nullptr, {out, {}, probability});
+}
+
 // See wide_softmax_test.cpp: error of a softmax over logits of size S; 1e-6 more for the mixture.
 double tolerance_of(const Route& r, double size) {
   return 2.02 * static_cast<double>(r.x.view().cols + 3) * test::kRounding * size + 2e-6;
 }
 
-TEST_P(Mixture, MatchesTheOracleAtEveryEdge) {
+TEST_P(Ensemble, MatchesTheOracleAtEveryEdge) {
   const std::vector<std::array<int64_t, 4>> cases = {
       // rows, d, classes, k
       {0, 3, 2, 1},    {1, 1, 1, 0},    {1, 0, 3, 2},    {5, 2, 2, 1},     {47, 3, 3, 5},     {48, 4, 4, 0},
@@ -158,7 +164,7 @@ TEST_P(Mixture, MatchesTheOracleAtEveryEdge) {
         r.sharpness = sharpness;
         std::vector<DecisionFeatures> out(static_cast<size_t>(n)), from(static_cast<size_t>(n));
         test::Padded<float> probability(n, classes, 9.0f);
-        ASSERT_OK(backend->mixture_features(r.in(), out, probability.view()));
+        ASSERT_OK(decide(*backend, r, out, probability.view()));
         ASSERT_TRUE(probability.guards_intact());
         test::Padded<float> members(n, classes, 9.0f);
         for (int64_t i = 0; i < n; ++i) {
@@ -173,7 +179,7 @@ TEST_P(Mixture, MatchesTheOracleAtEveryEdge) {
           }
           ASSERT_EQ(out[static_cast<size_t>(i)].top1, probability.view()(i, out[static_cast<size_t>(i)].label));
         }
-        ASSERT_OK(backend->mixture_features_from(members.view(), r.in(), from));
+        ASSERT_OK(backend->decision_features_from(members.view(), r.vote(), from));
         for (int64_t i = 0; i < n; ++i) {
           double size = 0;
           check_row(r, expect(r, i, softmax(r, i, &size)), from[static_cast<size_t>(i)], 2e-6);
@@ -183,14 +189,14 @@ TEST_P(Mixture, MatchesTheOracleAtEveryEdge) {
   }
 }
 
-TEST_P(Mixture, RemovedClassesHaveNoSoftmaxProbability) {
+TEST_P(Ensemble, RemovedClassesHaveNoSoftmaxProbability) {
   Route r(60, 5, 18, 0, 5);
   r.weight = 0;
   for (const size_t c : {0, 4, 17}) r.b[c] = -1e4f;
   r.b[3] = -9999.0f;  // just above the limit: a class like any other, and hopeless
   Matrix<float> probability(60, 18);
   std::vector<DecisionFeatures> out(60);
-  ASSERT_OK(backend->mixture_features(r.in(), out, probability.view()));
+  ASSERT_OK(decide(*backend, r, out, probability.view()));
   for (int64_t i = 0; i < 60; ++i) {
     for (const int64_t c : {0, 4, 17}) ASSERT_EQ(probability(i, c), 0.0f);
     double size = 0;
@@ -199,7 +205,7 @@ TEST_P(Mixture, RemovedClassesHaveNoSoftmaxProbability) {
   }
 }
 
-TEST_P(Mixture, TiesGoToTheLowerClass) {
+TEST_P(Ensemble, TiesGoToTheLowerClass) {
   const int64_t classes = 21;
   Matrix<float> p(3, classes);
   for (int64_t c = 0; c < classes; ++c) p(0, c) = 1.0f / 32.0f;  // all equal
@@ -208,11 +214,9 @@ TEST_P(Mixture, TiesGoToTheLowerClass) {
   p(2, 3) = 0.125f;
   Matrix<int32_t> none(3, 0);
   Matrix<float> no_similarity(3, 0);
-  MixtureInputs in;
-  in.neighbour = none.view();
-  in.similarity = no_similarity.view();
+  const NeighbourVote in{none.view(), no_similarity.view(), {}, 0.0f, 1.0f};
   std::vector<DecisionFeatures> out(3);
-  ASSERT_OK(backend->mixture_features_from(p.view(), in, out));
+  ASSERT_OK(backend->decision_features_from(p.view(), in, out));
   EXPECT_EQ(out[0].label, 0);
   EXPECT_EQ(out[1].label, 7);
   EXPECT_EQ(out[2].label, 19);
@@ -224,50 +228,52 @@ TEST_P(Mixture, TiesGoToTheLowerClass) {
   EXPECT_EQ(out[1].vote_p, out[1].softmax_p);
 }
 
-TEST_P(Mixture, SameBytesForAnyNumberOfThreadsAndAnyBatch) {
+TEST_P(Ensemble, SameBytesForAnyNumberOfThreadsAndAnyBatch) {
   const Route r(203, 401, 37, 9, 15);
   const auto run = [&](Backend& b) {
     std::vector<DecisionFeatures> out(203);
-    EXPECT_TRUE(b.mixture_features(r.in(), out, {}).ok());
+    EXPECT_TRUE(decide(b, r, out, {}).ok());
     return out;
   };
   const std::vector<DecisionFeatures> reference = run(*test::make(GetParam(), 1));
   EXPECT_TRUE(test::same_bytes(run(*test::make(GetParam(), 2)), reference));
   EXPECT_TRUE(test::same_bytes(run(*test::make(GetParam(), 3)), reference));
+  const LinearMember member{r.w.view(), r.b, 1.0f};
+  const auto head = backend->prepare_head({&member, 1}, Storage::kFloat32);
+  ASSERT_TRUE(head.ok());
   for (int64_t i = 0; i < 203; i += 7) {
-    MixtureInputs one = r.in();
-    one.x = one.x.rows_from(i, 1);
+    NeighbourVote one = r.vote();
     one.neighbour = one.neighbour.rows_from(i, 1);
     one.similarity = one.similarity.rows_from(i, 1);
     std::vector<DecisionFeatures> out(1);
-    ASSERT_OK(backend->mixture_features(one, out, {}));
+    ASSERT_OK(backend->decision_features(r.x.view().rows_from(i, 1), **head, one, nullptr, {out}));
     EXPECT_TRUE(test::same_bytes(out, {reference[static_cast<size_t>(i)]})) << "row " << i;
   }
 }
 
-TEST_P(Mixture, FeaturesFromItsOwnProbabilitiesAreTheSame) {
+TEST_P(Ensemble, FeaturesFromItsOwnProbabilitiesAreTheSame) {
   Route r(70, 12, 29, 6, 25);
   r.weight = 0;
   Matrix<float> p(70, 29);
   std::vector<DecisionFeatures> direct(70), from(70);
-  ASSERT_OK(backend->mixture_features(r.in(), direct, p.view()));
-  ASSERT_OK(backend->mixture_features_from(p.view(), r.in(), from));
+  ASSERT_OK(decide(*backend, r, direct, p.view()));
+  ASSERT_OK(backend->decision_features_from(p.view(), r.vote(), from));
   EXPECT_TRUE(test::same_bytes(direct, from));
 }
 
-TEST_P(Mixture, RefusesWhatDoesNotFit) {
+TEST_P(Ensemble, RefusesWhatDoesNotFit) {
   Route r(4, 3, 5, 2, 35);
   std::vector<DecisionFeatures> out(4), short_out(3);
-  ASSERT_OK(backend->mixture_features(r.in(), out, {}));
-  EXPECT_EQ(backend->mixture_features(r.in(), short_out, {}).code(), ErrorCode::kInternal);
+  ASSERT_OK(decide(*backend, r, out, {}));
+  EXPECT_EQ(decide(*backend, r, short_out, {}).code(), ErrorCode::kInternal);
   r.neighbour.view()(1, 0) = 97;
-  EXPECT_EQ(backend->mixture_features(r.in(), out, {}).code(), ErrorCode::kInternal);
+  EXPECT_EQ(decide(*backend, r, out, {}).code(), ErrorCode::kInternal);
   r.neighbour.view()(1, 0) = 0;
   r.reference_label[50] = 5;
-  EXPECT_EQ(backend->mixture_features(r.in(), out, {}).code(), ErrorCode::kInternal);
+  EXPECT_EQ(decide(*backend, r, out, {}).code(), ErrorCode::kInternal);
   r.reference_label[50] = 4;
   r.b.pop_back();
-  EXPECT_EQ(backend->mixture_features(r.in(), out, {}).code(), ErrorCode::kInternal);
+  EXPECT_EQ(decide(*backend, r, out, {}).code(), ErrorCode::kInternal);
 }
 
 }  // namespace
