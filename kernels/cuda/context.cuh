@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/cuda/exact_gemm.cuh"
 #include "kernels/cuda/runtime.cuh"
 
 namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
@@ -183,32 +182,10 @@ Status stream_rows(Context& c, int64_t rows, int64_t each, Fill&& fill, Work&& w
   return status.ok() ? settled : status;
 }
 
-// c (m x n) = op(a) op(b), all dense on the device; the bytes are the CPU's.
+// product.cu: c (m x n) = op(a) op(b), all dense on the device, for float and BFloat16; the bytes are the CPU's.
 template <class T>
 Status exact_product(Context& c, Trans ta, Trans tb, int64_t m, int64_t n, int64_t k, device::Global<const T> a,
-                     device::Global<const T> b, bool accumulate, device::Global<float> out) {
-  const int64_t lda = ta == Trans::kNo ? k : m, ldb = tb == Trans::kNo ? n : k;
-  if (device::Multiplier::kExact) {
-    return c.products.multiply(ta, tb, m, n, k, a, lda, b, ldb, accumulate, out, n, c.compute);
-  }
-  GemmShape shape;  // assigned, not initialised: nvcc 13.0 does not survive Layouts chosen by ?: in an initialiser
-  shape.m = m;
-  shape.n = n;
-  shape.k = k;
-  shape.a.outer = ta == Trans::kNo ? lda : 1;
-  shape.a.inner = ta == Trans::kNo ? 1 : lda;
-  shape.b.outer = tb == Trans::kNo ? 1 : ldb;
-  shape.b.inner = tb == Trans::kNo ? ldb : 1;
-  shape.ldc = n;
-  shape.accumulate = accumulate;
-  // The large tile where it still gives every multiprocessor some.
-  if (blocks_of(m, 128) * blocks_of(n, 128) >= 128) {
-    return device::launch("exact_gemm_kernel", exact_gemm_kernel<8, T>,
-                          {blocks_of(m, 128) * blocks_of(n, 128), kGemmThreads}, c.compute, shape, a, b, out);
-  }
-  return device::launch("exact_gemm_kernel", exact_gemm_kernel<4, T>,
-                        {blocks_of(m, 64) * blocks_of(n, 64), kGemmThreads}, c.compute, shape, a, b, out);
-}
+                     device::Global<const T> b, bool accumulate, device::Global<float> out);
 
 // The same through the library, where there is one: faster, but the bytes depend on the shape and on the device.
 template <class T>

@@ -2,6 +2,8 @@
 // and a block of kChain inner indices is then added to what the blocks before it gave (kernels/cpu/isa_gemm.h). Tiles
 // decide who computes, never what: a row's result depends neither on its batch nor on the device.
 //
+// The sum of the blocks of the chain lives in c itself: registers hold one chain.
+//
 // A block of 256 threads owns a tile of (16 * kMicro)^2 elements; a thread kMicro x kMicro of them in registers.
 #pragma once
 
@@ -43,10 +45,10 @@ struct GemmShape {
   int64_t m, n, k;
   Layout a, b;
   int64_t ldc;
-  bool accumulate;  // c += instead of c =
+  bool accumulate;  // c += instead of c =, chain by chain
 };
 
-// ceil(m / tile) * ceil(n / tile) blocks.
+// ceil(m / tile) * ceil(n / tile) blocks. k >= 1.
 template <int kMicro, class T>
 TRACER_KERNEL TRACER_MAX_THREADS(kGemmThreads)
     exact_gemm_kernel(GemmShape shape, device::Global<const T> a, device::Global<const T> b, device::Global<float> c) {
@@ -59,12 +61,11 @@ TRACER_KERNEL TRACER_MAX_THREADS(kGemmThreads)
   const int ti = device::thread_index() / kGemmSide * kMicro;
   const int tj = device::thread_index() % kGemmSide * kMicro;
 
-  float total[kMicro][kMicro];
   float chain[kMicro][kMicro];
   TRACER_UNROLL
   for (int i = 0; i < kMicro; ++i) {
     TRACER_UNROLL
-    for (int j = 0; j < kMicro; ++j) total[i][j] = chain[i][j] = 0.0f;
+    for (int j = 0; j < kMicro; ++j) chain[i][j] = 0.0f;
   }
 
   for (int64_t k0 = 0; k0 < shape.k; k0 += kGemmDepth) {
@@ -92,27 +93,19 @@ TRACER_KERNEL TRACER_MAX_THREADS(kGemmThreads)
     }
     device::sync_block();  // the tiles are written again
     if ((k0 + kGemmDepth) % kChain == 0 || k0 + kGemmDepth >= shape.k) {
-      const bool first = k0 < kChain;
+      const bool adds = shape.accumulate || k0 >= kChain;
       TRACER_UNROLL
       for (int i = 0; i < kMicro; ++i) {
         TRACER_UNROLL
         for (int j = 0; j < kMicro; ++j) {
-          total[i][j] = first ? chain[i][j] : total[i][j] + chain[i][j];
+          const int64_t row = row0 + ti + i;
+          const int64_t col = col0 + tj + j;
+          if (row < shape.m && col < shape.n) {
+            const int64_t at = row * shape.ldc + col;
+            c[at] = adds ? c[at] + chain[i][j] : chain[i][j];
+          }
           chain[i][j] = 0.0f;
         }
-      }
-    }
-  }
-
-  TRACER_UNROLL
-  for (int i = 0; i < kMicro; ++i) {
-    TRACER_UNROLL
-    for (int j = 0; j < kMicro; ++j) {
-      const int64_t row = row0 + ti + i;
-      const int64_t col = col0 + tj + j;
-      if (row < shape.m && col < shape.n) {
-        const int64_t at = row * shape.ldc + col;
-        c[at] = shape.accumulate ? c[at] + total[i][j] : total[i][j];
       }
     }
   }

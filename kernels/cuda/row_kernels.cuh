@@ -11,6 +11,7 @@
 namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
 
 inline constexpr int kNormaliseThreads = 128;
+inline constexpr int64_t kNormaliseRows = 4;  // of a block, one after the other
 inline constexpr int kElementThreads = 256;
 
 // Scales each row to unit Euclidean length, in place; one block a row at a time. The sum of squares is float64, added

@@ -15,7 +15,8 @@ Status normalise_rows(Context& c, HostMatrix<T> x) {
       c, x.rows, each,
       [&](int slot, int64_t first, int64_t count) { return rows.fill(c, slot, x, first, count); },
       [&](int slot, int64_t, int64_t count) {
-        return device::launch("normalise_rows_kernel", normalise_rows_kernel<T>, {count, kNormaliseThreads}, c.compute,
+        return device::launch("normalise_rows_kernel", normalise_rows_kernel<T>,
+                              {blocks_of(count, kNormaliseRows), kNormaliseThreads}, c.compute,
                               rows.device(slot), count, x.cols);
       },
       [&](int slot, int64_t, int64_t count) { return rows.fetch(c, slot, count); },

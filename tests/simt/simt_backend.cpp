@@ -7,6 +7,7 @@
 #include "kernels/cuda/device_backend.cuh"
 #include "kernels/cuda/group.cu"
 #include "kernels/cuda/layers.cu"
+#include "kernels/cuda/product.cu"
 #include "kernels/cuda/rows.cu"
 #include "kernels/cuda/search.cu"
 #include "kernels/cuda/train.cu"
