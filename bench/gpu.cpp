@@ -130,8 +130,8 @@ void decide(benchmark::State& state) {
   }
   if (!same) return state.SkipWithError("the decisions differ from the CPU's");
   const double rows = static_cast<double>(n), width = static_cast<double>(classes * members);
-  measure(state, rows, rows * (static_cast<double>(d) * 4 + sizeof(DecisionFeatures)), rows * static_cast<double>(d) * 4,
-          2 * rows * static_cast<double>(d) * width, 0, call);
+  measure(state, rows, rows * (static_cast<double>(d) * 4 + sizeof(DecisionFeatures)),
+          rows * static_cast<double>(d) * 4, 2 * rows * static_cast<double>(d) * width, 0, call);
 }
 BENCHMARK(decide)->ArgsProduct({{77, 1000}, {1, 3}})->UseRealTime()->Unit(benchmark::kMillisecond);
 
@@ -151,8 +151,9 @@ void parity(benchmark::State& state) {
   Matrix<ParityPoint> out(segments, alphas);
   const double count = static_cast<double>(n);
   // On the device: the keys and the order through eight passes of the sort, once written and once read each.
-  measure(state, count, count * 5 + static_cast<double>(allowed.size()) * 4, count * 12 * 2 * 8, 0, 0,
-          [&] { return gpu().parity_sweep({score, agree, begin, allowed.view()}, out.view()); });
+  measure(state, count, count * 5 + static_cast<double>(allowed.size()) * 4, count * 12 * 2 * 8, 0, 0, [&] {
+    return gpu().parity_sweep({score, agree, begin, allowed.view()}, out.view());
+  });
 }
 BENCHMARK(parity)->UseRealTime()->Unit(benchmark::kMillisecond);
 
@@ -186,9 +187,8 @@ void wide_softmax(benchmark::State& state) {
   const WideSoftmaxProblem problem{x.view(), label, classes, fold, held_out, seen.view()};
   const double rows = static_cast<double>(n), width = static_cast<double>(cols);
   measure(state, rows, rows * static_cast<double>(d) * 4 + 2 * static_cast<double>(d) * width * 4, rows * width * 4 * 5,
-          4 * rows * static_cast<double>(d) * width, 0, [&] {
-            return gpu().wide_softmax(problem, w.view(), b, active, loss, grad.view(), grad_b, {});
-          });
+          4 * rows * static_cast<double>(d) * width, 0,
+          [&] { return gpu().wide_softmax(problem, w.view(), b, active, loss, grad.view(), grad_b, {}); });
 }
 BENCHMARK(wide_softmax)->UseRealTime()->Unit(benchmark::kMillisecond);
 

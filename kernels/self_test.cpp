@@ -47,8 +47,7 @@ Status test_rows(Backend& backend) {
   Matrix<float> picked(3, 200);
   Matrix<BFloat16> picked_narrow(2, 5);
   TRACER_RETURN_IF_ERROR(backend.gather_rows(x.view(), index, picked.view()));
-  TRACER_RETURN_IF_ERROR(
-      backend.gather_rows(narrow.view(), std::vector<int64_t>{0, 0}, picked_narrow.view()));
+  TRACER_RETURN_IF_ERROR(backend.gather_rows(narrow.view(), std::vector<int64_t>{0, 0}, picked_narrow.view()));
   right = picked(0, 199) == 0.0f && picked(1, 199) == x(0, 199) && picked(2, 0) == 0.0f &&
           picked_narrow(1, 4) == narrow(0, 4);
   return verdict(right, "gather_rows");
@@ -132,7 +131,7 @@ Status test_decisions(Backend& backend) {
   std::vector<DecisionFeatures> out(1);
   std::vector<float> accept(1);
   const std::vector<double> mean(10, 0.0), scale(10, 1.0), coef = {1.0, 0, 2.0, 0, 0, 0, 0, 0, 0, 0, 0},
-                            frequency(kWide, 0.5);
+                                                           frequency(kWide, 0.5);
   const LinearAcceptor acceptor{mean, scale, coef, frequency};
   const NeighbourVote vote{neighbour.view(), similarity.view(), labels, 0.5f, 1.0f};
   TRACER_RETURN_IF_ERROR(backend.decision_features(HostMatrix<const float>(x.view()), **head, vote, &acceptor,
@@ -149,8 +148,8 @@ Status test_decisions(Backend& backend) {
   Matrix<float> given(1, 3);
   given(0, 1) = given(0, 2) = 0.5f;
   const std::vector<int32_t> one = {1};
-  TRACER_RETURN_IF_ERROR(backend.decision_features_from(
-      given.view(), {neighbour.view(), similarity.view(), one, 0.0f, 1.0f}, out));
+  TRACER_RETURN_IF_ERROR(
+      backend.decision_features_from(given.view(), {neighbour.view(), similarity.view(), one, 0.0f, 1.0f}, out));
   right = out[0].label == 1 && out[0].top1 == 0.5f && out[0].top2 == 0.5f && out[0].vote_share == 1.0f;
   return verdict(right, "decision_features_from");
 }

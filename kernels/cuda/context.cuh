@@ -15,10 +15,10 @@ enum class Screening { kAuto, kAlways, kNever };
 
 // How much is done at a time. Results do not depend on it, but for the bytes of library products.
 struct Tuning {
-  int64_t rows = 16384;           // of a streamed batch
-  int64_t queries = 1024;         // of a batch of a search; with the tile's references, the scores fill
-  int64_t references = 8192;      // 32 MiB: they stay in the second-level cache
-  int64_t wide_floats = 1 << 26;  // logits of wide_softmax at a time
+  int64_t rows = 16384;                    // of a streamed batch
+  int64_t queries = 1024;                  // of a batch of a search; with the tile's references, the scores fill
+  int64_t references = 8192;               // 32 MiB: they stay in the second-level cache
+  int64_t wide_floats = 1 << 26;           // logits of wide_softmax at a time
   int64_t decide_shared_bytes = 96 << 10;  // beyond: the logits of a batch pass through device memory
   Screening screening = Screening::kAuto;
 };
@@ -35,8 +35,8 @@ struct Context {
     if (!upload.ok()) return upload.status();
     Result<device::Stream> download = device::Stream::create();
     if (!download.ok()) return download.status();
-    return std::unique_ptr<Context>(new Context{std::move(*compute), std::move(*upload), std::move(*download),
-                                                device::Multiplier(), tuning});
+    return std::unique_ptr<Context>(
+        new Context{std::move(*compute), std::move(*upload), std::move(*download), device::Multiplier(), tuning});
   }
 
   // Waits for everything; the first failure.
@@ -65,7 +65,8 @@ Result<device::Array<std::remove_const_t<T>>> upload(Context& c, std::span<T> va
 }
 template <class T>
 Result<device::Array<T>> upload(Context& c, HostMatrix<const T> x) {
-  if (x.stride == x.cols || x.rows <= 1) return upload(c, std::span<const T>(x.data, static_cast<size_t>(x.rows * x.cols)));
+  if (x.stride == x.cols || x.rows <= 1)
+    return upload(c, std::span<const T>(x.data, static_cast<size_t>(x.rows * x.cols)));
   Result<device::Array<T>> array = allocate<T>(c, x.rows * x.cols);
   if (!array.ok()) return array;
   const int64_t each = std::max<int64_t>(1, (int64_t{4} << 20) / std::max<int64_t>(1, x.cols));
@@ -192,8 +193,8 @@ template <class T>
 Status product(Context& c, Trans ta, Trans tb, int64_t m, int64_t n, int64_t k, device::Global<const T> a,
                device::Global<const T> b, bool accumulate, device::Global<float> out) {
   if (!c.products.available()) return exact_product<T>(c, ta, tb, m, n, k, a, b, accumulate, out);
-  return c.products.multiply(ta, tb, m, n, k, a, ta == Trans::kNo ? k : m, b, tb == Trans::kNo ? n : k, accumulate,
-                             out, n, c.compute);
+  return c.products.multiply(ta, tb, m, n, k, a, ta == Trans::kNo ? k : m, b, tb == Trans::kNo ? n : k, accumulate, out,
+                             n, c.compute);
 }
 
 }  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD

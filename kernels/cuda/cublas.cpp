@@ -107,8 +107,7 @@ Result<Cublas> Cublas::open() {
   TRACER_RETURN_IF_ERROR(checked(library().create(&handle->blas), "cublasCreate"));
   TRACER_RETURN_IF_ERROR(check(cudaMalloc(&handle->workspace, kWorkspaceBytes), "cudaMalloc"));
   // No TF32, and no reduction in a lower precision than the accumulator's.
-  const auto mode =
-      static_cast<cublasMath_t>(CUBLAS_DEFAULT_MATH | CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION);
+  const auto mode = static_cast<cublasMath_t>(CUBLAS_DEFAULT_MATH | CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION);
   TRACER_RETURN_IF_ERROR(checked(library().set_math_mode(handle->blas, mode), "cublasSetMathMode"));
   return Cublas(std::move(handle));
 }

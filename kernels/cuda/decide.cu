@@ -93,9 +93,7 @@ struct AcceptorArrays {
     }
     return {};
   }
-  AcceptHead head() const {
-    return {arrays[0].global(), arrays[1].global(), arrays[2].global(), arrays[3].global()};
-  }
+  AcceptHead head() const { return {arrays[0].global(), arrays[1].global(), arrays[2].global(), arrays[3].global()}; }
 };
 
 // What leaves the device for a batch.
@@ -173,17 +171,16 @@ Status decide(Context& c, HostMatrix<const T> x, const DeviceHead& head, device:
         }
         const Decisions decisions = outputs.decisions(slot);
         if (fused) {
-          TRACER_RETURN_IF_ERROR(device::launch("decide_kernel", decide_kernel<S>,
-                                                {blocks_of(count, kDecideRows), kDecideThreads, shared_bytes},
-                                                c.compute, xs, count, d, w, head.parameters(), ballots.votes(slot),
-                                                decisions));
+          TRACER_RETURN_IF_ERROR(device::launch(
+              "decide_kernel", decide_kernel<S>, {blocks_of(count, kDecideRows), kDecideThreads, shared_bytes},
+              c.compute, xs, count, d, w, head.parameters(), ballots.votes(slot), decisions));
         } else {
-          TRACER_RETURN_IF_ERROR(exact_product<S>(c, Trans::kNo, Trans::kNo, count, width, d, xs, w, false,
-                                                  logits->global()));
           TRACER_RETURN_IF_ERROR(
-              device::launch("decide_rows_kernel", decide_rows_kernel,
-                             {blocks_of(count, kDecideThreads / device::kWarp), kDecideThreads}, c.compute,
-                             logits->global(), count, head.parameters(), ballots.votes(slot), decisions));
+              exact_product<S>(c, Trans::kNo, Trans::kNo, count, width, d, xs, w, false, logits->global()));
+          TRACER_RETURN_IF_ERROR(device::launch("decide_rows_kernel", decide_rows_kernel,
+                                                {blocks_of(count, kDecideThreads / device::kWarp), kDecideThreads},
+                                                c.compute, logits->global(), count, head.parameters(),
+                                                ballots.votes(slot), decisions));
         }
         if (!outputs.accepts) return {};
         return device::launch("accept_kernel", accept_kernel, {blocks_of(count, kAcceptThreads), kAcceptThreads},
@@ -225,8 +222,8 @@ Result<std::unique_ptr<LinearHead>> prepare_head(Context& c, std::span<const Lin
   Result<device::Array<float>> share = upload(c, std::span<const float>(weight));
   if (!share.ok()) return share.status();
   TRACER_RETURN_IF_ERROR(c.compute.synchronise());
-  return std::unique_ptr<LinearHead>(std::make_unique<DeviceHead>(
-      d, classes, count, storage, std::move(*w32), std::move(*w16), std::move(*b), std::move(*share)));
+  return std::unique_ptr<LinearHead>(std::make_unique<DeviceHead>(d, classes, count, storage, std::move(*w32),
+                                                                  std::move(*w16), std::move(*b), std::move(*share)));
 }
 
 template <class T>

@@ -21,8 +21,8 @@
 // A block's shared array of count elements, not initialised, aligned for vectors of four.
 #define TRACER_SHARED(type, name, count) __shared__ __align__(16) type name[count]
 // The block's dynamic shared memory as an array of as many elements as the launch paid for; once a kernel.
-#define TRACER_DYNAMIC_SHARED(type, name)                                   \
-  extern __shared__ __align__(16) unsigned char tracer_dynamic_shared[];    \
+#define TRACER_DYNAMIC_SHARED(type, name)                                \
+  extern __shared__ __align__(16) unsigned char tracer_dynamic_shared[]; \
   const ::tracer::device::Global<type> name = reinterpret_cast<type*>(tracer_dynamic_shared)
 
 namespace tracer::device::inline TRACER_DEVICE_BUILD {

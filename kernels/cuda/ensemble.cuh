@@ -24,8 +24,8 @@ inline constexpr int kDistanceNeighbours = 10;
 struct Votes {
   int64_t k;  // 0: nobody votes
   float weight;
-  device::Global<const int32_t> label;   // n x k
-  device::Global<const double> mass;     // n x k
+  device::Global<const int32_t> label;     // n x k
+  device::Global<const double> mass;       // n x k
   device::Global<const float> similarity;  // n x k
 };
 
@@ -50,7 +50,7 @@ TRACER_KERNEL cast_votes_kernel(device::Global<const int32_t> neighbour, device:
 struct Members {
   int64_t count;
   int64_t classes;
-  bool probabilities;  // the "logits" are one member's probabilities already
+  bool probabilities;                  // the "logits" are one member's probabilities already
   device::Global<const float> bias;    // count x classes
   device::Global<const float> weight;  // count
 };
@@ -168,8 +168,7 @@ TRACER_DEVICE void decide_row(device::Global<float> z, int64_t row, const Member
   }
   const int64_t near = available < kDistanceNeighbours ? available : kDistanceNeighbours;
   f.mean_distance_10 = near > 0 ? static_cast<float>(distance / static_cast<double>(near)) : 2.0f;
-  f.vote_share =
-      available > 0 ? static_cast<float>(static_cast<double>(same) / static_cast<double>(available)) : 0.0f;
+  f.vote_share = available > 0 ? static_cast<float>(static_cast<double>(same) / static_cast<double>(available)) : 0.0f;
   out.features[row] = f;
   if (out.want_member_p) {
     for (int64_t m = 0; m < members.count; ++m) out.member_p[row * members.count + m] = z[m * classes + f.label];
@@ -264,17 +263,16 @@ TRACER_KERNEL accept_kernel(device::Global<const DecisionFeatures> features, int
   if (row >= rows) return;
   const DecisionFeatures f = features[row];
   const double top1 = clamp_to(f.top1, 1e-6, 1 - 1e-6);
-  const double phi[LinearAcceptor::kFeatures] = {
-      logit_of(top1),
-      static_cast<double>(f.top1) - static_cast<double>(f.top2),
-      f.entropy,
-      logit_of(clamp_to(f.softmax_p, 1e-6, 1 - 1e-6)),
-      logit_of(clamp_to(f.vote_p, 1e-3, 1 - 1e-3)),
-      f.vote_share,
-      f.mean_distance_10,
-      1.0 - static_cast<double>(f.nearest),
-      log(fmax(static_cast<double>(head.label_frequency[f.label]), 1e-9)),
-      log(top1) - log(clamp_to(f.top2, 1e-6, 1.0))};
+  const double phi[LinearAcceptor::kFeatures] = {logit_of(top1),
+                                                 static_cast<double>(f.top1) - static_cast<double>(f.top2),
+                                                 f.entropy,
+                                                 logit_of(clamp_to(f.softmax_p, 1e-6, 1 - 1e-6)),
+                                                 logit_of(clamp_to(f.vote_p, 1e-3, 1 - 1e-3)),
+                                                 f.vote_share,
+                                                 f.mean_distance_10,
+                                                 1.0 - static_cast<double>(f.nearest),
+                                                 log(fmax(static_cast<double>(head.label_frequency[f.label]), 1e-9)),
+                                                 log(top1) - log(clamp_to(f.top2, 1e-6, 1.0))};
   double z = head.coef[0];
   TRACER_UNROLL
   for (int j = 0; j < LinearAcceptor::kFeatures; ++j) z += head.coef[j + 1] * (phi[j] - head.mean[j]) / head.scale[j];

@@ -53,8 +53,8 @@ template <int kMicro, class T>
 TRACER_KERNEL TRACER_MAX_THREADS(kGemmThreads)
     exact_gemm_kernel(GemmShape shape, device::Global<const T> a, device::Global<const T> b, device::Global<float> c) {
   constexpr int kTile = kGemmSide * kMicro;
-  TRACER_SHARED(float, a_tile, kGemmDepth * kTile);
-  TRACER_SHARED(float, b_tile, kGemmDepth * kTile);
+  TRACER_SHARED(float, a_tile, kGemmDepth* kTile);
+  TRACER_SHARED(float, b_tile, kGemmDepth* kTile);
   const int64_t tiles = (shape.n + kTile - 1) / kTile;
   const int64_t row0 = device::block_index() / tiles * kTile;
   const int64_t col0 = device::block_index() % tiles * kTile;

@@ -30,8 +30,7 @@ Status kmeans_assign(Context& c, HostMatrix<const float> x, HostMatrix<const flo
   TRACER_RETURN_IF_ERROR(labels.create(c, each, 1));
   if (want_distance) TRACER_RETURN_IF_ERROR(distance.create(c, each, 1));
   return stream_rows(
-      c, n, each,
-      [&](int slot, int64_t first, int64_t count) { return rows.fill(c, slot, x, first, count); },
+      c, n, each, [&](int slot, int64_t first, int64_t count) { return rows.fill(c, slot, x, first, count); },
       [&](int slot, int64_t, int64_t count) -> Status {
         if (d == 0) {
           TRACER_RETURN_IF_ERROR(device::fill_zero(*products, c.compute));
@@ -39,11 +38,10 @@ Status kmeans_assign(Context& c, HostMatrix<const float> x, HostMatrix<const flo
           TRACER_RETURN_IF_ERROR(exact_product<float>(c, Trans::kNo, Trans::kYes, count, k, d, rows.device(slot),
                                                       centroids->global(), false, products->global()));
         }
-        return device::launch("assign_kernel", assign_kernel,
-                              {blocks_of(count, kKmeansThreads / device::kWarp), kKmeansThreads}, c.compute,
-                              products->global(), count, k, half->global(), rows.device(slot), centroids->global(), d,
-                              labels.device(slot), want_distance,
-                              want_distance ? distance.device(slot) : device::Global<float>{});
+        return device::launch(
+            "assign_kernel", assign_kernel, {blocks_of(count, kKmeansThreads / device::kWarp), kKmeansThreads},
+            c.compute, products->global(), count, k, half->global(), rows.device(slot), centroids->global(), d,
+            labels.device(slot), want_distance, want_distance ? distance.device(slot) : device::Global<float>{});
       },
       [&](int slot, int64_t, int64_t count) -> Status {
         if (want_distance) TRACER_RETURN_IF_ERROR(distance.fetch(c, slot, count));
@@ -70,7 +68,8 @@ Status kmeans_update(Context& c, HostMatrix<const float> x, std::span<const int3
   if (!key.ok()) return key.status();
   Result<device::Array<int32_t>> order = allocate<int32_t>(c, each);
   if (!order.ok()) return order.status();
-  Result<device::Array<float>> centroids = upload<float>(c, HostMatrix<const float>(centroid.data, k, d, centroid.stride));
+  Result<device::Array<float>> centroids =
+      upload<float>(c, HostMatrix<const float>(centroid.data, k, d, centroid.stride));
   if (!centroids.ok()) return centroids.status();
   TRACER_RETURN_IF_ERROR(device::fill_zero(*sum, c.compute));
   TRACER_RETURN_IF_ERROR(device::fill_zero(*size, c.compute));
@@ -96,9 +95,8 @@ Status kmeans_update(Context& c, HostMatrix<const float> x, std::span<const int3
         TRACER_RETURN_IF_ERROR(device::launch("count_rows_kernel", count_rows_kernel,
                                               {blocks_of(k, kKmeansThreads), kKmeansThreads}, c.compute,
                                               begin->global(), k, size->global()));
-        return device::launch("add_rows_kernel", add_rows_kernel,
-                              {blocks_of(k * d, kKmeansThreads), kKmeansThreads}, c.compute, rows.device(slot), d,
-                              order->global(), begin->global(), k, sum->global());
+        return device::launch("add_rows_kernel", add_rows_kernel, {blocks_of(k * d, kKmeansThreads), kKmeansThreads},
+                              c.compute, rows.device(slot), d, order->global(), begin->global(), k, sum->global());
       },
       [](int, int64_t, int64_t) { return Status(); }, [](int, int64_t, int64_t) { return Status(); }));
   TRACER_RETURN_IF_ERROR(device::launch("mean_kernel", mean_kernel, {blocks_of(k * d, kKmeansThreads), kKmeansThreads},
@@ -145,20 +143,13 @@ Status parity_sweep(Context& c, const ParitySweepProblem& p, HostMatrix<ParityPo
                                           agree->global(), order->global(), n, disagrees->global()));
     TRACER_RETURN_IF_ERROR(running_sum(*disagrees, n, c.compute));
   }
-  const ParityRows rows{n,
-                        segments,
-                        alphas,
-                        begin->global(),
-                        key->global(),
-                        disagrees->global(),
-                        allowed->global(),
-                        p.allowed.cols};
+  const ParityRows rows{
+      n, segments, alphas, begin->global(), key->global(), disagrees->global(), allowed->global(), p.allowed.cols};
   TRACER_RETURN_IF_ERROR(
       device::launch("parity_prefix_kernel", parity_prefix_kernel, per_row, c.compute, rows, handled->global()));
-  TRACER_RETURN_IF_ERROR(device::launch("parity_points_kernel", parity_points_kernel,
-                                        {blocks_of(points, kParityThreads), kParityThreads}, c.compute, rows,
-                                        score->global(), order->global(), handled->global(), wrong->global(),
-                                        next->global()));
+  TRACER_RETURN_IF_ERROR(device::launch(
+      "parity_points_kernel", parity_points_kernel, {blocks_of(points, kParityThreads), kParityThreads}, c.compute,
+      rows, score->global(), order->global(), handled->global(), wrong->global(), next->global()));
   std::vector<int64_t> kept(static_cast<size_t>(points)), disagree(static_cast<size_t>(points));
   std::vector<float> threshold(static_cast<size_t>(points));
   TRACER_RETURN_IF_ERROR(download(c, *handled, kept.data()));

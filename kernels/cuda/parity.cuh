@@ -72,16 +72,17 @@ TRACER_KERNEL parity_prefix_kernel(ParityRows p, device::Global<int64_t> handled
 
 // A thread a segment and alpha: the disagreements in the prefix, and the score of the row that follows it (-infinity
 // where none does, +infinity for an empty segment).
-TRACER_KERNEL parity_points_kernel(ParityRows p, device::Global<const float> score,
-                                   device::Global<const int32_t> order, device::Global<const int64_t> handled,
-                                   device::Global<int64_t> wrong, device::Global<float> next) {
+TRACER_KERNEL parity_points_kernel(ParityRows p, device::Global<const float> score, device::Global<const int32_t> order,
+                                   device::Global<const int64_t> handled, device::Global<int64_t> wrong,
+                                   device::Global<float> next) {
   const int64_t i = device::block_index() * device::block_size() + device::thread_index();
   if (i >= p.segments * p.alphas) return;
   const int64_t first = p.begin[i / p.alphas];
   const int64_t last = p.begin[i / p.alphas + 1];
   const int64_t kept = handled[i];
   int32_t disagree = 0;
-  if (kept > 0) disagree = p.disagrees[first + kept - 1] - (first > 0 ? static_cast<int32_t>(p.disagrees[first - 1]) : 0);
+  if (kept > 0)
+    disagree = p.disagrees[first + kept - 1] - (first > 0 ? static_cast<int32_t>(p.disagrees[first - 1]) : 0);
   wrong[i] = disagree;
   next[i] = first == last ? INFINITY : first + kept < last ? static_cast<float>(score[order[first + kept]]) : -INFINITY;
 }

@@ -17,8 +17,9 @@ Status exact_product(Context& c, Trans ta, Trans tb, int64_t m, int64_t n, int64
     return c.products.multiply(ta, tb, m, n, k, a, lda, b, ldb, accumulate, out, n, c.compute);
   }
   if (m == 0 || n == 0) return {};
-  if (k == 0) return device::launch("fill_zero_kernel", fill_zero_kernel, {blocks_of(m * n, kGemmThreads), kGemmThreads},
-                                    c.compute, m * n, accumulate, out);
+  if (k == 0)
+    return device::launch("fill_zero_kernel", fill_zero_kernel, {blocks_of(m * n, kGemmThreads), kGemmThreads},
+                          c.compute, m * n, accumulate, out);
   GemmShape shape;  // assigned, not initialised: nvcc 13.0 does not survive Layouts chosen by ?: in an initialiser
   shape.m = m;
   shape.n = n;

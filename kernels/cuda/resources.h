@@ -1,6 +1,7 @@
-// Move-only owners of a CUDA stream, an event, device memory and page-locked host memory. Work on a stream is asynchronous; nothing here
-// synchronises except where it says so. After any failure the runtime's error state is cleared, so that the process can
-// go on; running out of memory is a Status like any other. Not for use by two threads at once.
+// Move-only owners of a CUDA stream, an event, device memory and page-locked host memory. Work on a stream is
+// asynchronous; nothing here synchronises except where it says so. After any failure the runtime's error state is
+// cleared, so that the process can go on; running out of memory is a Status like any other. Not for use by two threads
+// at once.
 #pragma once
 
 #include <cstdint>

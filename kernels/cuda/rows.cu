@@ -12,12 +12,11 @@ Status normalise_rows(Context& c, HostMatrix<T> x) {
   Lane<T> rows;
   TRACER_RETURN_IF_ERROR(rows.create(c, each, x.cols));
   return stream_rows(
-      c, x.rows, each,
-      [&](int slot, int64_t first, int64_t count) { return rows.fill(c, slot, x, first, count); },
+      c, x.rows, each, [&](int slot, int64_t first, int64_t count) { return rows.fill(c, slot, x, first, count); },
       [&](int slot, int64_t, int64_t count) {
         return device::launch("normalise_rows_kernel", normalise_rows_kernel<T>,
-                              {blocks_of(count, kNormaliseRows), kNormaliseThreads}, c.compute,
-                              rows.device(slot), count, x.cols);
+                              {blocks_of(count, kNormaliseRows), kNormaliseThreads}, c.compute, rows.device(slot),
+                              count, x.cols);
       },
       [&](int slot, int64_t, int64_t count) { return rows.fetch(c, slot, count); },
       [&](int slot, int64_t first, int64_t count) {
@@ -35,13 +34,12 @@ Status cast(Context& c, HostMatrix<const From> x, HostMatrix<To> out) {
   TRACER_RETURN_IF_ERROR(from.create(c, each, x.cols));
   TRACER_RETURN_IF_ERROR(to.create(c, each, x.cols));
   return stream_rows(
-      c, x.rows, each,
-      [&](int slot, int64_t first, int64_t count) { return from.fill(c, slot, x, first, count); },
+      c, x.rows, each, [&](int slot, int64_t first, int64_t count) { return from.fill(c, slot, x, first, count); },
       [&](int slot, int64_t, int64_t count) {
         const int64_t elements = count * x.cols;
         return device::launch("cast_kernel", cast_kernel<From, To>,
-                              {blocks_of(elements, 4 * kElementThreads), kElementThreads}, c.compute,
-                              from.device(slot), elements, to.device(slot));
+                              {blocks_of(elements, 4 * kElementThreads), kElementThreads}, c.compute, from.device(slot),
+                              elements, to.device(slot));
       },
       [&](int slot, int64_t, int64_t count) { return to.fetch(c, slot, count); },
       [&](int slot, int64_t first, int64_t count) {

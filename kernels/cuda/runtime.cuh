@@ -27,8 +27,7 @@ template <class T>
 class Array {
  public:
   static Result<Array> allocate(int64_t count, const Stream& stream) {
-    Result<cuda::DeviceBuffer> buffer =
-        cuda::DeviceBuffer::allocate(count * static_cast<int64_t>(sizeof(T)), stream);
+    Result<cuda::DeviceBuffer> buffer = cuda::DeviceBuffer::allocate(count * static_cast<int64_t>(sizeof(T)), stream);
     if (!buffer.ok()) return buffer.status();
     return Array(std::move(*buffer), count);
   }
@@ -75,9 +74,8 @@ Status copy_out(const Array<T>& from, int64_t first, int64_t count, T* to, const
 template <class T>
 Status fill_zero(const Array<T>& array, const Stream& stream) {
   if (array.count() == 0) return {};
-  return cuda::check(
-      cudaMemsetAsync(array.global(), 0, static_cast<size_t>(array.count()) * sizeof(T), stream.get()),
-      "cudaMemsetAsync");
+  return cuda::check(cudaMemsetAsync(array.global(), 0, static_cast<size_t>(array.count()) * sizeof(T), stream.get()),
+                     "cudaMemsetAsync");
 }
 
 struct Shape {
@@ -92,9 +90,9 @@ Status launch(const char* name, void (*kernel)(P...), const Shape& shape, const 
   if (shape.blocks == 0) return {};
   if (shape.blocks > INT32_MAX) return internal_error(std::string(name) + ": too many blocks for one launch");
   if (shape.shared_bytes > 48 << 10) {  // beyond this the kernel has to be told
-    const cudaError_t error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                                                   cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                   static_cast<int>(shape.shared_bytes));
+    const cudaError_t error =
+        cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(shape.shared_bytes));
     TRACER_RETURN_IF_ERROR(cuda::check(error, name));
   }
   kernel<<<static_cast<unsigned>(shape.blocks), static_cast<unsigned>(shape.threads),

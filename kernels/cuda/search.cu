@@ -81,7 +81,7 @@ struct Search {
   device::Array<int32_t> list_index;
   device::Array<BFloat16> rounded;  // of the batch's queries
   device::Array<RowNorm> norm;
-  device::Array<int32_t> largest;   // of the batch's queries; not used
+  device::Array<int32_t> largest;  // of the batch's queries; not used
 
   template <int kSlots>
   Status batch_of(device::Global<const float> q, device::Global<const int32_t> q_group, int64_t count,
@@ -133,8 +133,8 @@ Result<std::unique_ptr<Search>> make_search(Context& c, const DeviceReferences& 
   Result<device::Array<int32_t>> largest = allocate<int32_t>(c, 2);
   if (!largest.ok()) return largest.status();
   return std::unique_ptr<Search>(new Search{c, r, k, screened, summarising, excluding, batch, tile_cols,
-                                            std::move(*tile), std::move(*score), std::move(*index),
-                                            std::move(*rounded), std::move(*norm), std::move(*largest)});
+                                            std::move(*tile), std::move(*score), std::move(*index), std::move(*rounded),
+                                            std::move(*norm), std::move(*largest)});
 }
 
 void copy_row(const float* from, int64_t cols, float* to) { std::copy_n(from, cols, to); }

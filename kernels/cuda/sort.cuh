@@ -15,9 +15,9 @@
 #include <thrust/sort.h>
 #endif
 #ifndef TRACER_SIMT
-#include <new>
-
 #include <thrust/system/cuda/execution_policy.h>
+
+#include <new>
 #else
 #include <algorithm>
 #include <numeric>

@@ -22,7 +22,7 @@
 
 namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
 
-inline constexpr int kTopkThreads = 128;   // four queries a block
+inline constexpr int kTopkThreads = 128;  // four queries a block
 inline constexpr int kMaxNeighbours = 64;
 inline constexpr int kSummaryMeanOf = 10;
 

@@ -95,14 +95,9 @@ Status wide_softmax(Context& c, const WideSoftmaxProblem& p, HostMatrix<const fl
   Lane<float> rows, held;
   TRACER_RETURN_IF_ERROR(rows.create(c, each, d));
   if (want_held) TRACER_RETURN_IF_ERROR(held.create(c, each, p.classes));
-  const WideModels wide{models,
-                        p.classes,
-                        bias->global(),
-                        scale->global(),
-                        held_out->global(),
-                        answers->global(),
-                        label->global(),
-                        fold->global()};
+  const WideModels wide{models,          p.classes,          bias->global(),
+                        scale->global(), held_out->global(), answers->global(),
+                        label->global(), fold->global()};
   std::vector<uint8_t> answered(static_cast<size_t>(n), 0);  // rows that receive probabilities
   for (size_t i = 0; want_held && i < answered.size(); ++i) {
     for (size_t a = 0; a < g.models.size(); ++a) {
@@ -110,8 +105,7 @@ Status wide_softmax(Context& c, const WideSoftmaxProblem& p, HostMatrix<const fl
     }
   }
   TRACER_RETURN_IF_ERROR(stream_rows(
-      c, n, each,
-      [&](int slot, int64_t first, int64_t count) { return rows.fill(c, slot, p.x, first, count); },
+      c, n, each, [&](int slot, int64_t first, int64_t count) { return rows.fill(c, slot, p.x, first, count); },
       [&](int slot, int64_t first, int64_t count) -> Status {
         const device::Global<float> zs = z->global();
         if (d > 0) {
@@ -121,20 +115,17 @@ Status wide_softmax(Context& c, const WideSoftmaxProblem& p, HostMatrix<const fl
           TRACER_RETURN_IF_ERROR(device::fill_zero(*z, c.compute));
         }
         if (want_held) TRACER_RETURN_IF_ERROR(held.zero(c, slot));
-        TRACER_RETURN_IF_ERROR(
-            device::launch("cross_entropy_kernel", cross_entropy_kernel,
-                           {blocks_of(count * models, kWideThreads / device::kWarp), kWideThreads}, c.compute, zs,
-                           first, count, wide, row_loss->global(), want_held,
-                           want_held ? held.device(slot) : device::Global<float>{}));
+        TRACER_RETURN_IF_ERROR(device::launch("cross_entropy_kernel", cross_entropy_kernel,
+                                              {blocks_of(count * models, kWideThreads / device::kWarp), kWideThreads},
+                                              c.compute, zs, first, count, wide, row_loss->global(), want_held,
+                                              want_held ? held.device(slot) : device::Global<float>{}));
         const int64_t batch = first / each;
-        TRACER_RETURN_IF_ERROR((sum_columns<double, double>(c, row_loss->global(), count, models,
-                                                            losses->global() + batch * models)));
-        if (!gradient) return {};
         TRACER_RETURN_IF_ERROR(
-            (sum_columns<float, float>(c, zs, count, cols, bias_sums->global() + batch * cols)));
+            (sum_columns<double, double>(c, row_loss->global(), count, models, losses->global() + batch * models)));
+        if (!gradient) return {};
+        TRACER_RETURN_IF_ERROR((sum_columns<float, float>(c, zs, count, cols, bias_sums->global() + batch * cols)));
         if (d == 0) return {};
-        return product<float>(c, Trans::kYes, Trans::kNo, d, cols, count, rows.device(slot), zs, true,
-                              sum_w->global());
+        return product<float>(c, Trans::kYes, Trans::kNo, d, cols, count, rows.device(slot), zs, true, sum_w->global());
       },
       [&](int slot, int64_t, int64_t count) { return want_held ? held.fetch(c, slot, count) : Status(); },
       [&](int slot, int64_t first, int64_t count) {

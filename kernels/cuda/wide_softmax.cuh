@@ -27,8 +27,8 @@ struct WideModels {
 // row is held out. loss (rows x models): -ln p(label), 0 where it is held out. held (rows x classes), where wanted: see
 // Backend::wide_softmax. A warp a row and model.
 TRACER_KERNEL TRACER_MAX_THREADS(kWideThreads)
-    cross_entropy_kernel(device::Global<float> z, int64_t first, int64_t rows, WideModels w, device::Global<double> loss,
-                         bool want_held, device::Global<float> held) {
+    cross_entropy_kernel(device::Global<float> z, int64_t first, int64_t rows, WideModels w,
+                         device::Global<double> loss, bool want_held, device::Global<float> held) {
   const int64_t item = warp_in_grid();
   if (item >= rows * w.models) return;
   const int64_t row = item / w.models;

@@ -1,5 +1,6 @@
 // The known answers must be right, or every device would be refused: all backends here have to give them.
 #include "kernels/self_test.h"
+
 #include "tests/kernels/support.h"
 
 namespace tracer {

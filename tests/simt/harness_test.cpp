@@ -285,7 +285,8 @@ void dynamic_kernel(int write, int read, bool with_barrier) {
 
 TEST_P(Harness, DynamicSharedMemoryIsWatched) {
   const auto run = [&](int write, int read, bool with_barrier, int64_t floats) {
-    return launch(1, 64, GetParam(), [=] { dynamic_kernel(write, read, with_barrier); }, floats * 4);
+    return launch(
+        1, 64, GetParam(), [=] { dynamic_kernel(write, read, with_barrier); }, floats * 4);
   };
   EXPECT_TRUE(run(64, 64, true, 64).ok());
   expect_only(run(64, 63, true, 63), Defect::kOutOfBounds);
@@ -298,9 +299,10 @@ TEST_P(Harness, MisalignedVectors) {
   EXPECT_TRUE(launch(1, 32, GetParam(), [&] {
                 if (thread_index() < 16) device::load4(Global<const float>(data.global()), 4 * thread_index());
               }).ok());
-  expect_only(launch(1, 32, GetParam(), [&] {
-                if (thread_index() == 3) device::load4(Global<const float>(data.global()), 6);
-              }),
+  expect_only(launch(1, 32, GetParam(),
+                     [&] {
+                       if (thread_index() == 3) device::load4(Global<const float>(data.global()), 6);
+                     }),
               Defect::kMisaligned);
 }
 

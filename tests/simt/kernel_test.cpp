@@ -47,7 +47,8 @@ void expect_cpu_bytes(simt::Order order, Trans ta, Trans tb, int64_t m, int64_t 
     bs.push_back(cuda::Narrow<T>::from(b.data()[i]));
     b_read.data()[i] = cuda::widen(bs.back());
   }
-  ASSERT_OK(test::make(test::isas().front(), 1)->gemm(ta, tb, a_read.view(), b_read.view(), Epilogue{}, expected.view()));
+  ASSERT_OK(
+      test::make(test::isas().front(), 1)->gemm(ta, tb, a_read.view(), b_read.view(), Epilogue{}, expected.view()));
   device::Buffer<T> left("a", as), right("b", bs);
   device::Buffer<float> out("c", std::vector<float>(static_cast<size_t>(m * n), 1.0f));
   cuda::GemmShape shape;
@@ -131,8 +132,8 @@ Found find(Backend& backend, HostMatrix<const T> q, HostMatrix<const float> r, i
   const auto references = backend.prepare_references(r, {group, label});
   EXPECT_TRUE(references.ok());
   const std::span<const int32_t> groups = exclude ? std::span<const int32_t>(q_group) : std::span<const int32_t>();
-  const Status status = backend.topk_cosine(q, **references, groups, {f.index.view(), f.similarity.view()}, f.summary,
-                                            &f.report);
+  const Status status =
+      backend.topk_cosine(q, **references, groups, {f.index.view(), f.similarity.view()}, f.summary, &f.report);
   EXPECT_TRUE(status.ok()) << status.message();
   return f;
 }

@@ -102,8 +102,8 @@ TEST_P(Mutant, Layers) {
   const std::vector<float> bias(31, 0.25f);
   for (const Activation activation : {Activation::kRelu, Activation::kGelu}) {
     Matrix<float> c(10, 31), pre(10, 31), expected(10, 31), expected_pre(10, 31);
-    ASSERT_OK(cpu.gemm(Trans::kNo, Trans::kNo, a.view(), b.view(), {bias, activation, expected_pre.view()},
-                       expected.view()));
+    ASSERT_OK(
+        cpu.gemm(Trans::kNo, Trans::kNo, a.view(), b.view(), {bias, activation, expected_pre.view()}, expected.view()));
     ASSERT_OK(cuda::gemm<float>(*context, Trans::kNo, Trans::kNo, a.view(), b.view(), {bias, activation, pre.view()},
                                 c.view()));
     expect_close(c, expected, 1e-5);
@@ -111,8 +111,8 @@ TEST_P(Mutant, Layers) {
     pre(0, 0) = expected_pre(0, 0) = 0.0f;
     ASSERT_OK(cpu.gemm_backward(Trans::kNo, Trans::kNo, a.view(), b.view(), activation, expected_pre.view(),
                                 expected.view()));
-    ASSERT_OK(cuda::gemm_backward(*context, Trans::kNo, Trans::kNo, a.view(), b.view(), activation, pre.view(),
-                                  c.view()));
+    ASSERT_OK(
+        cuda::gemm_backward(*context, Trans::kNo, Trans::kNo, a.view(), b.view(), activation, pre.view(), c.view()));
     expect_close(c, expected, 1e-5);
   }
   Matrix<float> sums(1, 3), expected(1, 3);
@@ -137,7 +137,8 @@ TEST_P(Mutant, Search) {
       Matrix<int32_t> index(6, k), expected_index(6, k);
       Matrix<float> score(6, k), expected_score(6, k);
       const auto references = cpu.prepare_references(HostMatrix<const float>(r->view()), {});
-      ASSERT_OK(cpu.topk_cosine(queries, **references, {}, {expected_index.view(), expected_score.view()}, {}, nullptr));
+      ASSERT_OK(
+          cpu.topk_cosine(queries, **references, {}, {expected_index.view(), expected_score.view()}, {}, nullptr));
       const auto ours = cuda::prepare_references<float>(*context, r->view(), {});
       ASSERT_TRUE(ours.ok()) << ours.status().message();
       ASSERT_OK(cuda::topk_cosine<float>(*context, queries, **ours, {}, {index.view(), score.view()}, {}, nullptr));
@@ -185,8 +186,8 @@ TEST_P(Mutant, Wide) {
   std::vector<double> loss(3), expected_loss(3);
   Matrix<float> grad(d, cols), expected(d, cols), held(n, classes), expected_held(n, classes);
   std::vector<float> grad_b(static_cast<size_t>(cols)), expected_b(static_cast<size_t>(cols));
-  ASSERT_OK(cpu.wide_softmax(problem, w.view(), b, active, expected_loss, expected.view(), expected_b,
-                             expected_held.view()));
+  ASSERT_OK(
+      cpu.wide_softmax(problem, w.view(), b, active, expected_loss, expected.view(), expected_b, expected_held.view()));
   ASSERT_OK(cuda::wide_softmax(*context, problem, w.view(), b, active, loss, grad.view(), grad_b, held.view()));
   for (size_t m = 0; m < 3; ++m) EXPECT_TRUE(test::near(loss[m], expected_loss[m], 1e-5));
   expect_close(grad, expected, 1e-5);

@@ -120,9 +120,8 @@ struct Shape {
 template <class... P, class... A>
 Status launch(const char* name, void (*kernel)(P...), const Shape& shape, const Stream& /*stream*/,
               const A&... arguments) {
-  const simt::Report report =
-      simt::launch(shape.blocks, shape.threads, simt::launch_order(), [&] { kernel(P(arguments)...); },
-                   shape.shared_bytes);
+  const simt::Report report = simt::launch(
+      shape.blocks, shape.threads, simt::launch_order(), [&] { kernel(P(arguments)...); }, shape.shared_bytes);
   return report.ok() ? Status() : internal_error(std::string(name) + ": " + report.text());
 }
 

@@ -35,8 +35,7 @@ inline constexpr Order kOrders[] = {0, 1, 2, 3};
 
 // Runs `kernel` once in each of blocks * threads fibers. threads: a multiple of 32, at most 1024. A block whose threads
 // diverge at a barrier is abandoned there. dynamic_bytes: of shared memory beside the kernel's own arrays.
-Report launch(int64_t blocks, int threads, Order order, const std::function<void()>& kernel,
-              int64_t dynamic_bytes = 0);
+Report launch(int64_t blocks, int threads, Order order, const std::function<void()>& kernel, int64_t dynamic_bytes = 0);
 
 enum class Kind : uint8_t { kRead, kWrite, kAtomic };
 
