@@ -3,12 +3,11 @@
 //
 // Common to all operations
 //   Storage       row-major float32, or bfloat16 where an operation says so; views may have stride > cols; no alignment
-//   is required (64 bytes is fastest). Accumulation  dot products in float32 with fused multiply-add, in ascending
-//   order of the inner index within fixed
+//                 is required (64 bytes is fastest).
+//   Accumulation  dot products in float32 with fused multiply-add, in ascending order of the inner index within fixed
 //                 blocks; losses in float64.
 //   Determinism   the bytes of every output depend on the inputs and on the instruction set (isa()), never on the
-//   number
-//                 of threads; one row's result does not depend on the other rows of its batch, nor a column's on
+//                 number of threads; one row's result does not depend on the other rows of its batch, nor a column's on
 //                 others.
 //   Errors        a shape that does not fit is ErrorCode::kInternal (a bug of the caller); NaN inputs are not checked
 //                 here: host/ refuses them at the door.
@@ -180,6 +179,8 @@ class Backend {
                               std::span<const uint8_t> active, std::span<double> loss, HostMatrix<float> grad_w,
                               std::span<float> grad_b, HostMatrix<float> held_out_probability) = 0;
 
+  // ---- Decisions ----
+
   // Packs the members of an ensemble (at least one, all of the same shape, d x C with C >= 1) for decision_features.
   // Under kBFloat16 the weights, and the rows that meet them, are rounded to bfloat16; biases and everything after the
   // product stay float32. The caller's arrays are not kept.
@@ -198,6 +199,8 @@ class Backend {
   // The same features from given s (n x C, each row sums to 1): how out-of-fold rows are scored.
   virtual Status decision_features_from(HostMatrix<const float> s, const NeighbourVote& vote,
                                         std::span<DecisionFeatures> out) = 0;
+
+  // ---- Parity sweep, k-means ----
 
   // See kernels/parity.h; out is S x A. An empty segment handles 0 rows and has score_next = +infinity.
   // Cost: a radix sort of n scores, and at most n * A comparisons.

@@ -40,7 +40,7 @@ class LinearHead {
 struct NeighbourVote {
   HostMatrix<const int32_t> neighbour;       // n x k indices into reference_label, -1 = none; k may be 0
   HostMatrix<const float> similarity;        // n x k, descending
-  std::span<const int32_t> reference_label;  // labels of the references, each in [0, C)
+  std::span<const int32_t> reference_label;  // labels of the references; of each neighbour in [0, C)
   float weight = 0.0f;                       // v in [0, 1]
   float sharpness = 1.0f;
 };

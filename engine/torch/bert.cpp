@@ -113,11 +113,11 @@ class Bert : public Transformer {
 
   Tensor activated(const Tensor& x) const {
     switch (shape_.activation) {
-      case Activation::kRelu:
+      case TransformerActivation::kRelu:
         return at::relu(x);
-      case Activation::kGeluTanh:
+      case TransformerActivation::kGeluTanh:
         return at::gelu(x, "tanh");
-      case Activation::kGelu:
+      case TransformerActivation::kGelu:
         break;
     }
     return at::gelu(x);

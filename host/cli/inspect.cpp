@@ -53,7 +53,8 @@ Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, con
   std::stable_sort(order.begin(), order.end(),
                    [&](int32_t a, int32_t b) { return probability(0, a) > probability(0, b); });
   Json classes = Json::array(), nearest = Json::array();
-  for (int64_t i = 0; i < std::min<int64_t>(kTopClasses, static_cast<int64_t>(order.size())); ++i)
+  const int64_t most = std::min<int64_t>(kTopClasses, static_cast<int64_t>(order.size()));
+  for (int64_t i = 0; i < most && (i == 0 || probability(0, order[i]) > 0); ++i)
     classes.push_back({{"label", p.labels[order[i]]}, {"probability", probability(0, order[i])}});
   for (int64_t j = 0; j < std::min(kNearest, near.cols()) && near(0, j) >= 0; ++j) {
     const int32_t r = near(0, j);

@@ -109,11 +109,11 @@ Status parse_shape(const Json& json, const std::string& path, TransformerShape& 
     return bad_input(path + ": expected hidden_size to be a multiple of num_attention_heads, found " +
                      std::to_string(shape.hidden) + " and " + std::to_string(shape.heads));
   if (activation == "gelu")
-    shape.activation = Activation::kGelu;
+    shape.activation = TransformerActivation::kGelu;
   else if (activation == "gelu_new" || activation == "gelu_pytorch_tanh")
-    shape.activation = Activation::kGeluTanh;
+    shape.activation = TransformerActivation::kGeluTanh;
   else if (activation == "relu")
-    shape.activation = Activation::kRelu;
+    shape.activation = TransformerActivation::kRelu;
   else
     return bad_input(path + ": \"hidden_act\": expected gelu, gelu_new, gelu_pytorch_tanh or relu, found \"" +
                      activation + "\"");

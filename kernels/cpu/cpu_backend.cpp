@@ -108,11 +108,7 @@ class CpuBackend final : public Backend {
   }
 
   Result<std::unique_ptr<LinearHead>> prepare_head(std::span<const LinearMember> members, Storage storage) override {
-    try {
-      return cpu::prepare_head(context_, members, storage);
-    } catch (const std::bad_alloc&) {
-      return internal_error("out of memory for a packed ensemble");
-    }
+    return guarded([&] { return cpu::prepare_head(context_, members, storage); });
   }
 
   Status decision_features(HostMatrix<const float> x, const LinearHead& head, const NeighbourVote& vote,

@@ -1,112 +1,255 @@
+// Rows go through in blocks, a row in each lane (kernels/cpu/head_kernels.h): product, ensemble, vote and features of a
+// block are done while its logits are in the first or second level of cache.
 #include "kernels/cpu/ensemble.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
 #include <limits>
+#include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "kernels/cpu/acceptor_score.h"
-#include "kernels/cpu/gemm.h"
-#include "kernels/cpu/row_features.h"
+#include "kernels/cpu/linear_head.h"
+#include "kernels/cpu/votes.h"
 
 namespace tracer::cpu {
 namespace {
 
-constexpr int64_t kRowBlock = 48;
-constexpr int64_t kReadAhead = 16;  // see IsaKernels::softmax_row
+constexpr float kLowest = -std::numeric_limits<float>::infinity();
 
-Status check_neighbours(const NeighbourVote& in, int64_t rows, int64_t classes) {
-  if (in.neighbour.cols != in.similarity.cols ||
-      (in.neighbour.cols > 0 && (in.neighbour.rows != rows || in.similarity.rows != rows))) {
-    return internal_error("decision_features: neighbour and similarity must be n x k");
-  }
-  for (const int32_t label : in.reference_label) {
-    if (label < 0 || label >= classes) return internal_error("decision_features: a reference label is out of range");
-  }
-  const int32_t references = static_cast<int32_t>(in.reference_label.size());
-  for (int64_t i = 0; in.neighbour.cols > 0 && i < rows; ++i) {
-    for (int64_t j = 0; j < in.neighbour.cols; ++j) {
-      if (in.neighbour(i, j) >= references) return internal_error("decision_features: a neighbour is out of range");
-    }
-  }
-  return {};
-}
+// One value for each lane of a block.
+struct Lanes {
+  alignas(64) float best[kMaxHeadWidth];
+  alignas(64) float second[kMaxHeadWidth];
+  alignas(64) int32_t label[kMaxHeadWidth];
+  alignas(64) float entropy[kMaxHeadWidth];
+  alignas(64) float sum[kMaxHeadWidth];
+  alignas(64) float dot[kMaxHeadWidth];
+  alignas(64) float scale[kMaxHeadWidth];
+};
 
-RowVote vote_of(const NeighbourVote& in, int64_t row) {
-  const size_t k = static_cast<size_t>(in.neighbour.cols);
-  if (k == 0) return {{}, {}, in.reference_label, in.weight, in.sharpness};
-  return {{in.neighbour.row(row), k}, {in.similarity.row(row), k}, in.reference_label, in.weight, in.sharpness};
-}
+// What one call is about, and the layout of a worker's memory. Arrays over classes have row stride `width`.
+struct Call {
+  const Context& context;
+  const NeighbourVote& vote;
+  const LinearAcceptor* acceptor;
+  const DecisionOutputs& out;
+  const CpuLinearHead* head;  // null: s is given
+  int64_t classes;
+  double inverse_log_classes;
 
-class CpuLinearHead final : public LinearHead {
+  const HeadKernels& kernels() const { return *context.isa->head; }
+  int64_t width() const { return kernels().width; }
+  int64_t members() const { return head != nullptr ? head->members() : 1; }
+  bool votes() const { return vote.weight != 0.0f && vote.neighbour.cols > 0; }
+  // One member, no vote: features come straight from the logits.
+  bool plain() const { return head != nullptr && members() == 1 && !votes(); }
+  bool keeps_members() const { return out.member_p.data != nullptr && members() > 1; }
+};
+
+class Worker {
  public:
-  int64_t dimension() const override { return d_; }
-  int64_t classes() const override { return classes_; }
-  int64_t members() const override { return static_cast<int64_t>(weight_.size()); }
-  Storage storage() const override { return storage_; }
-
-  Status prepare(const Context& context, std::span<const LinearMember> members, Storage storage) {
-    if (members.empty()) return internal_error("prepare_head: at least one member");
-    d_ = members[0].w.rows;
-    classes_ = members[0].w.cols;
-    storage_ = storage;
-    if (classes_ < 1) return internal_error("prepare_head: at least one class");
-    const int64_t size = packed_b_size(*context.isa, d_, classes_);
-    packed_ = Matrix<float>(static_cast<int64_t>(members.size()), size);
-    bias_ = Matrix<float>(static_cast<int64_t>(members.size()), round_up(classes_, 16) + kReadAhead);
-    for (int64_t m = 0; m < packed_.rows(); ++m) {
-      const LinearMember& member = members[static_cast<size_t>(m)];
-      if (member.w.rows != d_ || member.w.cols != classes_ || static_cast<int64_t>(member.b.size()) != classes_) {
-        return internal_error("prepare_head: every w must be d x C, every b C");
-      }
-      bool stays = false;
-      for (int64_t c = 0; c < classes_; ++c) {
-        const float b = member.b[static_cast<size_t>(c)];
-        bias_(m, c) = b <= kRemovedClassBias ? -std::numeric_limits<float>::infinity() : b;
-        stays = stays || b > kRemovedClassBias;
-      }
-      if (!stays) return internal_error("prepare_head: a member without classes");
-      pack_b(context, Trans::kNo, member.w, d_, classes_, packed_.row(m));
-      weight_.push_back(member.weight);
-    }
-    if (storage == Storage::kBFloat16) {
-      for (int64_t i = 0; i < packed_.size(); ++i) packed_.data()[i] = to_float(to_bfloat16(packed_.data()[i]));
-    }
-    return {};
+  Worker(const Call& call, float* memory)
+      : call_(call), kernels_(call.kernels()), w_(call.width()), votes_(call.vote, w_, memory) {
+    memory += round_up(VoteBlock::floats(call.vote.neighbour.cols, w_), 16);
+    const auto take = [&](int64_t floats) { return std::exchange(memory, memory + round_up(floats, 16)); };
+    const int64_t inner = call.head != nullptr ? call.head->inner() : 0;
+    x_ = take(inner * w_);
+    row_ = take(row_floats(call));
+    z_ = take(call.classes * w_ * (call.keeps_members() ? call.members() : 1));
+    s_ = call.plain() ? z_ : take(call.classes * w_);
+    p_ = call.votes() ? take(call.classes * w_) : s_;
+    member_scale_ = take(call.members() * w_);
+  }
+  static int64_t floats(const Call& call) {
+    const int64_t w = call.width(), inner = call.head != nullptr ? call.head->inner() : 0;
+    const int64_t arrays = 2 + (call.keeps_members() ? call.members() : 1);
+    // 16 more for each piece that is rounded up.
+    return round_up(VoteBlock::floats(call.vote.neighbour.cols, w) + 2 * inner * w + arrays * call.classes * w +
+                        call.members() * w + 7 * 16,
+                    16);
   }
 
-  const float* packed(int64_t m) const { return packed_.row(m); }
-  const float* bias(int64_t m) const { return bias_.row(m); }
-  float weight(int64_t m) const { return weight_[static_cast<size_t>(m)]; }
+  // Each returns false where a neighbour does not fit.
+  template <class T>
+  bool decide(HostMatrix<const T> x, int64_t first, int64_t rows) {
+    begin(first, rows);
+    load_rows(x);
+    if (call_.plain()) {
+      decide_plain();
+    } else {
+      combine();
+      mix();
+    }
+    return finish();
+  }
+
+  bool decide_from(HostMatrix<const float> s, int64_t first, int64_t rows) {
+    begin(first, rows);
+    call_.context.isa->pack_b(true, s.row(first), s.stride, rows, call_.classes, s_);
+    kernels_.entropies(call_.classes, vectors_, s_, lanes_.entropy);
+    mix();
+    return finish();
+  }
 
  private:
-  int64_t d_ = 0;
-  int64_t classes_ = 0;
-  Storage storage_ = Storage::kFloat32;
-  Matrix<float> packed_;  // M x packed size
-  Matrix<float> bias_;    // M x C, readable beyond; -inf for removed classes
-  std::vector<float> weight_;
+  // Rows are converted in row-major order before they are turned into lanes.
+  static int64_t row_floats(const Call& call) { return call.head == nullptr ? 0 : call.head->inner() * call.width(); }
+
+  void begin(int64_t first, int64_t rows) {
+    first_ = first;
+    rows_ = rows;
+    vectors_ = ceil_div(rows, kernels_.lanes);
+    fits_ = votes_.cast(first, rows, call_.classes);
+  }
+
+  template <class T>
+  void load_rows(HostMatrix<const T> x) {
+    const CpuLinearHead& head = *call_.head;
+    const int64_t d = head.dimension(), inner = head.inner();
+    const float* from = nullptr;
+    int64_t stride = inner;
+    if (head.pairs()) {
+      uint16_t* out = reinterpret_cast<uint16_t*>(row_);
+      for (int64_t r = 0; r < rows_; ++r, out += 2 * inner) {
+        if constexpr (std::is_same_v<T, float>) {
+          kernels_.narrow(x.row(first_ + r), d, out);
+        } else {
+          std::memcpy(out, x.row(first_ + r), static_cast<size_t>(d) * sizeof(T));
+        }
+        if (d < 2 * inner) out[d] = 0;
+      }
+      from = row_;
+    } else if constexpr (std::is_same_v<T, float>) {
+      if (head.storage() == Storage::kFloat32) {
+        from = x.row(first_);
+        stride = x.stride;
+      } else {
+        for (int64_t r = 0; r < rows_; ++r) {
+          for (int64_t j = 0; j < d; ++j) row_[r * d + j] = to_float(to_bfloat16(x(first_ + r, j)));
+        }
+        from = row_;
+      }
+    } else {
+      for (int64_t r = 0; r < rows_; ++r) {
+        for (int64_t j = 0; j < d; ++j) row_[r * d + j] = to_float(x(first_ + r, j));
+      }
+      from = row_;
+    }
+    call_.context.isa->pack_b(true, from, stride, rows_, inner, x_);
+  }
+
+  void logits(int64_t m, float* z) {
+    const CpuLinearHead& head = *call_.head;
+    const auto product = head.pairs() ? kernels_.logits_pairs : kernels_.logits;
+    product(call_.classes, vectors_, head.inner(), head.panels(m), x_, head.bias(m), z);
+  }
+
+  void find_best(const float* values) {
+    std::fill_n(lanes_.best, w_, kLowest);
+    std::fill_n(lanes_.second, w_, kLowest);
+    std::fill_n(lanes_.label, w_, 0);
+    kernels_.best_two(call_.classes, vectors_, 0, values, lanes_.best, lanes_.second, lanes_.label);
+  }
+
+  void decide_plain() {
+    logits(0, z_);
+    find_best(z_);
+    const bool wanted = call_.out.probability.data != nullptr;
+    kernels_.exponentials(call_.classes, vectors_, z_, lanes_.best, wanted ? z_ : nullptr, lanes_.sum, lanes_.dot);
+    kernels_.conclude(vectors_, lanes_.best, lanes_.second, lanes_.sum, lanes_.dot, lanes_.best, lanes_.second,
+                      lanes_.entropy);
+    if (wanted) kernels_.scale(call_.classes, vectors_, z_, lanes_.best, false, z_);
+  }
+
+  // s and its entropy.
+  void combine() {
+    const int64_t members = call_.members();
+    for (int64_t m = 0; m < members; ++m) {
+      float* z = z_ + (call_.keeps_members() ? m * call_.classes * w_ : 0);
+      logits(m, z);
+      find_best(z);
+      kernels_.exponentials(call_.classes, vectors_, z, lanes_.best, z, lanes_.sum, lanes_.dot);
+      kernels_.conclude(vectors_, lanes_.best, lanes_.second, lanes_.sum, lanes_.dot, member_scale_ + m * w_,
+                        lanes_.second, lanes_.entropy);
+      const float weight = members > 1 ? call_.head->weight(m) : 1.0f;
+      for (int64_t l = 0; l < vectors_ * kernels_.lanes; ++l) lanes_.scale[l] = weight * member_scale_[m * w_ + l];
+      kernels_.scale(call_.classes, vectors_, z, lanes_.scale, m > 0, s_);
+    }
+    if (members > 1) kernels_.entropies(call_.classes, vectors_, s_, lanes_.entropy);
+  }
+
+  // p from s, its best two and its entropy.
+  void mix() {
+    if (call_.votes()) {
+      for (int64_t l = 0; l < vectors_ * kernels_.lanes; ++l) {
+        lanes_.scale[l] = l < rows_ && votes_.voted(l) ? 1.0f - call_.vote.weight : 1.0f;
+      }
+      kernels_.scale(call_.classes, vectors_, s_, lanes_.scale, false, p_);
+      for (int64_t l = 0; l < rows_; ++l) {
+        if (votes_.voted(l)) lanes_.entropy[l] = votes_.add_to(*call_.context.isa, l, lanes_.entropy[l], p_);
+      }
+    }
+    find_best(p_);
+  }
+
+  bool finish() {
+    const DecisionOutputs& out = call_.out;
+    const bool one_class = call_.classes == 1;
+    for (int64_t l = 0; l < rows_; ++l) {
+      const int64_t row = first_ + l;
+      DecisionFeatures& f = out.features[static_cast<size_t>(row)];
+      f.label = lanes_.label[l];
+      f.top1 = lanes_.best[l];
+      f.top2 = one_class ? 0.0f : lanes_.second[l];
+      const double scaled = static_cast<double>(lanes_.entropy[l]) * call_.inverse_log_classes;
+      f.entropy = std::clamp(static_cast<float>(scaled), 0.0f, 1.0f);
+      f.softmax_p = call_.plain() ? f.top1 : s_[f.label * w_ + l];
+      votes_.describe(l, f.softmax_p, f);
+      if (out.member_p.data != nullptr) {
+        for (int64_t m = 0; m < call_.members(); ++m) {
+          out.member_p(row, m) = call_.keeps_members()
+                                     ? z_[(m * call_.classes + f.label) * w_ + l] * member_scale_[m * w_ + l]
+                                     : f.softmax_p;
+        }
+      }
+      if (!out.accept.empty()) out.accept[static_cast<size_t>(row)] = acceptor_score(*call_.acceptor, f);
+      if (out.probability.data != nullptr) {
+        float* p = out.probability.row(row);
+        for (int64_t c = 0; c < call_.classes; ++c) p[c] = p_[c * w_ + l];
+      }
+    }
+    return fits_;
+  }
+
+  const Call& call_;
+  const HeadKernels& kernels_;
+  int64_t w_;
+  VoteBlock votes_;
+  float* x_;             // inner x width
+  float* row_;           // width x inner
+  float* z_;             // logits, then exponentials
+  float* s_;             // s
+  float* p_;             // p; s_ where nobody votes
+  float* member_scale_;  // members x width: 1 / sum of each member's exponentials
+  Lanes lanes_;
+  int64_t first_ = 0;
+  int64_t rows_ = 0;
+  int64_t vectors_ = 0;
+  bool fits_ = true;
 };
 
-// Scratch of one worker, cut from a common buffer.
-struct RowScratch {
-  explicit RowScratch(int64_t classes) : classes_floats(round_up(classes, 16) + kReadAhead) {}
-  int64_t classes_floats;
-  int64_t floats() const { return 4 * classes_floats; }
-  float* ensemble(float* base) const { return base; }
-  float* mixture(float* base) const { return base + classes_floats; }
-  double* votes(float* base) const { return reinterpret_cast<double*>(base + 2 * classes_floats); }
-};
-
-Status check_outputs(int64_t n, const CpuLinearHead& head, const LinearAcceptor* acceptor, const DecisionOutputs& out) {
-  const int64_t classes = head.classes();
+Status check_outputs(int64_t n, int64_t classes, int64_t members, const LinearAcceptor* acceptor,
+                     const DecisionOutputs& out) {
   if (static_cast<int64_t>(out.features.size()) != n) {
     return internal_error("decision_features: features must have n entries");
   }
   if (out.probability.data != nullptr && (out.probability.rows != n || out.probability.cols != classes)) {
     return internal_error("decision_features: probability must be n x C");
   }
-  if (out.member_p.data != nullptr && (out.member_p.rows != n || out.member_p.cols != head.members())) {
+  if (out.member_p.data != nullptr && (out.member_p.rows != n || out.member_p.cols != members)) {
     return internal_error("decision_features: member_p must be n x M");
   }
   if (out.accept.empty()) return {};
@@ -119,72 +262,37 @@ Status check_outputs(int64_t n, const CpuLinearHead& head, const LinearAcceptor*
   return {};
 }
 
+// Runs decide(worker, first, rows) over all blocks.
+template <class F>
+Status over_blocks(const Call& call, int64_t n, F&& decide) {
+  if (n == 0) return {};
+  const int64_t width = call.width(), floats = Worker::floats(call);
+  const Scratch scratch = call.context.scratch->take(floats * call.context.pool->threads());
+  std::atomic<bool> fits{true};
+  run(*call.context.pool, ceil_div(n, width), [&](int64_t block, int worker) {
+    Worker here(call, scratch.data() + worker * floats);
+    const int64_t first = block * width;
+    if (!decide(here, first, std::min(width, n - first))) fits.store(false, std::memory_order_relaxed);
+  });
+  if (!fits) return internal_error("decision_features: a neighbour or its label is out of range");
+  return {};
+}
+
+double inverse_log(int64_t classes) { return classes > 1 ? 1.0 / std::log(static_cast<double>(classes)) : 0.0; }
+
 template <class T>
 Status decide(const Context& context, HostMatrix<const T> x, const LinearHead& any_head, const NeighbourVote& vote,
               const LinearAcceptor* acceptor, const DecisionOutputs& out) {
   const auto* head = dynamic_cast<const CpuLinearHead*>(&any_head);
-  if (head == nullptr) return internal_error("decision_features: the head was made by another backend");
-  const int64_t n = x.rows, d = x.cols, classes = head->classes(), members = head->members();
-  if (d != head->dimension()) return internal_error("decision_features: rows and head differ in width");
-  TRACER_RETURN_IF_ERROR(check_outputs(n, *head, acceptor, out));
-  TRACER_RETURN_IF_ERROR(check_neighbours(vote, n, classes));
-  if (n == 0) return {};
-
-  const IsaKernels& isa = *context.isa;
-  const RowScratch row_scratch(classes);
-  const int64_t stride = row_scratch.classes_floats;
-  const int64_t wide_floats = round_up(kRowBlock * d, 16);
-  const int64_t pack_floats = round_up(kRowBlock * d, 16);
-  const int64_t floats = wide_floats + pack_floats + members * kRowBlock * stride + row_scratch.floats();
-  const Scratch scratch = context.scratch->take(floats * context.pool->threads());
-  run(*context.pool, ceil_div(n, kRowBlock), [&](int64_t block, int worker) {
-    float* wide = scratch.data() + worker * floats;
-    float* packed_x = wide + wide_floats;
-    float* softmax = packed_x + pack_floats;
-    float* base = softmax + members * kRowBlock * stride;
-    const int64_t first = block * kRowBlock;
-    const int64_t rows = std::min(kRowBlock, n - first);
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t j = 0; j < d; ++j) {
-        float v;
-        if constexpr (std::is_same_v<T, float>) {
-          v = x(first + r, j);
-          if (head->storage() == Storage::kBFloat16) v = to_float(to_bfloat16(v));
-        } else {
-          v = to_float(x(first + r, j));
-        }
-        wide[r * d + j] = v;
-      }
-    }
-    pack_a_rows(isa, Trans::kNo, {wide, rows, d}, 0, rows, d, packed_x);
-    for (int64_t m = 0; m < members; ++m) {
-      float* z = softmax + m * kRowBlock * stride;
-      if (d == 0) std::fill_n(z, rows * stride, 0.0f);
-      multiply_packed(isa, rows, classes, d, packed_x, head->packed(m), nullptr, z, stride);
-      for (int64_t r = 0; r < rows; ++r) isa.softmax_row(z + r * stride, head->bias(m), classes, z + r * stride);
-    }
-    for (int64_t r = 0; r < rows; ++r) {
-      const int64_t row = first + r;
-      float* s = softmax + r * stride;
-      if (members > 1) {
-        s = row_scratch.ensemble(base);
-        std::fill_n(s, stride, 0.0f);
-        for (int64_t m = 0; m < members; ++m) {
-          const float* p = softmax + (m * kRowBlock + r) * stride;
-          for (int64_t c = 0; c < classes; ++c) s[c] += head->weight(m) * p[c];
-        }
-      }
-      float* p = row_scratch.mixture(base);
-      DecisionFeatures& f = out.features[static_cast<size_t>(row)];
-      f = row_features(isa, classes, s, vote_of(vote, row), row_scratch.votes(base), p);
-      if (out.probability.data != nullptr) std::copy_n(p, classes, out.probability.row(row));
-      if (out.member_p.data != nullptr) {
-        for (int64_t m = 0; m < members; ++m) out.member_p(row, m) = softmax[(m * kRowBlock + r) * stride + f.label];
-      }
-      if (!out.accept.empty()) out.accept[static_cast<size_t>(row)] = acceptor_score(*acceptor, f);
-    }
-  });
-  return {};
+  if (head == nullptr || &head->kernels() != context.isa->head) {
+    return internal_error("decision_features: the head was made by another backend");
+  }
+  if (x.cols != head->dimension()) return internal_error("decision_features: rows and head differ in width");
+  TRACER_RETURN_IF_ERROR(check_outputs(x.rows, head->classes(), head->members(), acceptor, out));
+  TRACER_RETURN_IF_ERROR(check_votes(vote, x.rows));
+  const Call call{context, vote, acceptor, out, head, head->classes(), inverse_log(head->classes())};
+  return over_blocks(call, x.rows,
+                     [&](Worker& worker, int64_t first, int64_t rows) { return worker.decide(x, first, rows); });
 }
 
 }  // namespace
@@ -207,21 +315,14 @@ Status decision_features(const Context& context, HostMatrix<const BFloat16> x, c
 }
 
 Status decision_features_from(const Context& context, HostMatrix<const float> s, const NeighbourVote& vote,
-                              std::span<DecisionFeatures> out) {
-  const int64_t n = s.rows, classes = s.cols;
-  if (classes < 1) return internal_error("decision_features_from: C >= 1");
-  if (static_cast<int64_t>(out.size()) != n) return internal_error("decision_features_from: out must have n entries");
-  TRACER_RETURN_IF_ERROR(check_neighbours(vote, n, classes));
-  const RowScratch row_scratch(classes);
-  const Scratch scratch = context.scratch->take(row_scratch.floats() * context.pool->threads());
-  run(*context.pool, ceil_div(n, kRowBlock), [&](int64_t block, int worker) {
-    float* base = scratch.data() + worker * row_scratch.floats();
-    for (int64_t row = block * kRowBlock; row < std::min(n, (block + 1) * kRowBlock); ++row) {
-      out[static_cast<size_t>(row)] = row_features(*context.isa, classes, s.row(row), vote_of(vote, row),
-                                                   row_scratch.votes(base), row_scratch.mixture(base));
-    }
-  });
-  return {};
+                              std::span<DecisionFeatures> features) {
+  if (s.cols < 1) return internal_error("decision_features_from: C >= 1");
+  const DecisionOutputs out{features};
+  TRACER_RETURN_IF_ERROR(check_outputs(s.rows, s.cols, 1, nullptr, out));
+  TRACER_RETURN_IF_ERROR(check_votes(vote, s.rows));
+  const Call call{context, vote, nullptr, out, nullptr, s.cols, inverse_log(s.cols)};
+  return over_blocks(call, s.rows,
+                     [&](Worker& worker, int64_t first, int64_t rows) { return worker.decide_from(s, first, rows); });
 }
 
 }  // namespace tracer::cpu

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/head_kernels.h"
+
 namespace tracer::cpu {
 
 // Fixed: the order of the additions, hence the bytes of the result, depends on it. 384 is the width of the usual
@@ -53,11 +55,14 @@ struct IsaKernels {
   // For tests: the exponential and the logarithm that the rows above use.
   void (*exp_array)(const float* x, int64_t n, float* y);
   void (*log_array)(const float* x, int64_t n, float* y);
+
+  const HeadKernels* head;
 };
 
 // Null where the compiler's target cannot have them.
 const IsaKernels* portable_kernels();
 const IsaKernels* avx2_kernels();
 const IsaKernels* avx512_kernels();
+const IsaKernels* avx512_bf16_kernels();
 
 }  // namespace tracer::cpu

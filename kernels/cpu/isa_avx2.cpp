@@ -4,14 +4,16 @@
 
 #if defined(__AVX2__) && defined(__FMA__)
 #include "kernels/cpu/isa_gemm.h"
+#include "kernels/cpu/isa_head.h"
 #include "kernels/cpu/isa_softmax.h"
 
 namespace tracer::cpu {
 
 const IsaKernels* avx2_kernels() {
+  static constexpr HeadKernels kHead = head_kernels(nullptr, nullptr);
   static constexpr IsaKernels kTable = {
-      "avx2",      kMr,      kNr,       pack_a,   pack_b, gemm_block, score_tile, softmax_row, cross_entropy_row,
-      entropy_row, add_bias, exp_array, log_array};
+      "avx2",      kMr,      kNr,       pack_a,    pack_b, gemm_block, score_tile, softmax_row, cross_entropy_row,
+      entropy_row, add_bias, exp_array, log_array, &kHead};
   return &kTable;
 }
 

@@ -217,6 +217,7 @@ TEST_F(CliText, NotesThatDoNotBelongAreRefused) {
 }
 
 TEST_F(CliText, ProgressIsALineThatRedrawsItselfOnATerminalAndPlainLinesElsewhere) {
+  if (std::system("script -qec true /dev/null > /dev/null 2>&1") != 0) GTEST_SKIP() << "no pseudo terminal can be had";
   const std::string binary = std::getenv("TRACER_TEST_BINARY");
   const auto on_terminal = [&](const std::string& more) {
     const int status =

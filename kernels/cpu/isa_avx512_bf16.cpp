@@ -1,0 +1,29 @@
+// The inner loops for avx512_bf16: those of avx512, and products of bfloat16; the flags come from
+// kernels/CMakeLists.txt.
+#define TRACER_SIMD_AVX512
+#include "kernels/cpu/isa.h"
+
+#if defined(__AVX512BF16__)
+#include "kernels/cpu/isa_gemm.h"
+#include "kernels/cpu/isa_head.h"
+#include "kernels/cpu/isa_pairs.h"
+#include "kernels/cpu/isa_softmax.h"
+
+namespace tracer::cpu {
+
+const IsaKernels* avx512_bf16_kernels() {
+  static constexpr HeadKernels kHead = head_kernels(head_logits_pairs, head_narrow);
+  static constexpr IsaKernels kTable = {
+      "avx512_bf16",     kMr,         kNr,      pack_a,    pack_b,    gemm_block, score_tile, softmax_row,
+      cross_entropy_row, entropy_row, add_bias, exp_array, log_array, &kHead};
+  return &kTable;
+}
+
+}  // namespace tracer::cpu
+#else
+namespace tracer::cpu {
+
+const IsaKernels* avx512_bf16_kernels() { return nullptr; }
+
+}  // namespace tracer::cpu
+#endif

@@ -1,0 +1,169 @@
+// HeadKernels for the instruction set of the including file. Included by isa_*.cpp only, after isa_gemm.h and
+// isa_softmax.h.
+#pragma once
+
+#include "kernels/cpu/head_kernels.h"
+#include "kernels/cpu/isa_gemm.h"
+#include "kernels/cpu/isa_softmax.h"
+
+namespace tracer::cpu {
+namespace {
+
+constexpr int kChains = 4;  // independent sums over classes: one chain would wait for each addition
+static_assert(kNr <= kMaxHeadWidth);
+
+template <int Rows, int Vectors>
+inline void logits_tile(int64_t d, const float* w, const float* x, const float* bias, float* z) {
+  for (int64_t k0 = 0; k0 == 0 || k0 < d; k0 += kKBlock) {
+    const int64_t kc = d - k0 < kKBlock ? d - k0 : kKBlock;
+    V acc[Rows][Vectors];
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) acc[i][v] = V{};
+    }
+    for (int64_t k = 0; k < kc; ++k) {
+      V xv[Vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) xv[v] = load(x + v * kLanes);
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; ++i) {
+        const V wv = splat(w[i]);
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) acc[i][v] = fma(wv, xv[v], acc[i][v]);
+      }
+      w += kMr;
+      x += kNr;
+    }
+    const bool last = k0 + kKBlock >= d;
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) {
+        float* p = z + i * kNr + v * kLanes;
+        const V sum = k0 > 0 ? load(p) + acc[i][v] : acc[i][v];
+        store(p, last ? sum + splat(bias[i]) : sum);
+      }
+    }
+  }
+}
+
+// The tile of exactly `rows` classes.
+template <int Rows, int Vectors>
+inline void logits_rows(int64_t rows, int64_t d, const float* w, const float* x, const float* bias, float* z) {
+  if constexpr (Rows > 1) {
+    if (rows < Rows) return logits_rows<Rows - 1, Vectors>(rows, d, w, x, bias, z);
+  }
+  logits_tile<Rows, Vectors>(d, w, x, bias, z);
+}
+
+void head_logits(int64_t classes, int64_t vectors, int64_t d, const float* w, const float* x, const float* bias,
+                 float* z) {
+  for (int64_t c = 0; c < classes; c += kMr, w += kMr * d) {
+    const int64_t rows = classes - c < kMr ? classes - c : kMr;
+    if (vectors == 1) {
+      logits_rows<kMr, 1>(rows, d, w, x, bias + c, z + c * kNr);
+    } else {
+      logits_rows<kMr, kVectors>(rows, d, w, x, bias + c, z + c * kNr);
+    }
+  }
+}
+
+void head_best_two(int64_t classes, int64_t vectors, int32_t first, const float* z, float* best, float* second,
+                   int32_t* label) {
+  for (int64_t v = 0; v < vectors; ++v) {
+    const int64_t at = v * kLanes;
+    V b = load(best + at), s = load(second + at);
+    I l;
+    __builtin_memcpy(&l, label + at, sizeof(l));
+    I here = splat_int(first);
+    for (int64_t c = 0; c < classes; ++c, here += splat_int(1)) {
+      const V x = load(z + c * kNr + at);
+      const I greater = x > b;
+      s = maximum(x > b ? b : x, s);
+      l = greater ? here : l;
+      b = maximum(x, b);
+    }
+    store(best + at, b);
+    store(second + at, s);
+    __builtin_memcpy(label + at, &l, sizeof(l));
+  }
+}
+
+void head_exponentials(int64_t classes, int64_t vectors, const float* z, const float* best, float* e, float* sum,
+                       float* dot) {
+  const V floor = splat(-88.0f);  // below it exp_lanes gives 0, and 0 * -inf must not be formed
+  for (int64_t v = 0; v < vectors; ++v) {
+    const int64_t at = v * kLanes;
+    const V shift = load(best + at);
+    V sums[kChains] = {}, dots[kChains] = {};
+    const auto one = [&](int64_t c, int chain) {
+      const V x = maximum(load(z + c * kNr + at) - shift, floor);
+      const V y = exp_lanes(x);
+      if (e != nullptr) store(e + c * kNr + at, y);
+      sums[chain] += y;
+      dots[chain] = fma(y, x, dots[chain]);
+    };
+    int64_t c = 0;
+    for (; c + kChains <= classes; c += kChains) {
+#pragma GCC unroll 4
+      for (int i = 0; i < kChains; ++i) one(c + i, i);
+    }
+    for (int i = 0; c < classes; ++c, ++i) one(c, i);
+    store(sum + at, (sums[0] + sums[1]) + (sums[2] + sums[3]));
+    store(dot + at, (dots[0] + dots[1]) + (dots[2] + dots[3]));
+  }
+}
+
+void head_scale(int64_t classes, int64_t vectors, const float* in, const float* scale, bool add, float* out) {
+  for (int64_t v = 0; v < vectors; ++v) {
+    const int64_t at = v * kLanes;
+    const V s = load(scale + at);
+    for (int64_t c = 0; c < classes; ++c) {
+      const V x = load(in + c * kNr + at);
+      float* o = out + c * kNr + at;
+      store(o, add ? fma(s, x, load(o)) : s * x);
+    }
+  }
+}
+
+void head_entropies(int64_t classes, int64_t vectors, const float* p, float* entropy) {
+  const V smallest = splat(1.17549435e-38f);
+  for (int64_t v = 0; v < vectors; ++v) {
+    const int64_t at = v * kLanes;
+    V sums[kChains] = {};
+    const auto one = [&](int64_t c, int chain) {
+      const V x = load(p + c * kNr + at);
+      const V safe = x >= smallest ? x : splat(1.0f);  // a subnormal or 0 adds nothing
+      sums[chain] = fma(-safe, log_lanes(safe), sums[chain]);
+    };
+    int64_t c = 0;
+    for (; c + kChains <= classes; c += kChains) {
+#pragma GCC unroll 4
+      for (int i = 0; i < kChains; ++i) one(c + i, i);
+    }
+    for (int i = 0; c < classes; ++c, ++i) one(c, i);
+    store(entropy + at, (sums[0] + sums[1]) + (sums[2] + sums[3]));
+  }
+}
+
+void head_conclude(int64_t vectors, const float* best, const float* second, const float* sum, const float* dot,
+                   float* top1, float* top2, float* entropy) {
+  for (int64_t v = 0; v < vectors; ++v) {
+    const int64_t at = v * kLanes;
+    const V total = load(sum + at), gap = load(second + at) - load(best + at);  // read before top1 and top2 are written
+    const V inverse = splat(1.0f) / total;
+    store(top1 + at, inverse);
+    store(top2 + at, exp_lanes(gap) * inverse);
+    store(entropy + at, log_lanes(total) - load(dot + at) * inverse);
+  }
+}
+
+constexpr HeadKernels head_kernels(decltype(HeadKernels::logits_pairs) logits_pairs,
+                                   decltype(HeadKernels::narrow) narrow) {
+  return {kNr,        kLanes,         kMr,          head_logits, logits_pairs, narrow, head_best_two, head_exponentials,
+          head_scale, head_entropies, head_conclude};
+}
+
+}  // namespace
+}  // namespace tracer::cpu
