@@ -43,7 +43,7 @@ struct Ballots {
   Lane<int32_t> neighbour;
   Lane<float> similarity;
   std::optional<device::Array<int32_t>> reference_label, label;
-  std::optional<device::Array<double>> mass;
+  std::optional<device::Array<double>> mass, inverse;
   const NeighbourVote* vote = nullptr;
   int64_t k = 0;
 
@@ -59,6 +59,9 @@ struct Ballots {
     if (!voted.ok()) return voted.status();
     Result<device::Array<double>> masses = allocate<double>(c, rows * k);
     if (!masses.ok()) return masses.status();
+    Result<device::Array<double>> inverses = allocate<double>(c, rows);
+    if (!inverses.ok()) return inverses.status();
+    inverse.emplace(std::move(*inverses));
     reference_label.emplace(std::move(*labels));
     label.emplace(std::move(*voted));
     mass.emplace(std::move(*masses));
@@ -72,13 +75,22 @@ struct Ballots {
   Status cast(Context& c, int slot, int64_t count) {
     if (k == 0) return {};
     const int64_t entries = count * k;
-    return device::launch("cast_votes_kernel", cast_votes_kernel, {blocks_of(entries, kAcceptThreads), kAcceptThreads},
-                          c.compute, neighbour.device(slot), similarity.device(slot), entries,
-                          reference_label->global(), vote->sharpness, label->global(), mass->global());
+    TRACER_RETURN_IF_ERROR(device::launch("cast_votes_kernel", cast_votes_kernel,
+                                          {blocks_of(entries, kAcceptThreads), kAcceptThreads}, c.compute,
+                                          neighbour.device(slot), similarity.device(slot), entries,
+                                          reference_label->global(), vote->sharpness, label->global(), mass->global()));
+    return device::launch("weigh_votes_kernel", weigh_votes_kernel, {blocks_of(count, kAcceptThreads), kAcceptThreads},
+                          c.compute, mass->global(), count, k, inverse->global());
   }
-  Votes votes(int slot) const {
+  Status describe(Context& c, int slot, int64_t count, device::Global<DecisionFeatures> features) {
+    if (k == 0) return {};
+    return device::launch("describe_neighbours_kernel", describe_neighbours_kernel,
+                          {blocks_of(count, kAcceptThreads), kAcceptThreads}, c.compute, label->global(),
+                          similarity.device(slot), count, k, features);
+  }
+  Votes votes() const {
     if (k == 0) return {0, vote->weight, {}, {}, {}};
-    return {k, vote->weight, label->global(), mass->global(), similarity.device(slot)};
+    return {k, vote->weight, label->global(), mass->global(), inverse->global()};
   }
 };
 
@@ -173,15 +185,16 @@ Status decide(Context& c, HostMatrix<const T> x, const DeviceHead& head, device:
         if (fused) {
           TRACER_RETURN_IF_ERROR(device::launch(
               "decide_kernel", decide_kernel<S>, {blocks_of(count, kDecideRows), kDecideThreads, shared_bytes},
-              c.compute, xs, count, d, w, head.parameters(), ballots.votes(slot), decisions));
+              c.compute, xs, count, d, w, head.parameters(), ballots.votes(), decisions));
         } else {
           TRACER_RETURN_IF_ERROR(
               exact_product<S>(c, Trans::kNo, Trans::kNo, count, width, d, xs, w, false, logits->global()));
           TRACER_RETURN_IF_ERROR(device::launch("decide_rows_kernel", decide_rows_kernel,
                                                 {blocks_of(count, kDecideThreads / device::kWarp), kDecideThreads},
-                                                c.compute, logits->global(), count, head.parameters(),
-                                                ballots.votes(slot), decisions));
+                                                c.compute, logits->global(), count, head.parameters(), ballots.votes(),
+                                                decisions));
         }
+        TRACER_RETURN_IF_ERROR(ballots.describe(c, slot, count, decisions.features));
         if (!outputs.accepts) return {};
         return device::launch("accept_kernel", accept_kernel, {blocks_of(count, kAcceptThreads), kAcceptThreads},
                               c.compute, outputs.features.device(slot), count, accept.head(),
@@ -257,10 +270,12 @@ Status decision_features_from(Context& c, HostMatrix<const float> s, const Neigh
       },
       [&](int slot, int64_t, int64_t count) -> Status {
         TRACER_RETURN_IF_ERROR(ballots.cast(c, slot, count));
-        return device::launch("decide_rows_kernel", decide_rows_kernel,
-                              {blocks_of(count, kDecideThreads / device::kWarp), kDecideThreads}, c.compute,
-                              rows.device(slot), count, Members{1, s.cols, true, {}, {}}, ballots.votes(slot),
-                              outputs.decisions(slot));
+        const Decisions decisions = outputs.decisions(slot);
+        TRACER_RETURN_IF_ERROR(device::launch("decide_rows_kernel", decide_rows_kernel,
+                                              {blocks_of(count, kDecideThreads / device::kWarp), kDecideThreads},
+                                              c.compute, rows.device(slot), count, Members{1, s.cols, true, {}, {}},
+                                              ballots.votes(), decisions));
+        return ballots.describe(c, slot, count, decisions.features);
       },
       [&](int slot, int64_t, int64_t count) { return outputs.fetch(c, slot, count); },
       [&](int slot, int64_t first, int64_t count) {

@@ -16,8 +16,9 @@
 #define TRACER_KERNEL __global__ void
 #define TRACER_DEVICE __device__ __forceinline__
 // What the block's size is at most: the compiler may then use that share of the registers.
-#define TRACER_MAX_THREADS(count) __launch_bounds__(count)
+#define TRACER_MAX_THREADS(count) __launch_bounds__(count, 1)
 #define TRACER_UNROLL _Pragma("unroll")
+#define TRACER_NO_UNROLL _Pragma("unroll 1")
 // A block's shared array of count elements, not initialised, aligned for vectors of four.
 #define TRACER_SHARED(type, name, count) __shared__ __align__(16) type name[count]
 // The block's dynamic shared memory as an array of as many elements as the launch paid for; once a kernel.

@@ -24,9 +24,9 @@ inline constexpr int kDistanceNeighbours = 10;
 struct Votes {
   int64_t k;  // 0: nobody votes
   float weight;
-  device::Global<const int32_t> label;     // n x k
-  device::Global<const double> mass;       // n x k
-  device::Global<const float> similarity;  // n x k
+  device::Global<const int32_t> label;   // n x k
+  device::Global<const double> mass;     // n x k
+  device::Global<const double> inverse;  // n: 1 / the sum of a row's masses; 0 where nobody votes
 };
 
 // One thread an entry.
@@ -45,6 +45,40 @@ TRACER_KERNEL cast_votes_kernel(device::Global<const int32_t> neighbour, device:
   const double s = static_cast<double>(similarity[i]);
   const double positive = s > 0.0 ? s : 0.0;
   mass[i] = sharpness == 1.0f ? positive : pow(positive, static_cast<double>(sharpness));
+}
+
+// One thread a row. Apart from decide_row: a division of doubles is a call, which costs its callers registers.
+TRACER_KERNEL weigh_votes_kernel(device::Global<const double> mass, int64_t rows, int64_t k,
+                                 device::Global<double> inverse) {
+  const int64_t row = device::block_index() * device::block_size() + device::thread_index();
+  if (row >= rows) return;
+  double total = 0.0;
+  for (int64_t j = 0; j < k; ++j) total += mass[row * k + j];
+  inverse[row] = total > 0.0 ? 1.0 / total : 0.0;
+}
+
+// What the neighbours of a decided row say by themselves: nearest, mean_distance_10, vote_share. One thread a row.
+TRACER_KERNEL describe_neighbours_kernel(device::Global<const int32_t> label, device::Global<const float> similarity,
+                                         int64_t rows, int64_t k, device::Global<DecisionFeatures> features) {
+  const int64_t row = device::block_index() * device::block_size() + device::thread_index();
+  if (row >= rows) return;
+  DecisionFeatures f = features[row];
+  int64_t available = 0, same = 0;
+  double distance = 0.0;
+  for (int64_t j = 0; j < k; ++j) {
+    const int32_t voted = label[row * k + j];
+    if (voted < 0) continue;
+    const float s = similarity[row * k + j];
+    if (available == 0) f.nearest = s;
+    if (available < kDistanceNeighbours) distance += 1.0 - static_cast<double>(s);
+    ++available;
+    same += voted == f.label ? 1 : 0;
+  }
+  if (available == 0) return;
+  const int64_t near = available < kDistanceNeighbours ? available : kDistanceNeighbours;
+  f.mean_distance_10 = static_cast<float>(distance / static_cast<double>(near));
+  f.vote_share = static_cast<float>(static_cast<double>(same) / static_cast<double>(available));
+  features[row] = f;
 }
 
 struct Members {
@@ -108,10 +142,8 @@ TRACER_DEVICE void decide_row(device::Global<float> z, int64_t row, const Member
       logits = softmax_row(z + m * classes, members.bias + m * classes, classes, share);
     }
   }
-  double total = 0.0;
-  for (int64_t j = 0; j < votes.k; ++j) total += votes.mass[row * votes.k + j];
-  const bool voting = total > 0.0;
-  const double inverse = voting ? 1.0 / total : 0.0;
+  const double inverse = votes.k > 0 ? static_cast<double>(votes.inverse[row]) : 0.0;
+  const bool voting = inverse > 0.0;
   const float keep = 1.0f - votes.weight;
 
   BestTwo two = no_best();
@@ -154,21 +186,9 @@ TRACER_DEVICE void decide_row(device::Global<float> z, int64_t row, const Member
     for (int64_t m = 0; m < members.count; ++m) f.softmax_p += members.weight[m] * z[m * classes + f.label];
   }
   f.vote_p = voting ? static_cast<float>(vote_mass(votes, row, f.label) * inverse) : f.softmax_p;
-  f.nearest = -2.0f;
-  int64_t available = 0, same = 0;
-  double distance = 0.0;
-  for (int64_t j = 0; j < votes.k; ++j) {
-    const int32_t label = votes.label[row * votes.k + j];
-    if (label < 0) continue;
-    const float similarity = votes.similarity[row * votes.k + j];
-    if (available == 0) f.nearest = similarity;
-    if (available < kDistanceNeighbours) distance += 1.0 - static_cast<double>(similarity);
-    ++available;
-    same += label == f.label ? 1 : 0;
-  }
-  const int64_t near = available < kDistanceNeighbours ? available : kDistanceNeighbours;
-  f.mean_distance_10 = near > 0 ? static_cast<float>(distance / static_cast<double>(near)) : 2.0f;
-  f.vote_share = available > 0 ? static_cast<float>(static_cast<double>(same) / static_cast<double>(available)) : 0.0f;
+  f.nearest = -2.0f;  // until describe_neighbours_kernel
+  f.mean_distance_10 = 2.0f;
+  f.vote_share = 0.0f;
   out.features[row] = f;
   if (out.want_member_p) {
     for (int64_t m = 0; m < members.count; ++m) out.member_p[row * members.count + m] = z[m * classes + f.label];

@@ -73,7 +73,8 @@ TRACER_KERNEL TRACER_MAX_THREADS(kGemmThreads)
     stage_tile<kTile>(b, shape.b, col0, shape.n, k0, shape.k, b_tile);
     device::sync_block();
     const int depth = static_cast<int>(shape.k - k0 < kGemmDepth ? shape.k - k0 : kGemmDepth);
-    for (int k = 0; k < depth; ++k) {
+    TRACER_NO_UNROLL  // kMicro * kMicro accumulators leave no registers for two steps at once
+        for (int k = 0; k < depth; ++k) {
       float av[kMicro], bv[kMicro];
       TRACER_UNROLL
       for (int i = 0; i < kMicro; i += 4) {

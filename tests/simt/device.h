@@ -20,6 +20,7 @@
 #define TRACER_DEVICE inline
 #define TRACER_MAX_THREADS(count)
 #define TRACER_UNROLL
+#define TRACER_NO_UNROLL
 #define TRACER_SHARED(type, name, count) \
   const ::tracer::device::Global<type> name = ::tracer::device::shared<type>(#name, count)
 #define TRACER_DYNAMIC_SHARED(type, name) \
