@@ -39,6 +39,15 @@ Status check_epilogue(const Epilogue& epilogue, HostMatrix<float> c) {
   return {};
 }
 
+Status check_sparse(const SparseRows& a, int64_t cols, HostMatrix<float> out) {
+  if (size(a.begin) != out.rows + 1 || out.cols != cols) return internal_error("sparse_product: the shapes do not fit");
+  if (a.begin.front() != 0 || !std::is_sorted(a.begin.begin(), a.begin.end()) || a.begin.back() > size(a.index) ||
+      a.index.size() != a.weight.size()) {
+    return internal_error("sparse_product: rows must begin in ascending order, inside index and weight");
+  }
+  return {};
+}
+
 Status check_gather(int64_t rows, int64_t cols, std::span<const int64_t> index, int64_t out_rows, int64_t out_cols) {
   if (out_rows != size(index) || out_cols != cols) {
     return internal_error("gather_rows: the output must have one row for each index");

@@ -9,6 +9,7 @@ namespace tracer::cuda {
 Status check_product(Trans ta, Trans tb, int64_t a_rows, int64_t a_cols, int64_t b_rows, int64_t b_cols,
                      HostMatrix<float> c);
 Status check_epilogue(const Epilogue& epilogue, HostMatrix<float> c);
+Status check_sparse(const SparseRows& a, int64_t cols, HostMatrix<float> out);
 Status check_gather(int64_t rows, int64_t cols, std::span<const int64_t> index, int64_t out_rows, int64_t out_cols);
 Status check_references(int64_t rows, const ReferenceOptions& options);
 Status check_search(int64_t rows, int64_t cols, const References& r, std::span<const int32_t> q_group, const TopK& out,

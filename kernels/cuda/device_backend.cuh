@@ -86,6 +86,11 @@ class DeviceBackend final : public Backend {
     return guarded([&] { return cuda::column_sums(*context_, x, out); });
   }
 
+  Status sparse_product(const SparseRows& a, HostMatrix<const float> b, HostMatrix<float> out) override {
+    TRACER_RETURN_IF_ERROR(check_sparse(a, b.cols, out));
+    return guarded([&] { return cuda::sparse_product(*context_, a, b, out); });
+  }
+
   Status wide_softmax(const WideSoftmaxProblem& problem, HostMatrix<const float> w, std::span<const float> b,
                       std::span<const uint8_t> active, std::span<double> loss, HostMatrix<float> grad_w,
                       std::span<float> grad_b, HostMatrix<float> held_out_probability) override {

@@ -29,6 +29,9 @@ Status column_sums(Context& c, HostMatrix<const float> x, std::span<float> out);
 template <class T, class Sum>
 Status sum_columns(Context& c, device::Global<const T> x, int64_t rows, int64_t cols, device::Global<Sum> out);
 
+// sparse.cu
+Status sparse_product(Context& c, const SparseRows& a, HostMatrix<const float> b, HostMatrix<float> out);
+
 // search.cu
 template <class T>
 Result<std::unique_ptr<References>> prepare_references(Context& c, HostMatrix<const T> r,

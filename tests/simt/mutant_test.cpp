@@ -15,6 +15,7 @@
 #include "kernels/cuda/product.cu"
 #if defined(MUTANT_ROWS)
 #include "kernels/cuda/rows.cu"
+#include "kernels/cuda/sparse.cu"
 #elif defined(MUTANT_LAYERS)
 #include "kernels/cuda/layers.cu"
 #elif defined(MUTANT_SEARCH)
@@ -93,6 +94,14 @@ TEST_P(Mutant, Rows) {
     ASSERT_OK(cuda::gather_rows(*context, from.view(), index, got.view()));
     EXPECT_TRUE(test::same_bytes(got, picked));
   }
+  const std::vector<int64_t> begin = {0, 3, 3, 5};
+  const std::vector<int32_t> column = {6, 0, 6, 2, 1};
+  const std::vector<float> weight = {0.5f, -1.25f, 3.0f, 0.1f, 0.7f};
+  const SparseRows sparse{begin, column, weight};
+  Matrix<float> sum(3, 9), expected_sum(3, 9);
+  ASSERT_OK(cpu.sparse_product(sparse, wide.view(), expected_sum.view()));
+  ASSERT_OK(cuda::sparse_product(*context, sparse, wide.view(), sum.view()));
+  expect_close(sum, expected_sum, 1e-6);
 }
 
 #elif defined(MUTANT_LAYERS)

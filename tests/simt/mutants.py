@@ -18,6 +18,8 @@ MUTANTS = [
     *[("control_" + part, None, None, None, part) for part in ("product", "rows", "layers", "search", "decide", "wide", "groups")],
     # a guard that lets one thread too many through
     ("gather_guard", "row_kernels.cuh", "if (row >= count) return;", "if (row > count) return;", "rows"),
+    ("sparse_guard", "sparse.cuh", "if (row >= count) return;", "if (row > count) return;", "rows"),
+    ("sparse_next", "sparse.cuh", "to = begin[first + row + 1];", "to = begin[first + row] + 1;", "rows"),
     ("cast_tail", "row_kernels.cuh", "if (first + 4 <= count) {", "if (first + 4 <= count + 1) {", "rows"),
     ("activate_guard", "activation.cuh", "if (i >= count) return;", "if (i > count) return;", "layers"),
     ("rescore_guard", "topk.cuh", "  if (query >= queries) return;\n  const WarpList", "  if (query > queries) return;\n  const WarpList", "search"),

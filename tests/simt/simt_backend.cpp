@@ -10,6 +10,7 @@
 #include "kernels/cuda/product.cu"
 #include "kernels/cuda/rows.cu"
 #include "kernels/cuda/search.cu"
+#include "kernels/cuda/sparse.cu"
 #include "kernels/cuda/train.cu"
 
 namespace tracer::simt {
