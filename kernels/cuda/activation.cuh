@@ -7,7 +7,8 @@
 #include "kernels/backend.h"
 #include "kernels/cuda/device.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 inline constexpr int kActivationThreads = 256;
 inline constexpr int64_t kSumChunk = 256;  // rows whose sum one thread forms
@@ -71,4 +72,5 @@ TRACER_KERNEL column_total_kernel(device::Global<const double> part, int64_t chu
   out[col] = static_cast<T>(sum);
 }
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

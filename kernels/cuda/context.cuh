@@ -9,7 +9,8 @@
 
 #include "kernels/cuda/runtime.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 enum class Screening { kAuto, kAlways, kNever };
 
@@ -197,4 +198,5 @@ Status product(Context& c, Trans ta, Trans tb, int64_t m, int64_t n, int64_t k, 
                              n, c.compute);
 }
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

@@ -5,7 +5,8 @@
 #include "kernels/cuda/operations.cuh"
 #include "kernels/cuda/row_kernels.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 namespace {
 
@@ -289,4 +290,5 @@ template Status decision_features(Context&, HostMatrix<const float>, const Linea
 template Status decision_features(Context&, HostMatrix<const BFloat16>, const LinearHead&, const NeighbourVote&,
                                   const LinearAcceptor*, const DecisionOutputs&);
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

@@ -26,7 +26,8 @@
   extern __shared__ __align__(16) unsigned char tracer_dynamic_shared[]; \
   const ::tracer::device::Global<type> name = reinterpret_cast<type*>(tracer_dynamic_shared)
 
-namespace tracer::device::inline TRACER_DEVICE_BUILD {
+namespace tracer::device {
+inline namespace TRACER_DEVICE_BUILD {
 
 // Device memory as a kernel sees it: indexed, and advanced by +.
 template <class T>
@@ -101,6 +102,7 @@ TRACER_DEVICE void store4(BFloat16* p, int64_t i, const Four<BFloat16>& v) {
   *reinterpret_cast<ushort4*>(p + i) = make_ushort4(v.v[0].bits, v.v[1].bits, v.v[2].bits, v.v[3].bits);
 }
 
-}  // namespace tracer::device::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::device
 
 #endif  // TRACER_SIMT

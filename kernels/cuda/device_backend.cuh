@@ -11,7 +11,8 @@
 #include "kernels/cuda/checks.h"
 #include "kernels/cuda/operations.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 // host: runs parallel_for. The host's memory is the only thing that can throw.
 class DeviceBackend final : public Backend {
@@ -197,4 +198,5 @@ class DeviceBackend final : public Backend {
   const std::unique_ptr<Context> context_;
 };
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

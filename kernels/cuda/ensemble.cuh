@@ -13,7 +13,8 @@
 #include "kernels/cuda/storage.cuh"
 #include "kernels/cuda/warp.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 inline constexpr int kDecideThreads = 128;
 inline constexpr int kDecideRows = 16;  // rows of a block of decide_kernel, and accumulators of a thread
@@ -299,4 +300,5 @@ TRACER_KERNEL accept_kernel(device::Global<const DecisionFeatures> features, int
   accept[row] = static_cast<float>(1.0 / (1.0 + exp(-clamp_to(z, -30.0, 30.0))));
 }
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

@@ -13,7 +13,8 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/storage.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 inline constexpr int64_t kChain = 384;  // kKBlock of kernels/cpu/isa.h
 inline constexpr int kGemmThreads = 256;
@@ -112,4 +113,5 @@ TRACER_KERNEL TRACER_MAX_THREADS(kGemmThreads)
   }
 }
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

@@ -7,7 +7,8 @@
 #include "kernels/cuda/parity.cuh"
 #include "kernels/cuda/sort.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 Status kmeans_assign(Context& c, HostMatrix<const float> x, HostMatrix<const float> centroid, std::span<int32_t> label,
                      std::span<float> distance2) {
@@ -162,4 +163,5 @@ Status parity_sweep(Context& c, const ParitySweepProblem& p, HostMatrix<ParityPo
   return {};
 }
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

@@ -7,7 +7,8 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/warp.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 inline constexpr int kKmeansThreads = 128;
 
@@ -105,4 +106,5 @@ TRACER_KERNEL mean_kernel(device::Global<const double> sum, device::Global<const
   if (rows > 0) centroid[i] = static_cast<float>(sum[i] / static_cast<double>(rows));
 }
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

@@ -3,7 +3,8 @@
 #include "kernels/cuda/activation.cuh"
 #include "kernels/cuda/operations.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 namespace {
 
@@ -113,4 +114,5 @@ template Status gemm(Context&, Trans, Trans, HostMatrix<const BFloat16>, HostMat
 template Status sum_columns(Context&, device::Global<const float>, int64_t, int64_t, device::Global<float>);
 template Status sum_columns(Context&, device::Global<const double>, int64_t, int64_t, device::Global<double>);
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

@@ -8,7 +8,8 @@
 #include "kernels/backend.h"
 #include "kernels/cuda/context.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 // rows.cu
 template <class T>
@@ -60,4 +61,5 @@ Status kmeans_update(Context& c, HostMatrix<const float> x, std::span<const int3
                      std::span<int64_t> count);
 Status parity_sweep(Context& c, const ParitySweepProblem& problem, HostMatrix<ParityPoint> out);
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

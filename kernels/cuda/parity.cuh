@@ -6,7 +6,8 @@
 
 #include "kernels/cuda/device.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 inline constexpr int kParityThreads = 256;
 
@@ -87,4 +88,5 @@ TRACER_KERNEL parity_points_kernel(ParityRows p, device::Global<const float> sco
   next[i] = first == last ? INFINITY : first + kept < last ? static_cast<float>(score[order[first + kept]]) : -INFINITY;
 }
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

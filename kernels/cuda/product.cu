@@ -1,7 +1,8 @@
 #include "kernels/cuda/context.cuh"
 #include "kernels/cuda/exact_gemm.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 // A product over no inner index: zeros.
 TRACER_KERNEL fill_zero_kernel(int64_t count, bool accumulate, device::Global<float> c) {
@@ -44,4 +45,5 @@ template Status exact_product(Context&, Trans, Trans, int64_t, int64_t, int64_t,
 template Status exact_product(Context&, Trans, Trans, int64_t, int64_t, int64_t, device::Global<const BFloat16>,
                               device::Global<const BFloat16>, bool, device::Global<float>);
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

@@ -8,7 +8,8 @@
 #include "kernels/cuda/storage.cuh"
 #include "kernels/cuda/warp.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 inline constexpr int kNormaliseThreads = 128;
 inline constexpr int64_t kNormaliseRows = 4;  // of a block, one after the other
@@ -75,4 +76,5 @@ TRACER_KERNEL gather_rows_kernel(device::Global<const T> x, int64_t cols, device
   }
 }
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

@@ -3,7 +3,8 @@
 #include "kernels/cuda/operations.cuh"
 #include "kernels/cuda/row_kernels.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 template <class T>
 Status normalise_rows(Context& c, HostMatrix<T> x) {
@@ -81,4 +82,5 @@ template Status cast(Context&, HostMatrix<const BFloat16>, HostMatrix<float>);
 template Status gather_rows(Context&, HostMatrix<const float>, std::span<const int64_t>, HostMatrix<float>);
 template Status gather_rows(Context&, HostMatrix<const BFloat16>, std::span<const int64_t>, HostMatrix<BFloat16>);
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

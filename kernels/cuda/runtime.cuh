@@ -17,7 +17,8 @@
 #include "kernels/matrix.h"
 #include "kernels/status.h"
 
-namespace tracer::device::inline TRACER_DEVICE_BUILD {
+namespace tracer::device {
+inline namespace TRACER_DEVICE_BUILD {
 
 using cuda::Event;
 using cuda::Stream;
@@ -118,6 +119,7 @@ class Multiplier {
   Result<cuda::Cublas> blas_;
 };
 
-}  // namespace tracer::device::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::device
 
 #endif  // TRACER_SIMT

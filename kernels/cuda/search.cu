@@ -4,7 +4,8 @@
 #include "kernels/cuda/operations.cuh"
 #include "kernels/cuda/topk.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 namespace {
 
@@ -261,4 +262,5 @@ template Status topk_cosine(Context&, HostMatrix<const float>, const References&
 template Status topk_cosine(Context&, HostMatrix<const BFloat16>, const References&, std::span<const int32_t>, TopK,
                             std::span<NeighbourSummary>, TopKReport*);
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

@@ -24,7 +24,8 @@
 #include <vector>
 #endif
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 #ifndef TRACER_SIMT
 // Thrust's temporary memory comes from the pool of the stream.
@@ -105,4 +106,5 @@ Status running_sum(device::Array<T>& value, int64_t count, const device::Stream&
   });
 }
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

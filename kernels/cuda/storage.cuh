@@ -5,7 +5,8 @@
 
 #include "kernels/cuda/device.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 TRACER_DEVICE float widen(float x) { return x; }
 TRACER_DEVICE float widen(BFloat16 x) { return device::float_of_bits(static_cast<uint32_t>(x.bits) << 16); }
@@ -33,4 +34,5 @@ struct Narrow<BFloat16> {
   TRACER_DEVICE static BFloat16 from(float x) { return round_to_bfloat16(x); }
 };
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

@@ -20,7 +20,8 @@
 #include "kernels/cuda/storage.cuh"
 #include "kernels/cuda/warp.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 inline constexpr int kTopkThreads = 128;  // four queries a block
 inline constexpr int kMaxNeighbours = 64;
@@ -288,4 +289,5 @@ TRACER_KERNEL TRACER_MAX_THREADS(kTopkThreads)
   certified[query] = proven ? 1 : 0;
 }
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

@@ -5,7 +5,8 @@
 #include "kernels/cuda/operations.cuh"
 #include "kernels/cuda/wide_softmax.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 namespace {
 
@@ -162,4 +163,5 @@ Status wide_softmax(Context& c, const WideSoftmaxProblem& p, HostMatrix<const fl
   return {};
 }
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

@@ -6,7 +6,8 @@
 
 #include "kernels/cuda/device.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 TRACER_DEVICE int lane_index() { return device::thread_index() % device::kWarp; }
 
@@ -115,4 +116,5 @@ struct WarpList {
   }
 };
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

@@ -7,7 +7,8 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/warp.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 inline constexpr int kWideThreads = 128;
 
@@ -65,4 +66,5 @@ TRACER_KERNEL TRACER_MAX_THREADS(kWideThreads)
   }
 }
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

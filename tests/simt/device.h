@@ -26,7 +26,8 @@
 #define TRACER_DYNAMIC_SHARED(type, name) \
   const ::tracer::device::Global<type> name = ::tracer::device::dynamic_shared<type>(#name)
 
-namespace tracer::device::inline TRACER_DEVICE_BUILD {
+namespace tracer::device {
+inline namespace TRACER_DEVICE_BUILD {
 
 // One element: reading and writing it go through the shadow.
 template <class T>
@@ -223,4 +224,5 @@ void store4(const Global<T>& p, int64_t i, const Four<T>& v) {
   for (int e = 0; e < 4; ++e) p[i + e] = v.v[e];
 }
 
-}  // namespace tracer::device::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::device

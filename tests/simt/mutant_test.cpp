@@ -39,7 +39,7 @@ class Mutant : public ::testing::TestWithParam<simt::Order> {
     cuda::Tuning tuning;
     tuning.rows = 9;
     tuning.queries = 5;
-    tuning.references = 40;
+    tuning.references = 150;  // two rounds of a warp, and a last tile
     tuning.screening = cuda::Screening::kAlways;
     context = std::move(cuda::Context::create(tuning)).value();
   }
@@ -139,7 +139,14 @@ TEST_P(Mutant, Search) {
   for (int64_t i = 0; i < ties.size(); ++i) ties.data()[i] = static_cast<float>(static_cast<int>(random() % 3) - 1);
   const Matrix<float> base = test::unit_rows(1, 12, 5), noise = test::uniform(157, 12, 6, -2e-3f, 2e-3f);
   for (int64_t i = 0; i < near.size(); ++i) near.data()[i] = base.data()[i % 12] + noise.data()[i];
-  for (const Matrix<float>* r : {&ties, &near, &apart, &longer}) {
+  // Each query is among the references, and the rest are closer to each other than bfloat16 can tell: the best score
+  // proves nothing about the k-th.
+  const Matrix<float> among = test::unit_rows(6, 12, 7), speck = test::uniform(157, 12, 10, -2e-5f, 2e-5f);
+  Matrix<float> outliers(157, 12);
+  for (int64_t i = 0; i < outliers.size(); ++i) {
+    outliers.data()[i] = i < among.size() ? among.data()[i] : base.data()[i % 12] + speck.data()[i];
+  }
+  for (const Matrix<float>* r : {&ties, &near, &apart, &longer, &outliers}) {
     const Matrix<float> q = r == &ties ? ties.clone() : test::unit_rows(6, r->cols(), 7);
     const HostMatrix<const float> queries = HostMatrix<const float>(q.view()).rows_from(0, 6);
     for (const int64_t k : {1, 7, 32, 40}) {
@@ -246,6 +253,17 @@ TEST_P(Mutant, Parity) {
     EXPECT_EQ(got.data()[i].disagree, expected.data()[i].disagree) << i;
     EXPECT_EQ(got.data()[i].score_next, expected.data()[i].score_next) << i;
   }
+}
+
+TEST_P(Mutant, ParityOfZeros) {
+  const std::vector<float> score = {-0.0f, 0.0f};
+  const std::vector<uint8_t> agree = {0, 1};
+  const std::vector<int64_t> begin = {0, 2};
+  Matrix<int32_t> allowed(1, 3);
+  allowed(0, 2) = -1;
+  Matrix<ParityPoint> got(1, 1);
+  ASSERT_OK(cuda::parity_sweep(*context, {score, agree, begin, allowed.view()}, got.view()));
+  EXPECT_EQ(got(0, 0).handled, 0);  // a tie is never cut
 }
 
 #endif

@@ -40,7 +40,8 @@ inline Backend& cpu() {
 
 }  // namespace tracer::simt
 
-namespace tracer::device::inline TRACER_DEVICE_BUILD {
+namespace tracer::device {
+inline namespace TRACER_DEVICE_BUILD {
 
 class Stream {
  public:
@@ -175,4 +176,5 @@ class Multiplier {
   }
 };
 
-}  // namespace tracer::device::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::device
