@@ -8,7 +8,8 @@
 //                 blocks; losses in float64.
 //   Determinism   the bytes of every output depend on the inputs and on the instruction set (isa()), never on the
 //                 number of threads; one row's result does not depend on the other rows of its batch, nor a column's on
-//                 others.
+//                 others. On a GPU the bytes of gemm, gemm_backward and wide_softmax also depend on the shapes: cuBLAS
+//                 chooses the order of its sums by them.
 //   Errors        a shape that does not fit is ErrorCode::kInternal (a bug of the caller); NaN inputs are not checked
 //                 here: host/ refuses them at the door.
 //   Threads       a Backend may be used from one thread at a time; it runs its own pool.
