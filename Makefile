@@ -5,7 +5,7 @@ CTEST_ARGS ?=
 dir := build/$(PRESET)
 sources = git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r ls 2> /dev/null
 
-.PHONY: demo build test bench bench-rivals format check-format ci bootstrap clean
+.PHONY: gpu-bundle demo build test bench bench-rivals format check-format ci bootstrap clean
 # First, so that it is what `make` alone does.
 demo: bootstrap $(dir)/build.ninja
 	@cmake --build --preset $(PRESET) --target tracer
@@ -41,6 +41,10 @@ check-format:
 
 ci:
 	@.ci/run
+
+gpu-bundle: bootstrap $(dir)/build.ninja
+	@cmake --build --preset $(PRESET) --target kernels_tests bench_gpu tracer
+	@cmake/gpu_bundle.sh $(CURDIR) $(dir)
 
 clean:
 	@rm -rf build

@@ -11,9 +11,9 @@
 #include "bench/pooled_log.h"
 #include "engine/random.h"
 #include "engine/rank_chain.h"
+#include "engine/refit.h"
 #include "engine/router.h"
 #include "engine/search.h"
-#include "engine/softmax_path.h"
 
 namespace tracer {
 
@@ -73,23 +73,11 @@ inline Status train_pool(Backend& backend, const std::string& folder, const std:
   out.learn = eligible_scores(searched->score, searched->disagree, searched->gated);
   out.out_of_fold_agreement = searched->best.agreement;
 
-  // The refit of engine/fit.cpp, from zero instead of a warm start: the minimum is the same.
-  const SoftmaxData data{learn_x.view(), in.label, in.classes, in.fold, &searched->moments};
-  SoftmaxState state = initial_softmax(data, 0);
-  TRACER_RETURN_IF_ERROR(minimise_softmax(backend, data, searched->best.cost, {}, state));
-  Stage stage;
-  stage.softmax.w = Matrix<float>(learn_x.cols(), in.classes);
-  std::copy_n(state.weights.data(), stage.softmax.w.size(), stage.softmax.w.data());
-  stage.softmax.b.assign(state.weights.row(learn_x.cols()), state.weights.row(learn_x.cols()) + in.classes);
-  stage.neighbours.references = learn_x.clone();
-  stage.neighbours.label = in.label;
-  stage.neighbours.sharpness = searched->best.vote_sharpness;
-  stage.vote_weight = searched->best.vote_weight;
-  stage.label_frequency = searched->label_frequency;
-  stage.acceptor = searched->acceptor;
-  stage.gate = searched->gate;
+  auto stage =
+      refit(backend, *searched, learn_x.clone(), in.label, in.fold, std::vector<int64_t>(in.label.size()), in.classes);
+  if (!stage.ok()) return stage.status();
   std::vector<RowScore> scored;
-  TRACER_RETURN_IF_ERROR(score_rows(backend, stage, rest_x.view(), scored));
+  TRACER_RETURN_IF_ERROR(score_rows(backend, *stage, rest_x.view(), scored));
   for (size_t i = 0; i < rest.size(); ++i) {
     out.pool.score.push_back(scored[i].score);
     out.pool.gated.push_back(scored[i].gated);

@@ -19,6 +19,8 @@ if(TRACER_CUDA)
     set(CMAKE_CUDA_STANDARD 20)
     find_package(CUDAToolkit REQUIRED)
     set(TRACER_CUDA_ENABLED ON)
+    # Thrust and CUB; also for the tests that run Thrust on the CPU.
+    find_path(TRACER_CCCL thrust/sort.h HINTS ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES cccl NO_DEFAULT_PATH REQUIRED)
     list(TRANSFORM CMAKE_CUDA_ARCHITECTURES PREPEND "sm_" OUTPUT_VARIABLE archs)
     list(JOIN archs " " TRACER_CUDA_ARCHS_TEXT)
     message(STATUS "CUDA: ${CUDAToolkit_VERSION}, kernels for ${TRACER_CUDA_ARCHS_TEXT}")

@@ -7,7 +7,7 @@
 
 namespace tracer {
 
-void acceptor_features(const DecisionFeatures& f, double label_frequency, std::span<double, kAcceptorFeatures> out) {
+void acceptor_features(const RowFeatures& f, double label_frequency, std::span<double, kAcceptorFeatures> out) {
   const double top1 = std::clamp<double>(f.top1, 1e-6, 1 - 1e-6);
   out[0] = logit(top1);
   out[1] = f.top1 - f.top2;
@@ -19,9 +19,15 @@ void acceptor_features(const DecisionFeatures& f, double label_frequency, std::s
   out[7] = 1 - f.nearest;
   out[8] = std::log(std::max(label_frequency, 1e-9));
   out[9] = std::log(top1) - std::log(std::clamp<double>(f.top2, 1e-6, 1.0));
+  int64_t next = 10;
+  for (const MemberView& member : {f.linear, f.kernel}) {
+    out[next++] = logit(std::clamp<double>(member.p, 1e-6, 1 - 1e-6));
+    out[next++] = member.margin;
+    out[next++] = member.agrees;
+  }
 }
 
-Acceptor fit_acceptor(std::span<const DecisionFeatures> features, std::span<const uint8_t> agree,
+Acceptor fit_acceptor(std::span<const RowFeatures> features, std::span<const uint8_t> agree,
                       std::span<const double> label_frequency) {
   const int64_t n = static_cast<int64_t>(features.size());
   constexpr int64_t p = kAcceptorFeatures;
@@ -49,7 +55,7 @@ Acceptor fit_acceptor(std::span<const DecisionFeatures> features, std::span<cons
   return acceptor;
 }
 
-double accept_score(const Acceptor& acceptor, const DecisionFeatures& f, double label_frequency) {
+double accept_score(const Acceptor& acceptor, const RowFeatures& f, double label_frequency) {
   double x[kAcceptorFeatures];
   acceptor_features(f, label_frequency, x);
   double z = acceptor.coef[0];

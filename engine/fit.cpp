@@ -7,8 +7,8 @@
 #include <numeric>
 #include <unordered_set>
 
+#include "engine/refit.h"
 #include "engine/router.h"
-#include "engine/softmax_path.h"
 
 namespace tracer {
 namespace {
@@ -76,33 +76,6 @@ void order_by_fold(Split& split) {
   split.learn = pick(split.learn, order);
   split.fold = pick(split.fold, order);
   split.unit = pick(split.unit, order);
-}
-
-// The chosen candidate on all of learn, frozen. Takes over the learn vectors as references.
-Result<Stage> refit(Backend& backend, const Traces& traces, const Split& split, Matrix<float> learn,
-                    std::vector<int32_t> label, SearchResult& search) {
-  Stage stage;
-  const int64_t classes = static_cast<int64_t>(traces.labels.size()), d = learn.cols();
-  const SoftmaxData data{learn.view(), label, classes, split.fold, &search.moments};
-  SoftmaxState state = initial_softmax(data, 0);
-  for (int64_t c = 0; c < classes; ++c) {
-    if (state.weights(d, c) <= kRemovedBias) continue;
-    for (int64_t r = 0; r <= d; ++r) state.weights(r, c) = search.start(r, c);
-  }
-  TRACER_RETURN_IF_ERROR(minimise_softmax(backend, data, search.best.cost, {}, state));
-  stage.softmax.cost = search.best.cost;
-  stage.softmax.w = Matrix<float>(d, classes);
-  std::copy_n(state.weights.data(), d * classes, stage.softmax.w.data());
-  stage.softmax.b.assign(state.weights.row(d), state.weights.row(d) + classes);
-  stage.neighbours.references = std::move(learn);
-  stage.neighbours.label = std::move(label);
-  stage.neighbours.row.assign(split.learn.begin(), split.learn.end());
-  stage.neighbours.sharpness = search.best.vote_sharpness;
-  stage.vote_weight = search.best.vote_weight;
-  stage.label_frequency = search.label_frequency;
-  stage.acceptor = search.acceptor;
-  stage.gate = search.gate;
-  return stage;
 }
 
 struct CertifyRows {
@@ -246,6 +219,7 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
   input.classes = classes;
   input.fold = s.fold;
   input.folds = s.folds;
+  input.unit = s.unit;
   input.alphas = alphas;
   input.delta = certify_options.delta;
   input.n_certify = certify_rows_foreseen(s);
@@ -256,7 +230,8 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
   result.chosen = search.best;
   phases.done("search");
 
-  auto stage = refit(backend, traces, s, std::move(learn), std::move(label), search);
+  auto stage =
+      refit(backend, search, std::move(learn), std::move(label), s.fold, {s.learn.begin(), s.learn.end()}, classes);
   if (!stage.ok()) return stage.status();
   result.policy.stages.push_back(std::move(stage).value());
   phases.done("refit");

@@ -20,11 +20,11 @@ double quantile(std::vector<double> values) {
 
 }  // namespace
 
-OodGate fit_gate(std::span<const DecisionFeatures> out_of_fold, int64_t classes) {
+OodGate fit_gate(std::span<const RowFeatures> out_of_fold, int64_t classes) {
   OodGate gate;
   std::vector<double> all;
   std::vector<std::vector<double>> by_label(classes);
-  for (const DecisionFeatures& f : out_of_fold) {
+  for (const RowFeatures& f : out_of_fold) {
     all.push_back(f.mean_distance_10);
     by_label[f.label].push_back(f.mean_distance_10);
   }

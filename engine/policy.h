@@ -27,6 +27,14 @@ struct NeighbourMember {
   float sharpness = 1;
 };
 
+// Vote of the k nearest references, learned (engine/kernel_vote.h). Shares the references of the NeighbourMember.
+struct KernelMember {
+  Matrix<float> vote;        // R x C; empty: the policy has no such member
+  std::vector<float> prior;  // C
+  int k = 0;
+  float temperature = 1;
+};
+
 // Probability that the teacher agrees: logistic regression on acceptor_features (engine/acceptor.h).
 struct Acceptor {
   std::vector<double> mean;   // of each feature
@@ -44,7 +52,9 @@ struct OodGate {
 struct Stage {
   SoftmaxMember softmax;
   NeighbourMember neighbours;
-  float vote_weight = 0;                // p = (1 - w) softmax + w vote
+  KernelMember kernel;
+  float kernel_weight = 0;              // u: s = (1 - u) softmax + u kernel vote
+  float vote_weight = 0;                // v: p = (1 - v) s + v neighbour vote
   std::vector<double> label_frequency;  // C: share of the learn rows
   Acceptor acceptor;
   OodGate gate;

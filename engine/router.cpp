@@ -1,10 +1,14 @@
 #include "engine/router.h"
 
+#include <algorithm>
+#include <cmath>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "engine/acceptor.h"
 #include "engine/gate.h"
+#include "engine/kernel_vote.h"
 
 namespace tracer {
 
@@ -22,27 +26,95 @@ const char* to_string(Reason reason) {
 
 namespace {
 
-Status score(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
-             Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
-  const NeighbourMember& member = stage.neighbours;
-  Matrix<int32_t> index(x.rows, member.k);
-  Matrix<float> near(x.rows, member.k);
-  TRACER_RETURN_IF_ERROR(backend.topk_cosine(x, member.references.view(), {}, {}, TopK{index.view(), near.view()}));
+Result<std::unique_ptr<LinearHead>> prepare_head(Backend& backend, const Stage& stage) {
   const LinearMember softmax{stage.softmax.w.view(), stage.softmax.b, 1.0f};
-  const auto head = backend.prepare_head({&softmax, 1}, Storage::kFloat32);
-  if (!head.ok()) return head.status();
-  const NeighbourVote vote{index.view(), near.view(), member.label, stage.vote_weight, member.sharpness};
-  std::vector<DecisionFeatures> features(x.rows);
-  HostMatrix<float> wanted;
-  if (probability != nullptr) {
-    *probability = Matrix<float>(x.rows, static_cast<int64_t>(stage.softmax.b.size()));
-    wanted = probability->view();
+  return backend.prepare_head({&softmax, 1}, Storage::kFloat32);
+}
+
+constexpr int64_t kRows = 256;  // of a task
+
+// (1 - v) s + v vote, where the neighbours' labels are the vote; s in place.
+void add_vote(const NeighbourVote& vote, HostMatrix<float> s) {
+  std::vector<double> votes(static_cast<size_t>(s.cols));
+  for (int64_t i = 0; i < s.rows; ++i) {
+    std::fill(votes.begin(), votes.end(), 0.0);
+    double sum = 0;
+    for (int64_t j = 0; j < vote.neighbour.cols && vote.neighbour(i, j) >= 0; ++j) {
+      const double w = std::pow(std::max(vote.similarity(i, j), 0.0f), vote.sharpness);
+      votes[vote.reference_label[vote.neighbour(i, j)]] += w;
+      sum += w;
+    }
+    for (int64_t c = 0; sum > 0 && c < s.cols; ++c)
+      s(i, c) = (1 - vote.weight) * s(i, c) + vote.weight * static_cast<float>(votes[c] / sum);
   }
-  TRACER_RETURN_IF_ERROR(backend.decision_features(x, **head, vote, nullptr, {features, {}, wanted}));
+}
+
+// The stage's view of each row; probability, when not null, receives the mixture.
+Status features_of(Backend& backend, const Stage& stage, const LinearHead& head, HostMatrix<const float> x,
+                   const TopK& near, std::vector<RowFeatures>& out, Matrix<float>* probability) {
+  const int64_t n = x.rows, classes = static_cast<int64_t>(stage.softmax.b.size());
+  const NeighbourMember& member = stage.neighbours;
+  const NeighbourVote vote{{near.index.data, n, member.k, near.index.stride},
+                           {near.similarity.data, n, member.k, near.similarity.stride},
+                           member.label,
+                           stage.vote_weight,
+                           member.sharpness};
+  std::vector<DecisionFeatures> decided(n);
+  out.resize(n);
+  const HostMatrix<const int32_t> nothing(nullptr, n, 0);
+  const HostMatrix<const float> nowhere(nullptr, n, 0);
+  Matrix<float> linear(n, classes), kernel, s;
+  TRACER_RETURN_IF_ERROR(backend.decision_features(x, head, {nothing, nowhere, member.label, 0.0f, 1.0f}, nullptr,
+                                                   {decided, {}, linear.view()}));
+  const bool voted = !stage.kernel.vote.empty();
+  if (voted) {
+    kernel = Matrix<float>(n, classes), s = Matrix<float>(n, classes);
+    TRACER_RETURN_IF_ERROR(kernel_scores(backend, {near.index.data, n, stage.kernel.k, near.index.stride},
+                                         {near.similarity.data, n, stage.kernel.k, near.similarity.stride},
+                                         stage.kernel.vote.view(), stage.kernel.prior, kernel.view()));
+    kernel_probabilities(backend, stage.kernel.temperature, kernel.view());
+    blend(backend, linear.view(), kernel.view(), stage.kernel_weight, s.view());
+  }
+  Matrix<float>& mixed = voted ? s : linear;
+  TRACER_RETURN_IF_ERROR(backend.decision_features_from(mixed.view(), vote, decided));
+  parallel_for(backend, (n + kRows - 1) / kRows, [&](int64_t block) {
+    for (int64_t i = block * kRows; i < std::min(n, (block + 1) * kRows); ++i) {
+      const int32_t label = decided[i].label;
+      out[i] = {decided[i], member_view(linear.row(i), classes, label), {}};
+      if (voted) out[i].kernel = member_view(kernel.row(i), classes, label);
+    }
+  });
+  if (probability != nullptr) {
+    add_vote(vote, mixed.view());
+    *probability = std::move(mixed);
+  }
+  return {};
+}
+
+// prepared: null where the stage is not.
+Status score(Backend& backend, const Stage& stage, const PreparedStage* prepared, HostMatrix<const float> x,
+             std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
+             Matrix<float>* probability) {
+  const int64_t k = std::max(stage.neighbours.k, stage.kernel.k);
+  Matrix<int32_t> index(x.rows, k);
+  Matrix<float> near(x.rows, k);
+  const TopK nearest{index.view(), near.view()};
+  TRACER_RETURN_IF_ERROR(prepared != nullptr
+                             ? backend.topk_cosine(x, *prepared->references, {}, nearest)
+                             : backend.topk_cosine(x, stage.neighbours.references.view(), {}, {}, nearest));
+  std::unique_ptr<LinearHead> own;
+  if (prepared == nullptr) {
+    auto head = prepare_head(backend, stage);
+    if (!head.ok()) return head.status();
+    own = std::move(head).value();
+  }
+  const LinearHead& head = prepared != nullptr ? *prepared->head : *own;
+  std::vector<RowFeatures> features;
+  TRACER_RETURN_IF_ERROR(features_of(backend, stage, head, x, nearest, features, probability));
   out.resize(x.rows);
-  parallel_for(backend, (x.rows + 255) / 256, [&](int64_t block) {
-    for (int64_t i = block * 256; i < std::min(x.rows, (block + 1) * 256); ++i) {
-      const DecisionFeatures& f = features[i];
+  parallel_for(backend, (x.rows + kRows - 1) / kRows, [&](int64_t block) {
+    for (int64_t i = block * kRows; i < std::min(x.rows, (block + 1) * kRows); ++i) {
+      const RowFeatures& f = features[i];
       out[i] = {f, accept_score(stage.acceptor, f, stage.label_frequency[f.label]), out_of_distribution(stage.gate, f)};
     }
   });
@@ -51,15 +123,39 @@ Status score(Backend& backend, const Stage& stage, HostMatrix<const float> x, st
   return {};
 }
 
-}  // namespace
-
-Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
-                  Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
+Status score_guarded(Backend& backend, const Stage& stage, const PreparedStage* prepared, HostMatrix<const float> x,
+                     std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
+                     Matrix<float>* probability) {
   try {
-    return score(backend, stage, x, out, neighbours, similarity, probability);
+    return score(backend, stage, prepared, x, out, neighbours, similarity, probability);
   } catch (const std::bad_alloc&) {
     return out_of_memory("scoring " + std::to_string(x.rows) + " rows");
   }
+}
+
+}  // namespace
+
+Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage) {
+  try {
+    auto references = backend.prepare_references(stage.neighbours.references.view(), {});
+    if (!references.ok()) return references.status();
+    auto head = prepare_head(backend, stage);
+    if (!head.ok()) return head.status();
+    return PreparedStage{&stage, std::move(references).value(), std::move(head).value()};
+  } catch (const std::bad_alloc&) {
+    return out_of_memory("preparing " + std::to_string(stage.neighbours.references.rows()) + " references");
+  }
+}
+
+Status score_rows(Backend& backend, const PreparedStage& prepared, HostMatrix<const float> x,
+                  std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
+                  Matrix<float>* probability) {
+  return score_guarded(backend, *prepared.stage, &prepared, x, out, neighbours, similarity, probability);
+}
+
+Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
+                  Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
+  return score_guarded(backend, stage, nullptr, x, out, neighbours, similarity, probability);
 }
 
 }  // namespace tracer

@@ -14,7 +14,12 @@ namespace tracer {
 namespace {
 
 constexpr double kCosts[] = {1, 10, 100, 1000};
-constexpr float kVoteWeights[] = {0.0f, 0.25f, 0.5f, 0.75f, 1.0f};
+constexpr float kVoteWeights[] = {0.0f, 0.25f, 0.5f, 0.75f};
+constexpr float kKernelWeights[] = {0.0f, 0.25f, 0.5f, 0.75f, 1.0f};
+constexpr float kTemperatures[] = {4, 6, 9, 12, 16, 24};
+// Of the folds' gradient norms along the path: out-of-fold loss has settled long before the minimum (the refit goes to
+// the default of SoftmaxOptions), and where it has not, stopping early regularises.
+constexpr double kPathTolerance = 1e-3;
 constexpr float kSharpness = 8.0f;
 constexpr int64_t kNeighbours = 15;
 
@@ -34,11 +39,13 @@ double out_of_fold_log_loss(const Matrix<float>& probability, const std::vector<
   return sum / static_cast<double>(probability.rows());
 }
 
-// Mean over the alphas of the largest share of rows whose disagreements a certify set would allow.
+// Mean over a grid of alphas, from a little below the least to a little above the largest of the sweep, of the largest
+// share of rows whose disagreements a certify set would allow. The sweep's own few alphas would make a noisy criterion:
+// near 0.99 a handful of rows moves the share by some percent.
 class Allowance {
  public:
   explicit Allowance(const SearchInput& input) : rows_(input.x.rows), ratio_(ratio(input)) {
-    for (double alpha : input.alphas)
+    for (double alpha : grid(input.alphas))
       allowed_.push_back(critical_values(std::max<int64_t>(input.n_certify, 1), 1 - alpha, input.delta));
   }
 
@@ -57,6 +64,14 @@ class Allowance {
   }
 
  private:
+  static std::vector<double> grid(const std::vector<double>& alphas) {
+    constexpr int kPoints = 41;
+    const auto [low, high] = std::minmax_element(alphas.begin(), alphas.end());
+    const double first = *low - (1 - *low) / 4, last = *high + (1 - *high) / 4;
+    std::vector<double> points;
+    for (int i = 0; i < kPoints; ++i) points.push_back(first + (last - first) * i / (kPoints - 1));
+    return points;
+  }
   static double ratio(const SearchInput& in) {
     return static_cast<double>(in.n_certify) / static_cast<double>(std::max<int64_t>(in.x.rows, 1));
   }
@@ -66,7 +81,7 @@ class Allowance {
 };
 
 Scored score_candidate(const SearchInput& input, const std::vector<double>& frequency,
-                       const std::vector<DecisionFeatures>& features) {
+                       const std::vector<RowFeatures>& features) {
   Scored s;
   const int64_t n = static_cast<int64_t>(features.size());
   std::vector<uint8_t> agree(n);
@@ -97,6 +112,84 @@ Matrix<float> mean_weights(const SoftmaxState& state, int64_t classes) {
   return mean;
 }
 
+// The kernel vote of each row by a fit on the other folds.
+struct OutOfFoldKernel {
+  Matrix<float> probability;  // n x C; empty: left out
+  float temperature = 1;
+  double log_loss = 0;
+};
+
+Result<OutOfFoldKernel> out_of_fold_kernel(Backend& backend, const SearchInput& input, const NeighbourGraph& graph) {
+  const int64_t n = input.x.rows, k = graph.neighbour.cols();
+  OutOfFoldKernel found{Matrix<float>(n, input.classes)};
+  Matrix<float> score(n, input.classes);
+  std::vector<uint8_t> learns(n);
+  for (int32_t fold = 0; fold < input.folds; ++fold) {
+    std::vector<int32_t> held_out;
+    for (int64_t i = 0; i < n; ++i) {
+      learns[i] = input.fold[i] != fold;
+      if (!learns[i]) held_out.push_back(static_cast<int32_t>(i));
+    }
+    auto votes = fit_kernel_votes(backend, graph, input.label, input.classes, learns);
+    if (!votes.ok()) return votes.status();
+    const auto rows = static_cast<int64_t>(held_out.size());
+    Matrix<int32_t> neighbour(rows, k);
+    Matrix<float> similarity(rows, k), y(rows, input.classes);
+    for (int64_t i = 0; i < rows; ++i) {
+      int64_t used = 0;
+      for (int64_t j = 0; j < k; ++j) {
+        const int32_t other = graph.neighbour(held_out[i], j);
+        if (other < 0 || !learns[other]) continue;
+        neighbour(i, used) = other;
+        similarity(i, used++) = graph.similarity(held_out[i], j);
+      }
+      std::fill(neighbour.row(i) + used, neighbour.row(i) + k, -1);
+    }
+    TRACER_RETURN_IF_ERROR(
+        kernel_scores(backend, neighbour.view(), similarity.view(), votes->vote.view(), votes->prior, y.view()));
+    for (int64_t i = 0; i < rows; ++i) std::copy_n(y.row(i), input.classes, score.row(held_out[i]));
+  }
+  found.log_loss = std::numeric_limits<double>::infinity();
+  for (float temperature : kTemperatures) {
+    Matrix<float> p = score.clone();
+    kernel_probabilities(backend, temperature, p.view());
+    const double loss = out_of_fold_log_loss(p, input.label);
+    if (!(loss < found.log_loss)) continue;
+    found.log_loss = loss;
+    found.temperature = temperature;
+    found.probability = std::move(p);
+  }
+  return found;
+}
+
+// Softmax regression along the path; what is left is the strength of the least out-of-fold loss.
+struct Path {
+  double cost = 0;
+  double log_loss = std::numeric_limits<double>::infinity();
+  Matrix<float> probability;  // n x C, out-of-fold
+  Matrix<float> start;
+};
+
+Result<Path> softmax_path(Backend& backend, const SearchInput& input, const RowMoments& moments,
+                          const std::function<void(const std::string&)>& progress) {
+  const SoftmaxData data{input.x, input.label, input.classes, input.fold, &moments};
+  SoftmaxState state = initial_softmax(data, input.folds);
+  Path best;
+  for (double cost : kCosts) {
+    Matrix<float> probability(input.x.rows, input.classes);
+    TRACER_RETURN_IF_ERROR(minimise_softmax(backend, data, cost, {.tolerance = kPathTolerance}, state));
+    TRACER_RETURN_IF_ERROR(out_of_fold_probability(backend, data, state, probability.view()));
+    const double loss = out_of_fold_log_loss(probability, input.label);
+    if (progress)
+      progress("softmax regression, cost " + std::to_string(static_cast<int>(cost)) + ": out-of-fold loss " +
+               std::to_string(loss) + ", " +
+               std::to_string(*std::max_element(state.iterations.begin(), state.iterations.end())) + " iterations");
+    if (!(loss < best.log_loss)) break;  // weaker regularisation only overfits from here
+    best = {cost, loss, std::move(probability), mean_weights(state, input.classes)};
+  }
+  return best;
+}
+
 }  // namespace
 
 Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input,
@@ -110,49 +203,62 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
   Matrix<float> similarity(n, kNeighbours);
   TRACER_RETURN_IF_ERROR(
       backend.topk_cosine(input.x, input.x, input.fold, input.fold, TopK{neighbour.view(), similarity.view()}));
-  if (progress) progress("nearest neighbours of " + std::to_string(n) + " rows");
+  const NeighbourVote no_vote{neighbour.view(), similarity.view(), input.label, 0.0f, kSharpness};
+  OutOfFoldKernel kernel;
+  if (n * input.classes <= kKernelVoteEntries) {
+    auto graph = neighbour_graph(backend, input.x, kKernelVoteNeighbours, input.unit);
+    if (!graph.ok()) return graph.status();
+    result.graph = std::move(graph).value();
+    auto fitted = out_of_fold_kernel(backend, input, result.graph);
+    if (!fitted.ok()) return fitted.status();
+    kernel = std::move(fitted).value();
+    result.kernel_temperature = kernel.temperature;
+  }
+  if (progress)
+    progress("nearest neighbours of " + std::to_string(n) + " rows" +
+             (kernel.probability.empty() ? "" : ", kernel vote: out-of-fold loss " + std::to_string(kernel.log_loss)));
 
-  const Allowance allowance(input);
   auto moments = row_moments(backend, input.x);
   if (!moments.ok()) return moments.status();
   result.moments = std::move(moments).value();
-  const SoftmaxData data{input.x, input.label, input.classes, input.fold, &result.moments};
-  SoftmaxState state = initial_softmax(data, input.folds);
-  Matrix<float> probability(n, input.classes);
-  NeighbourVote vote{neighbour.view(), similarity.view(), input.label, 0.0f, kSharpness};
+  auto path = softmax_path(backend, input, result.moments, progress);
+  if (!path.ok()) return path.status();
 
-  std::vector<DecisionFeatures> features(n);
-  double best_loss = std::numeric_limits<double>::infinity();
+  const Allowance allowance(input);
+  std::vector<DecisionFeatures> decided(n);
+  std::vector<RowFeatures> features(n);
+  Matrix<float> s(n, input.classes);
   bool have = false;
-  for (double cost : kCosts) {
-    TRACER_RETURN_IF_ERROR(minimise_softmax(backend, data, cost, {}, state));
-    TRACER_RETURN_IF_ERROR(out_of_fold_probability(backend, data, state, probability.view()));
-    const double loss = out_of_fold_log_loss(probability, input.label);
-    for (float weight : kVoteWeights) {
-      vote.weight = weight;
-      TRACER_RETURN_IF_ERROR(backend.decision_features_from(probability.view(), vote, features));
-      Scored s = score_candidate(input, result.label_frequency, features);
-      Candidate c{cost, weight, kSharpness, loss, 0, allowance.coverage(s)};
-      c.agreement = 1 - std::accumulate(s.disagree.begin(), s.disagree.end(), 0.0) / static_cast<double>(n);
+  for (float u : kKernelWeights) {
+    if (u > 0 && kernel.probability.empty()) break;
+    if (u > 0) blend(backend, path->probability.view(), kernel.probability.view(), u, s.view());
+    const Matrix<float>& mixed = u > 0 ? s : path->probability;
+    for (float v : kVoteWeights) {
+      NeighbourVote vote = no_vote;
+      vote.weight = v;
+      TRACER_RETURN_IF_ERROR(backend.decision_features_from(mixed.view(), vote, decided));
+      for (int64_t i = 0; i < n; ++i) {
+        const int32_t label = decided[i].label;
+        features[i] = {decided[i], member_view(path->probability.row(i), input.classes, label), {}};
+        if (!kernel.probability.empty())
+          features[i].kernel = member_view(kernel.probability.row(i), input.classes, label);
+      }
+      Scored scored = score_candidate(input, result.label_frequency, features);
+      Candidate c{path->cost, u, v, kSharpness, path->log_loss, 0, allowance.coverage(scored)};
+      c.agreement = 1 - std::accumulate(scored.disagree.begin(), scored.disagree.end(), 0.0) / static_cast<double>(n);
       result.tried.push_back(c);
-      // Strictly better, so that ties go to the stronger regularisation and the smaller vote.
+      // Strictly better, so that ties go to the smaller votes.
       if (have && !(c.coverage > result.best.coverage)) continue;
       have = true;
       result.best = c;
-      result.disagree = std::move(s.disagree);
-      result.score = std::move(s.score);
-      result.gated = std::move(s.gated);
-      result.acceptor = std::move(s.acceptor);
-      result.gate = std::move(s.gate);
+      result.disagree = std::move(scored.disagree);
+      result.score = std::move(scored.score);
+      result.gated = std::move(scored.gated);
+      result.acceptor = std::move(scored.acceptor);
+      result.gate = std::move(scored.gate);
     }
-    if (result.best.cost == cost) result.start = mean_weights(state, input.classes);
-    if (progress)
-      progress("softmax regression, cost " + std::to_string(static_cast<int>(cost)) + ": out-of-fold loss " +
-               std::to_string(loss) + ", " +
-               std::to_string(*std::max_element(state.iterations.begin(), state.iterations.end())) + " iterations");
-    if (loss > best_loss) break;  // weaker regularisation only overfits from here
-    best_loss = loss;
   }
+  result.start = std::move(path->start);
   return result;
 }
 

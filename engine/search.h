@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/kernel_vote.h"
 #include "engine/policy.h"
 #include "engine/softmax_path.h"
 #include "kernels/backend.h"
@@ -18,18 +19,20 @@ struct SearchInput {
   int64_t classes = 0;
   std::vector<int32_t> fold;   // n
   int folds = 0;               // >= 2
+  std::vector<int32_t> unit;   // n: rows of one unit are related, and do not learn from each other
   std::vector<double> alphas;  // the sweep: candidates are compared by out-of-fold coverage at these
   double delta = 0.05;
   int64_t n_certify = 0;  // the size of the certify set whose allowance they are compared under
 };
 
 struct Candidate {
-  double cost = 0;  // of the softmax member
+  double cost = 0;          // of the softmax member
+  float kernel_weight = 0;  // u and v of Stage
   float vote_weight = 0;
   float vote_sharpness = 1;
   double log_loss = 0;   // out-of-fold, of the softmax member
   double agreement = 0;  // out-of-fold, of the mixture, all rows
-  double coverage = 0;   // criterion: mean over the alphas of the coverage out-of-fold rows would allow
+  double coverage = 0;   // criterion: mean coverage that out-of-fold rows would allow, over a grid of alphas
 };
 
 struct SearchResult {
@@ -41,13 +44,16 @@ struct SearchResult {
   std::vector<double> label_frequency;  // C
   Acceptor acceptor;
   OodGate gate;
-  Matrix<float> start;  // (d + 1) x C: mean of the folds' weights, to warm-start the refit
-  RowMoments moments;   // of x, for the refit
+  Matrix<float> start;   // (d + 1) x C: mean of the folds' weights, to warm-start the refit
+  RowMoments moments;    // of x, for the refit
+  NeighbourGraph graph;  // of x, for the refit of the kernel vote; empty where it has no part
+  float kernel_temperature = 1;
 };
 
-// Candidates: softmax regression along a path of strengths (weak to none, stopped when out-of-fold loss has risen),
-// the neighbour vote, and their averages. Deterministic for any thread count.
-// progress, when set, is told what has just been done.
+// Softmax regression along a path of strengths (strong to weak, stopped when out-of-fold loss has risen; the strength
+// of the least loss is kept), the kernel vote and the neighbour vote; candidates are their averages. Without the kernel
+// vote where its n x C matrices would be too large (kKernelVoteEntries). Deterministic for any thread count. progress,
+// when set, is told what has just been done.
 Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input,
                                       const std::function<void(const std::string&)>& progress);
 

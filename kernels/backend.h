@@ -8,7 +8,8 @@
 //                 blocks; losses in float64.
 //   Determinism   the bytes of every output depend on the inputs and on the instruction set (isa()), never on the
 //                 number of threads; one row's result does not depend on the other rows of its batch, nor a column's on
-//                 others.
+//                 others. On a GPU the bytes of gemm, gemm_backward and wide_softmax also depend on the shapes: cuBLAS
+//                 chooses the order of its sums by them.
 //   Errors        a shape that does not fit is ErrorCode::kInternal (a bug of the caller); NaN inputs are not checked
 //                 here: host/ refuses them at the door.
 //   Threads       a Backend may be used from one thread at a time; it runs its own pool.
@@ -94,11 +95,18 @@ struct Epilogue {
   HostMatrix<float> pre = {};  // receives the values before the activation where data is not null; the shape of c
 };
 
+// A sparse matrix, row by row: row i holds the entries [begin[i], begin[i + 1]).
+struct SparseRows {
+  std::span<const int64_t> begin;  // rows + 1, ascending from 0
+  std::span<const int32_t> index;  // column of each entry, in [0, columns); a column may occur more than once in a row
+  std::span<const float> weight;   // value of each entry
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string_view name() const = 0;  // "cpu"
-  virtual std::string_view isa() const = 0;   // "avx512", "avx2", "portable"
+  virtual std::string_view isa() const = 0;   // "avx512_bf16", "avx512_vnni", "avx512", "avx2", "portable"
   virtual int threads() const = 0;
 
   // Scales each row of x to unit Euclidean length, in place. The sum of squares is float64. Rows of length 0 stay 0.
@@ -163,6 +171,10 @@ class Backend {
   // are not empty. k <= 64. Cost: 2 n m d flops.
   virtual Status topk_cosine(HostMatrix<const float> q, HostMatrix<const float> r, std::span<const int32_t> q_group,
                              std::span<const int32_t> r_group, TopK out) = 0;
+
+  // out = a * b for sparse a: each element is a chain of fused multiply-adds over the entries of its row, in order. out
+  // must not overlap b. Cost: 2 flops an entry and column; bound by reading rows of b.
+  virtual Status sparse_product(const SparseRows& a, HostMatrix<const float> b, HostMatrix<float> out) = 0;
 
   // For every model m, over the n_m rows that it learns from:
   //   loss[m]     = mean of -ln p(label)                       (no regulariser; float64)
@@ -232,7 +244,7 @@ void parallel_for(Backend& backend, int64_t count, F&& f) {
 struct BackendOptions {
   std::string device = "auto";  // auto | cpu | cuda | cuda:N
   int threads = 0;              // 0: all cores this process may use
-  std::string isa;              // empty: the best of this CPU; else avx512 | avx2 | portable
+  std::string isa;  // empty: the best of this CPU; else avx512_bf16 | avx512_vnni | avx512 | avx2 | portable
 };
 
 // Backends that this build knows, in order of preference, with the reason why one cannot be used here.

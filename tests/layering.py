@@ -1,5 +1,5 @@
 """Fails when an include goes against host -> engine -> kernels, when CUDA leaves kernels/cuda/, or when torch leaves
-engine/torch/. Usage: layering.py ROOT, or layering.py --self-test (each rule against a tree that breaks it)."""
+engine/torch/ (and bench/torch/, which compares with it). Usage: layering.py ROOT, or layering.py --self-test (each rule against a tree that breaks it)."""
 
 import pathlib
 import re
@@ -41,7 +41,7 @@ def violations(root):
                     found.append(f"{name}: {room}/ must not include {target}")
                 if CUDA_HEADER.match(target) and not in_cuda:
                     found.append(f"{name}: CUDA header {target} outside kernels/cuda/")
-                if TORCH_HEADER.match(target) and not name.startswith("engine/torch/"):
+                if TORCH_HEADER.match(target) and not name.startswith(("engine/torch/", "bench/torch/")):
                     found.append(f"{name}: torch header {target} outside engine/torch/")
     return found
 
@@ -64,6 +64,8 @@ CASES = [
     ("kernels/cuda/a.cpp", "#include <ATen/ATen.h>\n", True),
     ("kernels/cuda/a.cu", "#include <cuda_runtime.h>\n", False),
     ("engine/torch/a.cpp", "#include <torch/torch.h>\n", False),
+    ("bench/torch/a.cpp", "#include <ATen/ATen.h>\n", False),
+    ("bench/a.cpp", "#include <ATen/ATen.h>\n", True),
     ("host/a.cpp", '#include "engine/fit.h"\n#include "kernels/backend.h"\n', False),
     ("kernels/a.cpp", '#include "kernels/cuda/probe.h"\n#include <vector>\n', False),
     ("tests/a.cpp", '#include "host/io/npy.h"\n// #include is fine in prose\n', False),

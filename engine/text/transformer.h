@@ -21,7 +21,7 @@ enum class Precision { kFloat32, kBfloat16 };
 const char* to_string(Precision precision);  // "float32", "bfloat16"
 std::optional<Precision> parse_precision(std::string_view name);
 
-enum class TransformerActivation { kGelu, kGeluTanh, kRelu };
+enum class HiddenActivation { kGelu, kGeluTanh, kRelu };
 enum class Pooling { kMean, kFirst };  // of all tokens, or the first token's vector ("CLS")
 
 struct TransformerShape {
@@ -31,7 +31,7 @@ struct TransformerShape {
   int64_t vocabulary = 0;
   int64_t positions = 0;  // longest sequence
   double norm_epsilon = 0;
-  TransformerActivation activation = TransformerActivation::kGelu;
+  HiddenActivation activation = HiddenActivation::kGelu;
   Pooling pooling = Pooling::kMean;
 };
 

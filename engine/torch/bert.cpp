@@ -113,11 +113,11 @@ class Bert : public Transformer {
 
   Tensor activated(const Tensor& x) const {
     switch (shape_.activation) {
-      case TransformerActivation::kRelu:
+      case HiddenActivation::kRelu:
         return at::relu(x);
-      case TransformerActivation::kGeluTanh:
+      case HiddenActivation::kGeluTanh:
         return at::gelu(x, "tanh");
-      case TransformerActivation::kGelu:
+      case HiddenActivation::kGelu:
         break;
     }
     return at::gelu(x);

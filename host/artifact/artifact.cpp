@@ -42,13 +42,19 @@ Json manifest_json(const Artifact& a, const std::map<std::string, std::string_vi
   m["encoders"] = Json::array({encoder_json(encoder)});
   m["stages"] = Json::array();
   for (const Stage& s : p.stages) {
-    Json softmax = {
-        {"kind", "softmax"}, {"weight", 1.0 - static_cast<double>(s.vote_weight)}, {"cost", s.softmax.cost}};
+    const double u = s.kernel_weight, v = s.vote_weight;
+    Json softmax = {{"kind", "softmax"}, {"weight", (1 - u) * (1 - v)}, {"cost", s.softmax.cost}};
     Json neighbours = {{"kind", "neighbours"},
-                       {"weight", static_cast<double>(s.vote_weight)},
+                       {"weight", v},
                        {"k", s.neighbours.k},
                        {"sharpness", static_cast<double>(s.neighbours.sharpness)}};
-    m["stages"].push_back({{"encoder", 0}, {"members", {softmax, neighbours}}});
+    Json members = Json::array({softmax, neighbours});
+    if (!s.kernel.vote.empty())
+      members.push_back({{"kind", "kernel"},
+                         {"weight", u * (1 - v)},
+                         {"k", s.kernel.k},
+                         {"temperature", static_cast<double>(s.kernel.temperature)}});
+    m["stages"].push_back({{"encoder", 0}, {"members", members}});
   }
   m["traces"] = {{"path", a.provenance.traces_path},
                  {"sha256", a.provenance.traces_sha256},
@@ -86,6 +92,10 @@ Result<std::string> weights_bytes(const Policy& policy) {
     writer.add(prefix + kReferences, s.neighbours.references);
     vector(kReferenceLabel, s.neighbours.label);
     vector(kReferenceRow, s.neighbours.row);
+    if (!s.kernel.vote.empty()) {
+      writer.add(prefix + kKernelVote, s.kernel.vote);
+      vector(kKernelPrior, s.kernel.prior);
+    }
     vector(kLabelFrequency, s.label_frequency);
     vector(kAcceptorMean, s.acceptor.mean);
     vector(kAcceptorScale, s.acceptor.scale);

@@ -17,7 +17,7 @@ namespace tracer {
 
 using Json = nlohmann::ordered_json;
 
-inline constexpr int kFormatVersion = 1;
+inline constexpr int kFormatVersion = 2;
 
 // Where the rows came from. Text and vectors of the log stay outside; learn vectors are inside as references.
 struct Provenance {

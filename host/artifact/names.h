@@ -1,4 +1,4 @@
-// Names frozen by format version 1 (docs/artifact.md).
+// Names frozen by format version 2 (docs/artifact.md).
 #pragma once
 
 #include <cstdint>
@@ -22,6 +22,8 @@ inline constexpr char kSoftmaxB[] = "softmax.b";
 inline constexpr char kReferences[] = "neighbours.references";
 inline constexpr char kReferenceLabel[] = "neighbours.label";
 inline constexpr char kReferenceRow[] = "neighbours.row";
+inline constexpr char kKernelVote[] = "kernel.vote";
+inline constexpr char kKernelPrior[] = "kernel.prior";
 inline constexpr char kLabelFrequency[] = "label_frequency";
 inline constexpr char kAcceptorMean[] = "acceptor.mean";
 inline constexpr char kAcceptorScale[] = "acceptor.scale";

@@ -46,8 +46,8 @@ Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number,
   f.count("encoder", encoder, 0);
   const Json& members = f.array("members");
   TRACER_RETURN_IF_ERROR(f.status());
-  bool softmax = false, neighbours = false;
-  double weights = 0;
+  bool softmax = false, neighbours = false, kernel = false;
+  double weights = 0, kernel_weight = 0;
   for (const Json& member : members) {
     JsonFields m(member, "manifest.json: members");
     std::string kind;
@@ -62,6 +62,9 @@ Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number,
       TRACER_RETURN_IF_ERROR(m.status());
       TRACER_RETURN_IF_ERROR(copy_matrix(file, prefix + kSoftmaxW, policy.dimension, classes, stage.softmax.w));
       TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kSoftmaxB, classes, stage.softmax.b));
+      if (*std::max_element(stage.softmax.b.begin(), stage.softmax.b.end()) <= kRemovedClassBias)
+        return bad_input(std::string(kWeights) + ": " + prefix + kSoftmaxB +
+                         ": expected a label that is not removed, found none");
     } else if (kind == "neighbours" && !neighbours) {
       neighbours = true;
       int64_t k = 0;
@@ -81,14 +84,33 @@ Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number,
         if (l < 0 || l >= classes)
           return bad_input(std::string(kWeights) + ": " + prefix + kReferenceLabel + ": expected labels 0 to " +
                            std::to_string(classes - 1) + ", found " + std::to_string(l));
+    } else if (kind == "kernel" && !kernel) {
+      kernel = true;
+      kernel_weight = weight;
+      int64_t k = 0;
+      double temperature = 0;
+      m.count("k", k, 64);
+      m.number("temperature", temperature, 0, 1000);
+      TRACER_RETURN_IF_ERROR(m.status());
+      if (k == 0) return bad_input("manifest.json: members: \"k\": expected 1 to 64, found 0");
+      stage.kernel.k = static_cast<int>(k);
+      stage.kernel.temperature = static_cast<float>(temperature);
+      TRACER_RETURN_IF_ERROR(copy_matrix(file, prefix + kKernelVote, -1, classes, stage.kernel.vote));
+      TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kKernelPrior, classes, stage.kernel.prior));
     } else {
-      return bad_input("manifest.json: members: expected one softmax and one neighbours member, found \"" + kind +
-                       "\"");
+      return bad_input(
+          "manifest.json: members: expected one softmax, one neighbours and at most one kernel member, found \"" +
+          kind + "\"");
     }
   }
   if (!softmax || !neighbours)
     return bad_input("manifest.json: members: expected one softmax and one neighbours member, found " +
                      std::to_string(members.size()) + " members");
+  if (kernel && stage.kernel.vote.rows() != stage.neighbours.references.rows())
+    return bad_input(std::string(kWeights) + ": " + prefix + kKernelVote + ": expected " +
+                     std::to_string(stage.neighbours.references.rows()) + " rows, one for each reference, found " +
+                     std::to_string(stage.kernel.vote.rows()));
+  if (stage.vote_weight < 1) stage.kernel_weight = static_cast<float>(kernel_weight / (1 - stage.vote_weight));
   if (!(std::abs(weights - 1) <= 1e-6))
     return bad_input("manifest.json: members: expected weights that sum to 1, found " + std::to_string(weights));
   TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kLabelFrequency, classes, stage.label_frequency));

@@ -60,6 +60,7 @@ Json run_json(const FitResult& r, const FitOptions& o) {
   Json candidates = Json::array();
   for (const Candidate& c : r.candidates)
     candidates.push_back({{"cost", c.cost},
+                          {"kernel_weight", static_cast<double>(c.kernel_weight)},
                           {"vote_weight", static_cast<double>(c.vote_weight)},
                           {"log_loss", c.log_loss},
                           {"agreement", c.agreement},

@@ -109,11 +109,11 @@ Status parse_shape(const Json& json, const std::string& path, TransformerShape& 
     return bad_input(path + ": expected hidden_size to be a multiple of num_attention_heads, found " +
                      std::to_string(shape.hidden) + " and " + std::to_string(shape.heads));
   if (activation == "gelu")
-    shape.activation = TransformerActivation::kGelu;
+    shape.activation = HiddenActivation::kGelu;
   else if (activation == "gelu_new" || activation == "gelu_pytorch_tanh")
-    shape.activation = TransformerActivation::kGeluTanh;
+    shape.activation = HiddenActivation::kGeluTanh;
   else if (activation == "relu")
-    shape.activation = TransformerActivation::kRelu;
+    shape.activation = HiddenActivation::kRelu;
   else
     return bad_input(path + ": \"hidden_act\": expected gelu, gelu_new, gelu_pytorch_tanh or relu, found \"" +
                      activation + "\"");

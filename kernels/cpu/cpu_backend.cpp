@@ -14,6 +14,7 @@
 #include "kernels/cpu/parity.h"
 #include "kernels/cpu/references.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/sparse.h"
 #include "kernels/cpu/topk.h"
 #include "kernels/cpu/wide_softmax.h"
 
@@ -93,6 +94,10 @@ class CpuBackend final : public Backend {
 
   Status column_sums(HostMatrix<const float> x, std::span<float> out) override {
     return cpu::column_sums(context_, x, out);
+  }
+
+  Status sparse_product(const SparseRows& a, HostMatrix<const float> b, HostMatrix<float> out) override {
+    return cpu::sparse_product(context_, a, b, out);
   }
 
   Status topk_cosine(HostMatrix<const float> q, HostMatrix<const float> r, std::span<const int32_t> q_group,

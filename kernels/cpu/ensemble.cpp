@@ -77,6 +77,12 @@ class Worker {
   bool decide(HostMatrix<const T> x, int64_t first, int64_t rows) {
     begin(first, rows);
     load_rows(x);
+    // The rows of the block that follows, where they lie close enough together to be fetched as one piece.
+    const int64_t next = std::min(w_, x.rows - first - rows);
+    if (next > 0 && x.stride < 2 * x.cols) {
+      ahead_ = {reinterpret_cast<uintptr_t>(x.row(first + rows)),
+                next * x.stride * static_cast<int64_t>(sizeof(T)) / kLineBytes};
+    }
     if (call_.plain()) {
       decide_plain();
     } else {
@@ -144,7 +150,7 @@ class Worker {
   void logits(int64_t m, float* z) {
     const CpuLinearHead& head = *call_.head;
     const auto product = head.pairs() ? kernels_.logits_pairs : kernels_.logits;
-    product(call_.classes, vectors_, head.inner(), head.panels(m), x_, head.bias(m), z);
+    product(call_.classes, vectors_, head.inner(), head.panels(m), x_, head.bias(m), z, m == 0 ? ahead_ : ReadAhead{});
   }
 
   void find_best(const float* values) {
@@ -239,6 +245,7 @@ class Worker {
   int64_t rows_ = 0;
   int64_t vectors_ = 0;
   bool fits_ = true;
+  ReadAhead ahead_;
 };
 
 Status check_outputs(int64_t n, int64_t classes, int64_t members, const LinearAcceptor* acceptor,

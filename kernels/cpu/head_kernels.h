@@ -12,6 +12,14 @@ namespace tracer::cpu {
 
 inline constexpr int64_t kMaxHeadWidth = 32;
 
+// Memory that will be read next, fetched into the cache a line at a time while a product runs. May point beyond what is
+// mapped: a fetch never faults.
+struct ReadAhead {
+  uintptr_t at = 0;
+  int64_t lines = 0;
+};
+inline constexpr int64_t kLineBytes = 64;
+
 struct HeadKernels {
   int64_t width;  // rows of a block
   int64_t lanes;  // rows of a vector
@@ -20,13 +28,13 @@ struct HeadKernels {
   // z[c] = x . w_c + bias[c], for each class: a chain of fma's in ascending k, by blocks of kKBlock.
   // w: panels of `group` classes, element (c, k) of a panel at k * group + c; x: element (row, k) at k * width + row.
   void (*logits)(int64_t classes, int64_t vectors, int64_t d, const float* w, const float* x, const float* bias,
-                 float* z);
+                 float* z, ReadAhead ahead);
 
   // The same from pairs of bfloat16: an "element" of w and x is two consecutive inner indices in 32 bits, the lower one
   // in the lower half, and d counts pairs. Products are exact; subnormals count as 0. With narrow: rounds count float32
   // values to bfloat16, to nearest, ties to even. Both null where the instruction set has no such products.
   void (*logits_pairs)(int64_t classes, int64_t vectors, int64_t d, const float* w, const float* x, const float* bias,
-                       float* z);
+                       float* z, ReadAhead ahead);
   void (*narrow)(const float* x, int64_t count, uint16_t* out);
 
   // Largest value of each lane, its class (ties to the lower one, counted from `first`), and the second largest.

@@ -1,21 +1,24 @@
-// The inner loops for avx512_bf16: those of avx512, and products of bfloat16; the flags come from
+// The inner loops for avx512_bf16: those of avx512_vnni, and products of bfloat16; the flags come from
 // kernels/CMakeLists.txt.
 #define TRACER_SIMD_AVX512
 #include "kernels/cpu/isa.h"
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX512BF16__) && defined(__AVX512VNNI__)
+#include "kernels/cpu/isa_gelu.h"
 #include "kernels/cpu/isa_gemm.h"
 #include "kernels/cpu/isa_head.h"
 #include "kernels/cpu/isa_pairs.h"
+#include "kernels/cpu/isa_screen.h"
 #include "kernels/cpu/isa_softmax.h"
+#include "kernels/cpu/isa_sparse.h"
 
 namespace tracer::cpu {
 
 const IsaKernels* avx512_bf16_kernels() {
   static constexpr HeadKernels kHead = head_kernels(head_logits_pairs, head_narrow);
   static constexpr IsaKernels kTable = {
-      "avx512_bf16",     kMr,         kNr,      pack_a,    pack_b,    gemm_block, score_tile, softmax_row,
-      cross_entropy_row, entropy_row, add_bias, exp_array, log_array, &kHead};
+      "avx512_bf16", kMr,      kNr,       pack_a,    pack_b, gemm_block, score_tile, softmax_row,   cross_entropy_row,
+      entropy_row,   add_bias, exp_array, log_array, gelu,   gelu_slope, &kHead,     weighted_rows, &kScreenKernels};
   return &kTable;
 }
 

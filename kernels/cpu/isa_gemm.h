@@ -118,10 +118,64 @@ void score_tile(int64_t rows, int64_t lanes, int64_t d, const float* a, const fl
   }
 }
 
+#if defined(TRACER_SIMD_AVX512)
+// pack_interleaved for whole groups of 16 rows, 4 inner indices at a time: each register takes 4 values of each of 4
+// rows straight from memory, so that a 4 x 4 transpose inside its quarters is all there is to shuffle.
+inline __m512 quarters(const float* src, int64_t stride) {
+  __m512 v = _mm512_maskz_broadcast_f32x4(0x000f, _mm_loadu_ps(src));
+  v = _mm512_mask_broadcast_f32x4(v, 0x00f0, _mm_loadu_ps(src + 4 * stride));
+  v = _mm512_mask_broadcast_f32x4(v, 0x0f00, _mm_loadu_ps(src + 8 * stride));
+  return _mm512_mask_broadcast_f32x4(v, 0xf000, _mm_loadu_ps(src + 12 * stride));
+}
+
+// Within each quarter of a and b: a0 b0 a1 b1; a2 b2 a3 b3; a0 a1 b0 b1; a2 a3 b2 b3.
+inline V zip_low(V a, V b) {
+  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
+}
+inline V zip_high(V a, V b) {
+  return __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
+}
+inline V join_low(V a, V b) {
+  return __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+}
+inline V join_high(V a, V b) {
+  return __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+}
+
+template <int Width>
+void pack_sixteens(const float* src, int64_t stride, int64_t kc, float* out) {
+  for (int64_t i = 0; i < Width; i += 16) {
+    const float* s = src + i * stride;
+    float* o = out + i;
+    int64_t k = 0;
+    for (; k + 4 <= kc; k += 4, s += 4, o += 4 * Width) {
+      const V r0 = quarters(s, stride), r1 = quarters(s + stride, stride);
+      const V r2 = quarters(s + 2 * stride, stride), r3 = quarters(s + 3 * stride, stride);
+      const V lo01 = zip_low(r0, r1), hi01 = zip_high(r0, r1), lo23 = zip_low(r2, r3), hi23 = zip_high(r2, r3);
+      store(o, join_low(lo01, lo23));
+      store(o + Width, join_high(lo01, lo23));
+      store(o + 2 * Width, join_low(hi01, hi23));
+      store(o + 3 * Width, join_high(hi01, hi23));
+    }
+    for (; k < kc; ++k, ++s, o += Width) {
+      for (int64_t l = 0; l < 16; ++l) o[l] = s[l * stride];
+    }
+  }
+}
+#endif
+
 // out[k * Width + i] = src[i * stride + k], by 4 x 4 transposes.
 template <int Width>
 void pack_interleaved(const float* src, int64_t stride, int64_t count, int64_t kc, float* out) {
   for (int64_t first = 0; first < count; first += Width, out += kc * Width, src += Width * stride) {
+#if defined(TRACER_SIMD_AVX512)
+    if constexpr (Width % 16 == 0) {
+      if (count - first >= Width) {
+        pack_sixteens<Width>(src, stride, kc, out);
+        continue;
+      }
+    }
+#endif
     for (int64_t i = 0; i < Width; i += 4) {
       const int64_t here = count - first - i;
       float* o = out + i;

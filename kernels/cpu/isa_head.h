@@ -12,61 +12,90 @@ namespace {
 constexpr int kChains = 4;  // independent sums over classes: one chain would wait for each addition
 static_assert(kNr <= kMaxHeadWidth);
 
-template <int Rows, int Vectors>
-inline void logits_tile(int64_t d, const float* w, const float* x, const float* bias, float* z) {
-  for (int64_t k0 = 0; k0 == 0 || k0 < d; k0 += kKBlock) {
-    const int64_t kc = d - k0 < kKBlock ? d - k0 : kKBlock;
-    V acc[Rows][Vectors];
-#pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) acc[i][v] = V{};
-    }
-    for (int64_t k = 0; k < kc; ++k) {
-      V xv[Vectors];
-#pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) xv[v] = load(x + v * kLanes);
-#pragma GCC unroll 16
-      for (int i = 0; i < Rows; ++i) {
-        const V wv = splat(w[i]);
-#pragma GCC unroll 4
-        for (int v = 0; v < Vectors; ++v) acc[i][v] = fma(wv, xv[v], acc[i][v]);
-      }
-      w += kMr;
-      x += kNr;
-    }
-    const bool last = k0 + kKBlock >= d;
-#pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) {
-        float* p = z + i * kNr + v * kLanes;
-        const V sum = k0 > 0 ? load(p) + acc[i][v] : acc[i][v];
-        store(p, last ? sum + splat(bias[i]) : sum);
-      }
-    }
-  }
-}
-
-// The tile of exactly `rows` classes.
-template <int Rows, int Vectors>
-inline void logits_rows(int64_t rows, int64_t d, const float* w, const float* x, const float* bias, float* z) {
+// Tile(rows, vectors)::run for exactly `rows` classes.
+template <template <int, int> class Tile, int Rows, int Vectors, class... Args>
+inline void tile_of(int64_t rows, Args... args) {
   if constexpr (Rows > 1) {
-    if (rows < Rows) return logits_rows<Rows - 1, Vectors>(rows, d, w, x, bias, z);
+    if (rows < Rows) return tile_of<Tile, Rows - 1, Vectors>(rows, args...);
   }
-  logits_tile<Rows, Vectors>(d, w, x, bias, z);
+  Tile<Rows, Vectors>::run(args...);
 }
 
-void head_logits(int64_t classes, int64_t vectors, int64_t d, const float* w, const float* x, const float* bias,
-                 float* z) {
+// All classes, a tile of kMr at a time. The panels of w follow each other, d steps each. A line is fetched ahead every
+// `Fetch` steps: often enough for 49 KB of rows to come during the product with 77 classes.
+template <template <int, int> class Tile, int Fetch>
+inline void over_tiles(int64_t classes, int64_t vectors, int64_t d, const float* w, const float* x, const float* bias,
+                       float* z, ReadAhead ahead) {
   for (int64_t c = 0; c < classes; c += kMr, w += kMr * d) {
     const int64_t rows = classes - c < kMr ? classes - c : kMr;
+    const int64_t step = ahead.lines > 0 ? kLineBytes : 0;
     if (vectors == 1) {
-      logits_rows<kMr, 1>(rows, d, w, x, bias + c, z + c * kNr);
+      tile_of<Tile, kMr, 1>(rows, d, w, x, bias + c, z + c * kNr, ahead.at, step);
     } else {
-      logits_rows<kMr, kVectors>(rows, d, w, x, bias + c, z + c * kNr);
+      tile_of<Tile, kMr, kVectors>(rows, d, w, x, bias + c, z + c * kNr, ahead.at, step);
+    }
+    ahead.at += static_cast<uintptr_t>(step * (d / Fetch));
+    ahead.lines -= d / Fetch;
+  }
+}
+
+// acc += w x', one step of the inner index: multiply(w value, x vector, acc).
+template <int Rows, int Vectors, class F>
+inline void tile_step(const float* w, const float* x, V (&acc)[Rows][Vectors], F&& multiply) {
+  V xv[Vectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < Vectors; ++v) xv[v] = load(x + v * kLanes);
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i) {
+    const V wv = splat(w[i]);
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) acc[i][v] = multiply(wv, xv[v], acc[i][v]);
+  }
+}
+
+template <int Fetch, int Rows, int Vectors, class F>
+inline void tile_steps(int64_t steps, const float*& w, const float*& x, V (&acc)[Rows][Vectors], uintptr_t& ahead,
+                       int64_t fetch, F&& multiply) {
+  int64_t k = 0;
+  for (; k + Fetch <= steps; k += Fetch) {
+    __builtin_prefetch(reinterpret_cast<const void*>(ahead), 0, 2);
+    ahead += static_cast<uintptr_t>(fetch);
+#pragma GCC unroll 4
+    for (int i = 0; i < Fetch; ++i, w += kMr, x += kNr) tile_step(w, x, acc, multiply);
+  }
+  for (; k < steps; ++k, w += kMr, x += kNr) tile_step(w, x, acc, multiply);
+}
+
+template <int Rows, int Vectors>
+struct LogitsTile {
+  static void run(int64_t d, const float* w, const float* x, const float* bias, float* z, uintptr_t ahead,
+                  int64_t fetch) {
+    for (int64_t k0 = 0; k0 == 0 || k0 < d; k0 += kKBlock) {
+      V acc[Rows][Vectors];
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) acc[i][v] = V{};
+      }
+      tile_steps<4>(d - k0 < kKBlock ? d - k0 : kKBlock, w, x, acc, ahead, fetch,
+                    [](V a, V b, V c) { return fma(a, b, c); });
+      const bool last = k0 + kKBlock >= d;
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) {
+          float* p = z + i * kNr + v * kLanes;
+          const V sum = k0 > 0 ? load(p) + acc[i][v] : acc[i][v];
+          store(p, last ? sum + splat(bias[i]) : sum);
+        }
+      }
     }
   }
+};
+
+void head_logits(int64_t classes, int64_t vectors, int64_t d, const float* w, const float* x, const float* bias,
+                 float* z, ReadAhead ahead) {
+  over_tiles<LogitsTile, 4>(classes, vectors, d, w, x, bias, z, ahead);
 }
 
 void head_best_two(int64_t classes, int64_t vectors, int32_t first, const float* z, float* best, float* second,

@@ -10,51 +10,28 @@ inline __m512bh as_pairs(V x) { return reinterpret_cast<__m512bh>(x); }
 
 // One chain for each class and row, in ascending pairs, that starts from the bias.
 template <int Rows, int Vectors>
-inline void pairs_tile(int64_t d, const float* w, const float* x, const float* bias, float* z) {
-  V acc[Rows][Vectors];
-#pragma GCC unroll 16
-  for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) acc[i][v] = splat(bias[i]);
-  }
-  for (int64_t k = 0; k < d; ++k) {
-    V xv[Vectors];
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) xv[v] = load(x + v * kLanes);
+struct PairsTile {
+  static void run(int64_t d, const float* w, const float* x, const float* bias, float* z, uintptr_t ahead,
+                  int64_t fetch) {
+    V acc[Rows][Vectors];
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
-      const V wv = splat(w[i]);
 #pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) acc[i][v] = _mm512_dpbf16_ps(acc[i][v], as_pairs(wv), as_pairs(xv[v]));
+      for (int v = 0; v < Vectors; ++v) acc[i][v] = splat(bias[i]);
     }
-    w += kMr;
-    x += kNr;
-  }
+    tile_steps<2>(d, w, x, acc, ahead, fetch,
+                  [](V a, V b, V c) -> V { return _mm512_dpbf16_ps(c, as_pairs(a), as_pairs(b)); });
 #pragma GCC unroll 16
-  for (int i = 0; i < Rows; ++i) {
+    for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) store(z + i * kNr + v * kLanes, acc[i][v]);
+      for (int v = 0; v < Vectors; ++v) store(z + i * kNr + v * kLanes, acc[i][v]);
+    }
   }
-}
-
-template <int Rows, int Vectors>
-inline void pairs_rows(int64_t rows, int64_t d, const float* w, const float* x, const float* bias, float* z) {
-  if constexpr (Rows > 1) {
-    if (rows < Rows) return pairs_rows<Rows - 1, Vectors>(rows, d, w, x, bias, z);
-  }
-  pairs_tile<Rows, Vectors>(d, w, x, bias, z);
-}
+};
 
 void head_logits_pairs(int64_t classes, int64_t vectors, int64_t d, const float* w, const float* x, const float* bias,
-                       float* z) {
-  for (int64_t c = 0; c < classes; c += kMr, w += kMr * d) {
-    const int64_t rows = classes - c < kMr ? classes - c : kMr;
-    if (vectors == 1) {
-      pairs_rows<kMr, 1>(rows, d, w, x, bias + c, z + c * kNr);
-    } else {
-      pairs_rows<kMr, kVectors>(rows, d, w, x, bias + c, z + c * kNr);
-    }
-  }
+                       float* z, ReadAhead ahead) {
+  over_tiles<PairsTile, 2>(classes, vectors, d, w, x, bias, z, ahead);
 }
 
 void head_narrow(const float* x, int64_t count, uint16_t* out) {

@@ -9,7 +9,9 @@ std::vector<const IsaKernels*> available_isas() {
   const auto add = [&](const IsaKernels* kernels) {
     if (kernels != nullptr) isas.push_back(kernels);
   };
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16")) add(avx512_bf16_kernels());
+  const bool vnni = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni");
+  if (vnni && __builtin_cpu_supports("avx512bf16")) add(avx512_bf16_kernels());
+  if (vnni) add(avx512_vnni_kernels());
   if (__builtin_cpu_supports("avx512f")) add(avx512_kernels());
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) add(avx2_kernels());
 #endif
@@ -25,7 +27,7 @@ Result<const IsaKernels*> select_isa(std::string_view name) {
     if (name == isa->name) return isa;
     have += (have.empty() ? "" : ", ") + std::string(isa->name);
   }
-  const bool known = name == "avx512_bf16" || name == "avx512" || name == "avx2";
+  const bool known = name == "avx512_bf16" || name == "avx512_vnni" || name == "avx512" || name == "avx2";
   return device_error("instruction set '" + std::string(name) + "' " +
                       (known ? "is not available on this processor" : "is unknown") + "; available: " + have);
 }

@@ -1,23 +1,32 @@
 #include "kernels/cpu/kmeans.h"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
-
-#include "kernels/cpu/gemm.h"
 
 namespace tracer::cpu {
 namespace {
 
 constexpr int64_t kMaxCentroids = 4096;
-constexpr int64_t kRowBlock = 48;
+constexpr int64_t kCentroids = 192;  // scored at once: their scores of a block of rows stay in the first-level cache
+
+constexpr int64_t kSums = 8;  // independent sums: one chain of float64 additions would wait for each one
 
 double squared_distance(const float* x, const float* y, int64_t d) {
-  double sum = 0;
-  for (int64_t j = 0; j < d; ++j) {
+  double sum[kSums] = {};
+  const auto add = [&](int64_t s, int64_t j) {
     const double diff = static_cast<double>(x[j]) - static_cast<double>(y[j]);
-    sum += diff * diff;
+    sum[s] += diff * diff;
+  };
+  int64_t j = 0;
+  for (; j + kSums <= d; j += kSums) {
+    for (int64_t s = 0; s < kSums; ++s) add(s, j + s);
   }
-  return sum;
+  for (int64_t s = 0; j < d; ++j, ++s) add(s, j);
+  for (int64_t half = kSums / 2; half > 0; half /= 2) {
+    for (int64_t s = 0; s < half; ++s) sum[s] += sum[s + half];
+  }
+  return sum[0];
 }
 
 }  // namespace
@@ -36,25 +45,37 @@ Status kmeans_assign(const Context& context, HostMatrix<const float> x, HostMatr
   for (int64_t c = 0; c < k; ++c) {
     bias[static_cast<size_t>(c)] = static_cast<float>(-0.5 * squared_distance(centroid.row(c), origin.data(), d));
   }
-  const IsaKernels& isa = *context.isa;
-  const Scratch packed = context.scratch->take(packed_b_size(isa, d, k));
-  pack_b(context, Trans::kYes, centroid, d, k, packed.data());
-  const int64_t pack_floats = round_up(kRowBlock * d, 16);
-  const int64_t floats = round_up(pack_floats + kRowBlock * k, 16);
+  // Rows stand in the lanes (kernels/cpu/head_kernels.h); the centroids are the classes.
+  const HeadKernels& kernels = *context.isa->head;
+  const int64_t width = kernels.width, group = kernels.group;
+  const Scratch panels = context.scratch->take(d * round_up(k, group));
+  run(*context.pool, ceil_div(k, group), [&](int64_t g, int) {
+    context.isa->pack_a(true, centroid.row(g * group), centroid.stride, std::min(group, k - g * group), d,
+                        panels.data() + g * group * d);
+  });
+  const int64_t each = kCentroids / group * group;
+  const int64_t x_floats = round_up(d * width, 16), floats = x_floats + round_up(each * width, 16);
   const Scratch scratch = context.scratch->take(floats * context.pool->threads());
-  run(*context.pool, ceil_div(n, kRowBlock), [&](int64_t block, int worker) {
-    float* packed_x = scratch.data() + worker * floats;
-    float* score = packed_x + pack_floats;
-    const int64_t first = block * kRowBlock, rows = std::min(kRowBlock, n - first);
-    pack_a_rows(isa, Trans::kNo, x, first, rows, d, packed_x);
-    if (d == 0) std::fill_n(score, rows * k, 0.0f);
-    multiply_packed(isa, rows, k, d, packed_x, packed.data(), nullptr, score, k);
-    isa.add_bias(score, k, rows, k, bias.data());
+  run(*context.pool, ceil_div(n, width), [&](int64_t block, int worker) {
+    float* packed = scratch.data() + worker * floats;
+    float* score = packed + x_floats;
+    const int64_t first = block * width, rows = std::min(width, n - first);
+    const int64_t vectors = ceil_div(rows, kernels.lanes);
+    alignas(64) float best[kMaxHeadWidth], second[kMaxHeadWidth];
+    alignas(64) int32_t nearest[kMaxHeadWidth] = {};
+    std::fill_n(best, width, -std::numeric_limits<float>::infinity());
+    std::fill_n(second, width, -std::numeric_limits<float>::infinity());
+    context.isa->pack_b(true, x.row(first), x.stride, rows, d, packed);
+    for (int64_t c = 0; c < k; c += each) {
+      const int64_t here = std::min(each, k - c);
+      kernels.logits(here, vectors, d, panels.data() + c * d, packed, bias.data() + c, score, {});
+      kernels.best_two(here, vectors, static_cast<int32_t>(c), score, best, second, nearest);
+    }
     for (int64_t r = 0; r < rows; ++r) {
       const size_t i = static_cast<size_t>(first + r);
-      label[i] = static_cast<int32_t>(std::max_element(score + r * k, score + (r + 1) * k) - (score + r * k));
+      label[i] = nearest[r];
       if (!distance2.empty()) {
-        distance2[i] = static_cast<float>(squared_distance(x.row(first + r), centroid.row(label[i]), d));
+        distance2[i] = static_cast<float>(squared_distance(x.row(first + r), centroid.row(nearest[r]), d));
       }
     }
   });

@@ -1,24 +1,30 @@
 #include "kernels/cpu/layers.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace tracer::cpu {
 namespace {
 
 constexpr int64_t kColumns = 64;  // of one task of column_sums: its float64 sums stay in registers and cache
 
-double phi(double x) { return std::exp(-0.5 * x * x) * 0.39894228040143267794; }
-double Phi(double x) { return 0.5 * std::erfc(-x * 0.70710678118654752440); }
+constexpr int64_t kChunk = 256;  // of slopes on the stack
 
-float activate(Activation a, float x) {
-  if (a == Activation::kRelu) return x > 0 ? x : 0.0f;
-  return static_cast<float>(x * Phi(x));
+void activate(const IsaKernels& isa, Activation activation, int64_t n, float* x) {
+  if (activation == Activation::kGelu) return isa.gelu(x, n, x);
+  for (int64_t j = 0; j < n; ++j) x[j] = x[j] > 0 ? x[j] : 0.0f;
 }
 
-float derivative(Activation a, float x) {
-  if (a == Activation::kRelu) return x > 0 ? 1.0f : 0.0f;
-  return static_cast<float>(Phi(x) + x * phi(x));
+void multiply_by_slope(const IsaKernels& isa, Activation activation, const float* pre, int64_t n, float* x) {
+  if (activation == Activation::kRelu) {
+    for (int64_t j = 0; j < n; ++j) x[j] = pre[j] > 0 ? x[j] : 0.0f;
+    return;
+  }
+  float slope[kChunk];
+  for (int64_t first = 0; first < n; first += kChunk) {
+    const int64_t count = std::min(kChunk, n - first);
+    isa.gelu_slope(pre + first, count, slope);
+    for (int64_t j = 0; j < count; ++j) x[first + j] *= slope[j];
+  }
 }
 
 }  // namespace
@@ -40,10 +46,9 @@ void finish_block(const IsaKernels& isa, const OutputStage& stage, int64_t r0, i
     if (stage.pre.data != nullptr) std::copy_n(out, cols, stage.pre.row(r0 + r) + c0);
     if (stage.activation == Activation::kNone) continue;
     if (stage.backward.data != nullptr) {
-      const float* pre = stage.backward.row(r0 + r) + c0;
-      for (int64_t j = 0; j < cols; ++j) out[j] *= derivative(stage.activation, pre[j]);
+      multiply_by_slope(isa, stage.activation, stage.backward.row(r0 + r) + c0, cols, out);
     } else {
-      for (int64_t j = 0; j < cols; ++j) out[j] = activate(stage.activation, out[j]);
+      activate(isa, stage.activation, cols, out);
     }
   }
 }

@@ -6,9 +6,12 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <memory>
+#include <vector>
 
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/rows.h"
+#include "kernels/cpu/screened_search.h"
 #include "kernels/cpu/topk_summary.h"
 
 namespace tracer::cpu {
@@ -17,6 +20,7 @@ namespace {
 constexpr int64_t kPanels = 8;
 constexpr int64_t kMaxQueries = kPanels * kMaxNr;
 constexpr int64_t kMaxK = 64;
+constexpr int64_t kWorthPreparing = 512;  // queries that pay for a screen of references that are searched once
 
 // The lists of one task's queries, best first.
 struct Selection {
@@ -87,28 +91,11 @@ void search(const IsaKernels& isa, HostMatrix<const float> q, HostMatrix<const f
   }
 }
 
-}  // namespace
-
-Status topk_cosine(const Context& context, HostMatrix<const float> q, HostMatrix<const float> r,
-                   std::span<const int32_t> q_group, std::span<const int32_t> r_group, TopK out) {
-  const int64_t k = out.index.cols;
-  if (q.cols != r.cols) return internal_error("topk_cosine: queries and references differ in width");
-  if (k > kMaxK) return internal_error("topk_cosine: k is above 64");
-  if (out.index.rows != q.rows || out.similarity.rows != q.rows || out.similarity.cols != k) {
-    return internal_error("topk_cosine: the output must be queries x k");
-  }
-  if (r.rows > std::numeric_limits<int32_t>::max()) return internal_error("topk_cosine: too many references");
-  if (!q_group.empty() && !r_group.empty() &&
-      (static_cast<int64_t>(q_group.size()) != q.rows || static_cast<int64_t>(r_group.size()) != r.rows)) {
-    return internal_error("topk_cosine: one group for each row");
-  }
-  for (int64_t i = 0; i < q.rows; ++i) {
-    std::fill_n(out.index.row(i), k, -1);
-    std::fill_n(out.similarity.row(i), k, -2.0f);
-  }
-  if (q.rows == 0 || r.rows == 0 || k == 0) return {};
-
+// The float32 search. k >= 1, and there are queries and references.
+void search_all(const Context& context, HostMatrix<const float> q, HostMatrix<const float> r,
+                std::span<const int32_t> q_group, std::span<const int32_t> r_group, TopK out) {
   const IsaKernels& isa = *context.isa;
+  const int64_t k = out.index.cols;
   const int64_t threads = context.pool->threads();
   const int64_t panels = ceil_div(q.rows, isa.nr);
   // A multiple of the number of threads, so that none waits for the last task.
@@ -123,21 +110,89 @@ Status topk_cosine(const Context& context, HostMatrix<const float> q, HostMatrix
     Selection selection{k, q_group, r_group, out, {}, {}};
     search(isa, q, r, first, last - first, {base, base + panel_floats}, selection);
   });
+}
+
+// The same for some of the queries.
+void search_some(const Context& context, const std::vector<int64_t>& which, HostMatrix<const float> q,
+                 HostMatrix<const float> r, std::span<const int32_t> q_group, std::span<const int32_t> r_group,
+                 TopK out) {
+  if (which.empty()) return;
+  const int64_t n = static_cast<int64_t>(which.size()), k = out.index.cols;
+  Matrix<float> some(n, q.cols), similarity(n, k);
+  Matrix<int32_t> index(n, k);
+  std::vector<int32_t> group;
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t from = which[static_cast<size_t>(i)];
+    std::copy_n(q.row(from), q.cols, some.row(i));
+    std::copy_n(out.similarity.row(from), k, similarity.row(i));
+    std::copy_n(out.index.row(from), k, index.row(i));
+    if (!q_group.empty()) group.push_back(q_group[static_cast<size_t>(from)]);
+  }
+  search_all(context, some.view(), r, group, r_group, {index.view(), similarity.view()});
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t to = which[static_cast<size_t>(i)];
+    std::copy_n(similarity.row(i), k, out.similarity.row(to));
+    std::copy_n(index.row(i), k, out.index.row(to));
+  }
+}
+
+// screen: null for a search in float32 alone.
+Status run_search(const Context& context, HostMatrix<const float> q, HostMatrix<const float> r, const Screen* screen,
+                  std::span<const int32_t> q_group, std::span<const int32_t> r_group, TopK out, TopKReport* report) {
+  const int64_t k = out.index.cols;
+  if (report != nullptr) *report = {q.rows, 0, false};
+  for (int64_t i = 0; i < q.rows; ++i) {
+    std::fill_n(out.index.row(i), k, -1);
+    std::fill_n(out.similarity.row(i), k, -2.0f);
+  }
+  if (q.rows == 0 || r.rows == 0 || k == 0) return {};
+  if (screen == nullptr) {
+    search_all(context, q, r, q_group, r_group, out);
+    return {};
+  }
+  const std::vector<int64_t> open = screened_search(context, q, r, *screen, q_group, r_group, out);
+  search_some(context, open, q, r, q_group, r_group, out);
+  if (report != nullptr) *report = {q.rows, static_cast<int64_t>(open.size()), true};
   return {};
+}
+
+Status check(HostMatrix<const float> q, int64_t references, int64_t d, std::span<const int32_t> q_group,
+             std::span<const int32_t> r_group, const TopK& out) {
+  const int64_t k = out.index.cols;
+  if (q.cols != d) return internal_error("topk_cosine: queries and references differ in width");
+  if (k > kMaxK) return internal_error("topk_cosine: k is above 64");
+  if (out.index.rows != q.rows || out.similarity.rows != q.rows || out.similarity.cols != k) {
+    return internal_error("topk_cosine: the output must be queries x k");
+  }
+  if (references > std::numeric_limits<int32_t>::max()) return internal_error("topk_cosine: too many references");
+  if (!q_group.empty() && !r_group.empty() &&
+      (static_cast<int64_t>(q_group.size()) != q.rows || static_cast<int64_t>(r_group.size()) != references)) {
+    return internal_error("topk_cosine: one group for each row");
+  }
+  return {};
+}
+
+}  // namespace
+
+Status topk_cosine(const Context& context, HostMatrix<const float> q, HostMatrix<const float> r,
+                   std::span<const int32_t> q_group, std::span<const int32_t> r_group, TopK out) {
+  TRACER_RETURN_IF_ERROR(check(q, r.rows, r.cols, q_group, r_group, out));
+  const std::unique_ptr<Screen> screen = q.rows >= kWorthPreparing ? make_screen(context, r) : nullptr;
+  return run_search(context, q, r, screen.get(), q_group, r_group, out, nullptr);
 }
 
 Status topk_cosine(const Context& context, HostMatrix<const float> q, const CpuReferences& r,
                    std::span<const int32_t> q_group, TopK out, std::span<NeighbourSummary> summary,
                    TopKReport* report) {
+  TRACER_RETURN_IF_ERROR(check(q, r.rows(), r.cols(), q_group, r.group(), out));
   if (!summary.empty() && static_cast<int64_t>(summary.size()) != q.rows) {
     return internal_error("topk_cosine: one summary for each query");
   }
-  TRACER_RETURN_IF_ERROR(topk_cosine(context, q, r.values(), q_group, r.group(), out));
+  TRACER_RETURN_IF_ERROR(run_search(context, q, r.values(), r.screen(), q_group, r.group(), out, report));
   const size_t k = static_cast<size_t>(out.index.cols);
   for (int64_t i = 0; !summary.empty() && i < q.rows; ++i) {
     summary[static_cast<size_t>(i)] = summarise({out.index.row(i), k}, {out.similarity.row(i), k}, r.label());
   }
-  if (report != nullptr) *report = {q.rows, 0, false};
   return {};
 }
 

@@ -1,4 +1,4 @@
-// Is there a CUDA device here that computes what it should?
+// Is there a CUDA device here? Whether it computes what it should is asked by kernels/self_test.h.
 #pragma once
 
 #include <string>
@@ -11,8 +11,7 @@ struct Probe {
   std::string detail;
 };
 
-// Looks for the driver, then the device, then code for it in this build, and runs the kernels on known answers: only
-// a device that gets them right is usable. Makes `device` the thread's current one when it is usable.
+// Looks for the driver, then the device. Makes `device` the thread's current one when it is usable.
 // Cost: under a millisecond without a driver; with one the first call creates the device's context (about 0.3 s).
 Probe probe(int device = 0);
 

@@ -18,6 +18,10 @@ Stream::~Stream() {
 
 Status Stream::synchronise() const { return check(cudaStreamSynchronize(handle_), "cudaStreamSynchronize"); }
 
+Status Stream::wait_for(const Event& event) const {
+  return check(cudaStreamWaitEvent(handle_, event.get(), 0), "cudaStreamWaitEvent");
+}
+
 Result<Event> Event::create() {
   cudaEvent_t handle = nullptr;
   TRACER_RETURN_IF_ERROR(check(cudaEventCreate(&handle), "cudaEventCreate"));
@@ -29,6 +33,8 @@ Event::~Event() {
 }
 
 Status Event::record(const Stream& stream) { return check(cudaEventRecord(handle_, stream.get()), "cudaEventRecord"); }
+
+Status Event::synchronise() const { return check(cudaEventSynchronize(handle_), "cudaEventSynchronize"); }
 
 Result<float> Event::milliseconds_since(const Event& start) const {
   float milliseconds = 0.0f;
@@ -60,34 +66,15 @@ DeviceBuffer::~DeviceBuffer() {
   if (data_ != nullptr) cudaFreeAsync(data_, stream_);
 }
 
-namespace {
-
-template <class From, class To>
-Status copy_rows(const From& from, const To& to, cudaMemcpyKind kind, const Stream& stream) {
-  if (from.rows != to.rows || from.cols != to.cols) return internal_error("copy: the shapes differ");
-  if (from.rows == 0 || from.cols == 0) return {};
-  constexpr size_t kSize = sizeof(float);
-  return check(cudaMemcpy2DAsync(to.data, static_cast<size_t>(to.stride) * kSize, from.data,
-                                 static_cast<size_t>(from.stride) * kSize, static_cast<size_t>(from.cols) * kSize,
-                                 static_cast<size_t>(from.rows), kind, stream.get()),
-               "cudaMemcpy2DAsync");
+Result<PinnedBuffer> PinnedBuffer::allocate(int64_t bytes) {
+  if (bytes < 0) return internal_error("a pinned buffer of " + std::to_string(bytes) + " bytes");
+  void* data = nullptr;
+  if (bytes > 0) TRACER_RETURN_IF_ERROR(check(cudaMallocHost(&data, static_cast<size_t>(bytes)), "cudaMallocHost"));
+  return PinnedBuffer(data);
 }
 
-}  // namespace
-
-Status copy(HostMatrix<const float> from, DeviceMatrix<float> to, const Stream& stream) {
-  return copy_rows(from, to, cudaMemcpyHostToDevice, stream);
-}
-
-Status copy(DeviceMatrix<const float> from, HostMatrix<float> to, const Stream& stream) {
-  return copy_rows(from, to, cudaMemcpyDeviceToHost, stream);
-}
-
-Status copy_to_host(const DeviceBuffer& from, void* to, int64_t bytes, const Stream& stream) {
-  if (bytes < 0 || bytes > from.bytes()) return internal_error("copy_to_host: more bytes than the buffer holds");
-  if (bytes == 0) return {};
-  return check(cudaMemcpyAsync(to, from.data(), static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream.get()),
-               "cudaMemcpyAsync");
+PinnedBuffer::~PinnedBuffer() {
+  if (data_ != nullptr) cudaFreeHost(data_);
 }
 
 }  // namespace tracer::cuda

@@ -1,6 +1,7 @@
-// Move-only owners of a CUDA stream, an event and device memory. Work on a stream is asynchronous; nothing here
-// synchronises except where it says so. After any failure the runtime's error state is cleared, so that the process can
-// go on; running out of memory is a Status like any other. Not for use by two threads at once.
+// Move-only owners of a CUDA stream, an event, device memory and page-locked host memory. Work on a stream is
+// asynchronous; nothing here synchronises except where it says so. After any failure the runtime's error state is
+// cleared, so that the process can go on; running out of memory is a Status like any other. Not for use by two threads
+// at once.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +29,8 @@ class Stream {
   CUstream_st* get() const { return handle_; }
   // Waits for all work so far; reports what failed in it.
   Status synchronise() const;
+  // Work given to this stream from now on waits for what the event has recorded; the host does not.
+  Status wait_for(const class Event& event) const;
 
  private:
   explicit Stream(CUstream_st* handle) : handle_(handle) {}
@@ -44,7 +47,10 @@ class Event {
   }
   ~Event();
 
+  CUevent_st* get() const { return handle_; }
   Status record(const Stream& stream);
+  // Waits until what was recorded is done.
+  Status synchronise() const;
   // Waits for both events; the time from start to this one.
   Result<float> milliseconds_since(const Event& start) const;
 
@@ -77,9 +83,22 @@ class DeviceBuffer {
   CUstream_st* stream_;
 };
 
-// Copies between equal shapes; strides may differ. The host memory must live until the stream has been synchronised.
-Status copy(HostMatrix<const float> from, DeviceMatrix<float> to, const Stream& stream);
-Status copy(DeviceMatrix<const float> from, HostMatrix<float> to, const Stream& stream);
-Status copy_to_host(const DeviceBuffer& from, void* to, int64_t bytes, const Stream& stream);
+// Page-locked host memory: copies from and to it run while the host goes on. 0 bytes: no memory.
+class PinnedBuffer {
+ public:
+  static Result<PinnedBuffer> allocate(int64_t bytes);
+  PinnedBuffer(PinnedBuffer&& o) noexcept : data_(std::exchange(o.data_, nullptr)) {}
+  PinnedBuffer& operator=(PinnedBuffer&& o) noexcept {
+    std::swap(data_, o.data_);
+    return *this;
+  }
+  ~PinnedBuffer();
+
+  void* data() const { return data_; }
+
+ private:
+  explicit PinnedBuffer(void* data) : data_(data) {}
+  void* data_;
+};
 
 }  // namespace tracer::cuda

@@ -12,13 +12,13 @@ namespace {
 
 using testing::Draws;
 
-DecisionFeatures features(Draws& draws) {
-  DecisionFeatures f;
+RowFeatures features(Draws& draws) {
+  RowFeatures f;
   f.label = static_cast<int32_t>(draws.below(3));
   f.top1 = static_cast<float>(0.34 + 0.66 * draws.uniform());
   f.top2 = (1 - f.top1) * 0.8f;
   f.entropy = 1 - f.top1;
-  f.softmax_p = f.top1;
+  f.softmax_p = f.linear.p = f.kernel.p = f.top1;
   f.vote_p = static_cast<float>(draws.uniform());
   f.vote_share = std::round(f.vote_p * 15) / 15;
   f.nearest = 0.9f;
@@ -33,8 +33,9 @@ TEST(Acceptor, FeaturesAreFiniteAtEveryEdge) {
     for (float other : {0.0f, 0.5f, 1.0f})
       for (float nearest : {-2.0f, -1.0f, 0.0f, 1.0f})
         for (double frequency : {0.0, 1e-9, 1.0}) {
-          DecisionFeatures f;
-          f.top1 = p, f.top2 = other, f.entropy = other, f.softmax_p = p, f.vote_p = other, f.vote_share = p;
+          RowFeatures f;
+          f.top1 = p, f.top2 = other, f.entropy = other, f.softmax_p = f.linear.p = p,
+          f.vote_p = f.kernel.p = f.kernel.margin = other, f.vote_share = p;
           f.nearest = nearest, f.mean_distance_10 = 1 - nearest;
           double out[kAcceptorFeatures];
           acceptor_features(f, frequency, out);
@@ -44,7 +45,7 @@ TEST(Acceptor, FeaturesAreFiniteAtEveryEdge) {
 
 TEST(Acceptor, LearnsToRank) {
   Draws draws(3);
-  std::vector<DecisionFeatures> rows;
+  std::vector<RowFeatures> rows;
   std::vector<uint8_t> agree;
   for (int i = 0; i < 3000; ++i) {
     rows.push_back(features(draws));
@@ -65,7 +66,7 @@ TEST(Acceptor, LearnsToRank) {
 
 TEST(Acceptor, DegenerateData) {
   Draws draws(4);
-  std::vector<DecisionFeatures> varied, constant(500, features(draws));
+  std::vector<RowFeatures> varied, constant(500, features(draws));
   for (int i = 0; i < 500; ++i) varied.push_back(features(draws));
   for (const auto* rows : {&varied, &constant})
     for (uint8_t answer : {0, 1}) {
@@ -79,7 +80,7 @@ TEST(Acceptor, DegenerateData) {
         ASSERT_TRUE(answer ? s > 0.9 : s < 0.1) << s;
       }
       // A row unlike any other still has a score inside (0, 1).
-      DecisionFeatures odd;
+      RowFeatures odd;
       odd.nearest = -2, odd.mean_distance_10 = 2, odd.top1 = 1, odd.vote_p = 1;
       const double s = accept_score(acceptor, odd, 0);
       EXPECT_TRUE(s > 0 && s < 1) << s;

@@ -95,7 +95,8 @@ std::string bytes(const FitResult& r) {
     add(s.softmax.cost);
     for (int64_t k = 0; k < s.neighbours.references.size(); ++k) add(s.neighbours.references.data()[k]);
     all(s.neighbours.label), all(s.neighbours.row);
-    add(s.vote_weight), add(s.neighbours.sharpness);
+    add(s.kernel_weight), add(s.vote_weight), add(s.neighbours.sharpness), add(s.kernel.temperature);
+    for (int64_t k = 0; k < s.kernel.vote.size(); ++k) add(s.kernel.vote.data()[k]);
     all(s.label_frequency), all(s.acceptor.mean), all(s.acceptor.scale), all(s.acceptor.coef);
     add(s.gate.global_limit), all(s.gate.label_limit);
   }
@@ -432,6 +433,9 @@ class Exhausted : public Backend {
   }
   Status topk_cosine(HostMatrix<const BFloat16>, const References&, std::span<const int32_t>, TopK,
                      std::span<NeighbourSummary>, TopKReport*) override {
+    throw std::bad_alloc();
+  }
+  Status sparse_product(const SparseRows&, HostMatrix<const float>, HostMatrix<float>) override {
     throw std::bad_alloc();
   }
   Status gemm(Trans, Trans, HostMatrix<const float>, HostMatrix<const float>, const Epilogue&,

@@ -12,8 +12,8 @@ namespace {
 
 using testing::Draws;
 
-DecisionFeatures at(int32_t label, float distance) {
-  DecisionFeatures f;
+RowFeatures at(int32_t label, float distance) {
+  RowFeatures f;
   f.label = label;
   f.mean_distance_10 = distance;
   return f;
@@ -23,7 +23,7 @@ DecisionFeatures at(int32_t label, float distance) {
 TEST(Gate, LimitsAreQuantiles) {
   Draws draws(1);
   for (int64_t n : {1, 2, 199, 200, 201, 1000, 4001}) {
-    std::vector<DecisionFeatures> rows;
+    std::vector<RowFeatures> rows;
     for (int64_t i = 0; i < n; ++i) rows.push_back(at(0, static_cast<float>(draws.uniform())));
     const OodGate gate = fit_gate(rows, 2);
     int64_t beyond = 0, beyond_or_at = 0;
@@ -38,7 +38,7 @@ TEST(Gate, LimitsAreQuantiles) {
 }
 
 TEST(Gate, BothLimitsMustBePassed) {
-  std::vector<DecisionFeatures> rows;
+  std::vector<RowFeatures> rows;
   for (int i = 0; i < 400; ++i) rows.push_back(at(0, 0.1f + 1e-5f * static_cast<float>(i)));
   for (int i = 0; i < 199; ++i) rows.push_back(at(1, 0.5f));  // too few for a limit of its own
   for (int i = 0; i < 200; ++i) rows.push_back(at(2, 0.9f));
@@ -52,14 +52,14 @@ TEST(Gate, BothLimitsMustBePassed) {
 }
 
 TEST(Gate, CopiesOfARowAreNeverUnlikeIt) {
-  const std::vector<DecisionFeatures> copies(500, at(0, 1e-7f));
+  const std::vector<RowFeatures> copies(500, at(0, 1e-7f));
   EXPECT_FALSE(out_of_distribution(fit_gate(copies, 1), at(0, 3e-7f))) << "a distance made of rounding";
 }
 
 TEST(Gate, DegenerateSamples) {
   EXPECT_EQ(fit_gate({}, 3).label_limit.size(), 3u);
   EXPECT_FALSE(out_of_distribution(fit_gate({}, 3), at(2, 2.0f)));
-  const std::vector<DecisionFeatures> same(500, at(1, 0.25f));
+  const std::vector<RowFeatures> same(500, at(1, 0.25f));
   const OodGate gate = fit_gate(same, 2);
   EXPECT_FALSE(out_of_distribution(gate, same[0]));
   EXPECT_TRUE(out_of_distribution(gate, at(0, 0.26f)));

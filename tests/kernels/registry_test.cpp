@@ -35,17 +35,27 @@ TEST(Registry, SaysWhichInstructionSetsTheseTestsRunOn) {
 }
 
 TEST(Registry, ListsTheCpuAsUsableAndEveryReason) {
-  bool cpu = false, cuda = false;
-  for (const BackendInfo& info : list_backends()) {
-    EXPECT_FALSE(info.detail.empty()) << info.name;
-    if (info.name == "cpu") cpu = info.usable;
-    cuda = cuda || info.name == "cuda";
-  }
-  EXPECT_TRUE(cpu);
-  EXPECT_TRUE(cuda);
+  const std::vector<BackendInfo> all = list_backends();
+  for (const BackendInfo& info : all) EXPECT_FALSE(info.detail.empty()) << info.name;
+  ASSERT_EQ(all.size(), 2u);  // in order of preference
+  EXPECT_EQ(all[0].name, "cuda");
+  EXPECT_EQ(all[1].name, "cpu");
+  EXPECT_TRUE(all[1].usable);
+  std::printf("[          ] cuda: %s\n", all[0].detail.c_str());
+}
+
+bool have_cuda() { return list_backends()[0].usable; }
+
+TEST(Registry, AutoPrefersATrustedGpu) {
+  if (!have_cuda()) GTEST_SKIP() << list_backends()[0].detail;
+  const Environment device("TRACER_DEVICE", ""), isa("TRACER_ISA", "");
+  Result<std::unique_ptr<Backend>> made = make_backend({});
+  ASSERT_TRUE(made.ok()) << made.status().message();
+  EXPECT_EQ(made.value()->name(), "cuda");
 }
 
 TEST(Registry, AutoPicksTheBestInstructionSet) {
+  if (have_cuda()) GTEST_SKIP() << "a GPU comes first here";
   const Environment device("TRACER_DEVICE", ""), isa("TRACER_ISA", "");
   Result<std::unique_ptr<Backend>> made = make_backend({});
   ASSERT_TRUE(made.ok()) << made.status().message();
@@ -67,7 +77,9 @@ TEST(Registry, TheEnvironmentDecidesWhatTheOptionsLeaveOpen) {
 }
 
 TEST(Registry, ImpossibleChoicesSayWhy) {
-  for (const char* name : {"cuda", "cuda:0", "cuda:1", "gpu", "cuda:", "cuda:x", "cuda:-1", "CPU"}) {
+  std::vector<std::string> names = {"cuda:99", "gpu", "cuda:", "cuda:x", "cuda:-1", "CPU"};
+  if (!have_cuda()) names.insert(names.end(), {"cuda", "cuda:0", "cuda:1"});
+  for (const std::string& name : names) {
     BackendOptions options;
     options.device = name;
     const Result<std::unique_ptr<Backend>> made = make_backend(options);
@@ -83,7 +95,7 @@ TEST(Registry, ImpossibleChoicesSayWhy) {
     EXPECT_EQ(made.status().code(), ErrorCode::kDevice);
     EXPECT_NE(made.status().message().find("available: "), std::string::npos) << made.status().message();
   }
-  const Environment device("TRACER_DEVICE", "cuda");
+  const Environment device("TRACER_DEVICE", "cuda:99");
   const Result<std::unique_ptr<Backend>> made = make_backend({});
   ASSERT_FALSE(made.ok());
   EXPECT_NE(made.status().message().find("TRACER_DEVICE"), std::string::npos);

@@ -14,19 +14,51 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/isa_select.h"
+#if defined(TRACER_TEST_SIMT)
+#include "tests/simt/simt_backend.h"
+#endif
 
 namespace tracer::test {
 
+// The instruction sets of the CPU backend. Where these tests are compiled for the SIMT harness (tests/simt), the CUDA
+// backend's source on fibers stands in for them.
 inline std::vector<std::string> isas() {
+#if defined(TRACER_TEST_SIMT)
+  return {"simt"};
+#else
   std::vector<std::string> names;
   for (const cpu::IsaKernels* isa : cpu::available_isas()) names.push_back(isa->name);
+  return names;
+#endif
+}
+
+// All backends that can be used here: the instruction sets, and the GPU where there is one.
+inline std::vector<std::string> backends() {
+  std::vector<std::string> names = isas();
+#if !defined(TRACER_TEST_SIMT)
+  for (const BackendInfo& info : list_backends()) {
+    if (info.name == "cuda" && info.usable) names.push_back("cuda");
+  }
+#endif
   return names;
 }
 
 // Fails the test unless the backend that answers is the one that was asked for.
 inline std::unique_ptr<Backend> make(const std::string& isa, int threads) {
+#if defined(TRACER_TEST_SIMT)
+  if (isa == "simt") return simt::make_backend();
+#endif
   BackendOptions options;
-  options.device = "cpu";
+  options.device = isa == "cuda" ? "cuda" : "cpu";
+  if (isa == "cuda") {
+    Result<std::unique_ptr<Backend>> made = make_backend(options);
+    if (!made.ok()) {
+      ADD_FAILURE() << made.status().message();
+      return nullptr;
+    }
+    EXPECT_EQ(made.value()->name(), "cuda");
+    return std::move(made).value();
+  }
   options.isa = isa;
   options.threads = threads;
   Result<std::unique_ptr<Backend>> made = make_backend(options);
@@ -51,7 +83,7 @@ class OnEveryIsa : public testing::TestWithParam<std::string> {
 };
 
 #define TRACER_ON_EVERY_ISA(Suite) \
-  INSTANTIATE_TEST_SUITE_P(Isa, Suite, testing::ValuesIn(test::isas()), [](const auto& info) { return info.param; })
+  INSTANTIATE_TEST_SUITE_P(Isa, Suite, testing::ValuesIn(test::backends()), [](const auto& info) { return info.param; })
 
 // A matrix inside a larger buffer: odd stride, unaligned start, and guards that show a write out of bounds.
 template <class T>

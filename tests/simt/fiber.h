@@ -1,6 +1,7 @@
 // Stackful coroutines over ucontext, known to AddressSanitizer. All run on the thread that resumes them.
 #pragma once
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cstddef>
@@ -26,6 +27,8 @@ class Fiber {
  private:
   static void entry(unsigned high, unsigned low);
   void run();
+  void to_body();
+  void to_caller();
 
   static constexpr size_t kStackBytes = 128 << 10;  // AddressSanitizer's frames are large
   char* stack_;
@@ -33,6 +36,9 @@ class Fiber {
   ucontext_t caller_;
   const std::function<void()>* body_ = nullptr;
   bool ended_ = true;
+  bool begun_ = false;
+  jmp_buf own_jump_;
+  jmp_buf caller_jump_;
   // AddressSanitizer's notes of the two stacks.
   void* own_fake_ = nullptr;
   const void* caller_stack_ = nullptr;

@@ -226,6 +226,86 @@ TEST_P(Harness, ShufflesMoveValues) {
   }
 }
 
+TEST_P(Harness, ShufflesAndVotesOfEveryKind) {
+  Buffer<int> out("out", 32 * 6);
+  const Report report = launch(1, 32, GetParam(), [&] {
+    const int t = thread_index();
+    const Global<int> o = out.global();
+    o[t] = device::shuffle(t, 5);
+    o[32 + t] = device::shuffle_up(t, 3);  // lanes 0 to 2 keep their own
+    o[64 + t] = static_cast<int>(device::ballot(t % 3 == 0));
+    o[96 + t] = device::any(t == 31) ? 1 : 0;
+    o[128 + t] = device::all(t < 31) ? 1 : 0;
+    o[160 + t] = device::all(t < 32) ? 1 : 0;
+  });
+  EXPECT_TRUE(report.ok()) << report.text();
+  int thirds = 0;
+  for (int t = 0; t < 32; t += 3) thirds |= static_cast<int>(1u << t);
+  for (int t = 0; t < 32; ++t) {
+    const auto at = [&](int row) { return out.values()[static_cast<size_t>(32 * row + t)]; };
+    EXPECT_EQ(at(0), 5);
+    EXPECT_EQ(at(1), t < 3 ? t : t - 3);
+    EXPECT_EQ(at(2), thirds);
+    EXPECT_EQ(at(3), 1);
+    EXPECT_EQ(at(4), 0);
+    EXPECT_EQ(at(5), 1);
+  }
+}
+
+TEST_P(Harness, DivergentVote) {
+  const Report report = launch(1, 32, GetParam(), [] {
+    if (thread_index() != 7) device::ballot(true);
+  });
+  expect_only(report, Defect::kDivergentWarp);
+}
+
+TEST_P(Harness, AtomicsOfEveryKind) {
+  Buffer<int32_t> data("data", std::vector<int32_t>{0, -5, 0});
+  Buffer<float> sum("sum", std::vector<float>{0.0f});
+  const Report report = launch(2, 64, GetParam(), [&] {
+    const int t = thread_index();
+    device::atomic_max(data.global(), 1, t);
+    device::atomic_cas(data.global(), 2, 0, t + 1);  // the first one wins
+    device::atomic_add(sum.global(), 0, 1.0f);
+  });
+  EXPECT_TRUE(report.ok()) << report.text();
+  EXPECT_EQ(data.values()[1], 63);
+  EXPECT_GE(data.values()[2], 1);
+  EXPECT_EQ(sum.values()[0], 128.0f);
+}
+
+// The dynamic shared memory is as long as the launch paid for, and is watched like any other.
+void dynamic_kernel(int write, int read, bool with_barrier) {
+  TRACER_DYNAMIC_SHARED(float, tile);
+  const int t = thread_index();
+  if (t < write) tile[t] = static_cast<float>(t);
+  if (with_barrier) device::sync_block();
+  if (t < read && tile[read - 1 - t] < 0.0f) return;
+}
+
+TEST_P(Harness, DynamicSharedMemoryIsWatched) {
+  const auto run = [&](int write, int read, bool with_barrier, int64_t floats) {
+    return launch(
+        1, 64, GetParam(), [=] { dynamic_kernel(write, read, with_barrier); }, floats * 4);
+  };
+  EXPECT_TRUE(run(64, 64, true, 64).ok());
+  expect_only(run(64, 63, true, 63), Defect::kOutOfBounds);
+  expect_only(run(60, 64, true, 64), Defect::kUninitialised);
+  EXPECT_TRUE(run(64, 64, false, 64).has(Defect::kRace));
+}
+
+TEST_P(Harness, MisalignedVectors) {
+  Buffer<float> data("data", std::vector<float>(64, 1.0f));
+  EXPECT_TRUE(launch(1, 32, GetParam(), [&] {
+                if (thread_index() < 16) device::load4(Global<const float>(data.global()), 4 * thread_index());
+              }).ok());
+  expect_only(launch(1, 32, GetParam(),
+                     [&] {
+                       if (thread_index() == 3) device::load4(Global<const float>(data.global()), 6);
+                     }),
+              Defect::kMisaligned);
+}
+
 // Each kernel of ours without one of its barriers would be a kernel like this one: right in one order, wrong in others.
 TEST(HarnessOrders, ResultsOfARaceDependOnTheOrder) {
 #if defined(__SANITIZE_THREAD__)

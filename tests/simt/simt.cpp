@@ -25,6 +25,7 @@ struct Thread {
   std::source_location site;  // of the barrier or warp operation it waits at
   uint64_t bits = 0;          // brought to an exchange, then received from it
   int source = 0;
+  uint32_t votes = 0;         // received: bit 0 of what each lane brought
   bool synchronises = false;  // the warp operation orders memory
   int warp_epoch = 0;
 };
@@ -41,6 +42,7 @@ struct Launch {
   int64_t block = 0;
   int thread = 0;
   int block_epoch = 0;
+  int64_t dynamic_bytes = 0;
   std::vector<Thread> threads;
   std::map<std::string, SharedStorage> shared;
   Report report;
@@ -88,8 +90,13 @@ bool release(std::vector<Thread>& threads) {
     });
     if (!complete) continue;
     uint64_t brought[kWarp];
-    for (int i = 0; i < kWarp; ++i) brought[i] = lane[i].bits;
+    uint32_t votes = 0;
     for (int i = 0; i < kWarp; ++i) {
+      brought[i] = lane[i].bits;
+      votes |= static_cast<uint32_t>(lane[i].bits & 1) << i;
+    }
+    for (int i = 0; i < kWarp; ++i) {
+      lane[i].votes = votes;
       if (lane[i].source >= 0 && lane[i].source < kWarp) lane[i].bits = brought[lane[i].source];
       if (lane[i].synchronises) ++lane[i].warp_epoch;
       lane[i].state = State::kReady;
@@ -137,8 +144,11 @@ void run_block(Order order, const std::function<void()>& kernel) {
   }
   current->shared.clear();
   current->block_epoch = 0;
+  std::vector<int64_t> shuffled;
   for (uint64_t round = 0;; ++round) {
-    for (const int64_t t : permutation(count, order, round)) {
+    if (order > 1) shuffled = permutation(count, order, round);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t t = order == 0 ? i : order == 1 ? count - 1 - i : shuffled[static_cast<size_t>(i)];
       Thread& thread = threads[static_cast<size_t>(t)];
       if (thread.state != State::kReady) continue;
       current->thread = static_cast<int>(t);
@@ -161,11 +171,12 @@ std::string Report::text() const {
   return all;
 }
 
-Report launch(int64_t blocks, int threads, Order order, const std::function<void()>& kernel) {
+Report launch(int64_t blocks, int threads, Order order, const std::function<void()>& kernel, int64_t dynamic_bytes) {
   if (threads < kWarp || threads > 1024 || threads % kWarp != 0 || current != nullptr) std::abort();
   Launch running;
   running.id = ++launches;
   running.blocks = blocks;
+  running.dynamic_bytes = dynamic_bytes;
   running.threads.resize(static_cast<size_t>(threads));
   current = &running;
   for (const int64_t block : permutation(blocks, order, ~uint64_t{0})) {
@@ -223,6 +234,14 @@ bool Shadow::touch(int64_t index, Kind kind) {
   return true;
 }
 
+void Shadow::mark_written(int64_t first, int64_t count) {
+  for (int64_t i = first; i < first + count; ++i) cells_[static_cast<size_t>(i)].initialised = true;
+}
+
+void Shadow::misaligned(int64_t index) {
+  add_finding(Defect::kMisaligned, "a vector of four starts at " + name_ + "[" + std::to_string(index) + "]");
+}
+
 int thread_index() { return current->thread; }
 int block_size() { return static_cast<int>(current->threads.size()); }
 int64_t block_index() { return current->block; }
@@ -247,6 +266,11 @@ uint64_t exchange(uint64_t bits, int source, const std::source_location& site) {
   return self.bits;
 }
 
+uint32_t ballot(bool predicate, const std::source_location& site) {
+  exchange(predicate ? 1 : 0, -1, site);
+  return current->threads[static_cast<size_t>(current->thread)].votes;
+}
+
 SharedArray shared_array(const char* name, int64_t count, int64_t element_bytes) {
   SharedStorage& storage = current->shared[name];
   if (storage.shadow == nullptr) {
@@ -254,6 +278,10 @@ SharedArray shared_array(const char* name, int64_t count, int64_t element_bytes)
     storage.shadow = std::make_unique<Shadow>(name, count, false);
   }
   return {storage.bytes.data(), storage.shadow.get()};
+}
+
+SharedArray dynamic_shared_array(const char* name, int64_t element_bytes) {
+  return shared_array(name, current->dynamic_bytes / element_bytes, element_bytes);
 }
 
 }  // namespace tracer::simt

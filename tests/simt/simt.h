@@ -12,7 +12,7 @@
 
 namespace tracer::simt {
 
-enum class Defect { kOutOfBounds, kUninitialised, kRace, kDivergentBarrier, kDivergentWarp };
+enum class Defect { kOutOfBounds, kUninitialised, kRace, kDivergentBarrier, kDivergentWarp, kMisaligned };
 
 struct Finding {
   Defect defect;
@@ -34,8 +34,8 @@ using Order = uint32_t;
 inline constexpr Order kOrders[] = {0, 1, 2, 3};
 
 // Runs `kernel` once in each of blocks * threads fibers. threads: a multiple of 32, at most 1024. A block whose threads
-// diverge at a barrier is abandoned there.
-Report launch(int64_t blocks, int threads, Order order, const std::function<void()>& kernel);
+// diverge at a barrier is abandoned there. dynamic_bytes: of shared memory beside the kernel's own arrays.
+Report launch(int64_t blocks, int threads, Order order, const std::function<void()>& kernel, int64_t dynamic_bytes = 0);
 
 enum class Kind : uint8_t { kRead, kWrite, kAtomic };
 
@@ -45,7 +45,11 @@ class Shadow {
   Shadow(std::string name, int64_t count, bool initialised);
   // Records an access of the running thread. False: out of bounds, and the access must not be made.
   bool touch(int64_t index, Kind kind);
+  int64_t count() const { return static_cast<int64_t>(cells_.size()); }
   bool written(int64_t index) const { return cells_[static_cast<size_t>(index)].initialised; }
+  void mark_written(int64_t first, int64_t count);
+  // Reports a vector access at an element where none may start.
+  void misaligned(int64_t index);
 
  private:
   struct Access {
@@ -75,6 +79,8 @@ void sync_block(const std::source_location& site);
 void sync_warp(const std::source_location& site);
 // The bits that lane `source` of the warp brought to the same call (its own for a source outside the warp).
 uint64_t exchange(uint64_t bits, int source, const std::source_location& site);
+// Bit i: what lane i of the warp brought.
+uint32_t ballot(bool predicate, const std::source_location& site);
 
 // A block's shared array: the same storage for all threads that ask under one name.
 struct SharedArray {
@@ -82,5 +88,7 @@ struct SharedArray {
   Shadow* shadow;
 };
 SharedArray shared_array(const char* name, int64_t count, int64_t element_bytes);
+// All of the launch's dynamic shared memory.
+SharedArray dynamic_shared_array(const char* name, int64_t element_bytes);
 
 }  // namespace tracer::simt

@@ -1,5 +1,5 @@
 // What a build without the CUDA toolkit says instead.
-#include "kernels/cuda/on_device.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/probe.h"
 
 namespace tracer::cuda {
@@ -12,10 +12,8 @@ constexpr const char* kAbsent = "this build has no CUDA kernels (no toolkit was 
 
 Probe probe(int /*device*/) { return {false, kAbsent}; }
 
-Status decision_features_on_device(HostMatrix<const float> /*logits*/, std::span<RowDecision> /*out*/) {
+Result<std::unique_ptr<Backend>> make_cuda_backend(int /*device*/, std::unique_ptr<Backend> /*host*/) {
   return device_error(kAbsent);
 }
-
-Status normalise_rows_on_device(HostMatrix<float> /*x*/) { return device_error(kAbsent); }
 
 }  // namespace tracer::cuda

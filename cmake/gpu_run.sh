@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Runs the bundle that `make gpu-bundle` packed: the test table and the benches on this machine's GPU, then fit and route
+# on it and on the CPU, whose decisions have to be the same. Needs an NVIDIA driver; cuBLAS where it is found. Exit code
+# 77: there is no GPU here, and nothing was tested.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+export LD_LIBRARY_PATH=$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+reason=$(./bench_gpu | sed -n 's/^bench_gpu: not applicable: //p')
+if [[ -n $reason ]]; then
+  echo "SKIPPED: $reason"
+  exit 77
+fi
+nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv 2> /dev/null
+failed=0
+step() {
+  echo "=== $1"
+  shift
+  "$@" || { echo "FAILED ($?): $*"; failed=$((failed + 1)); }
+}
+step "tests" ./kernels_tests --gtest_brief=1
+step "benches" ./bench_gpu --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
+if [[ -r data/banking77_train.npy ]]; then
+  for device in cuda cpu; do
+    step "fit on $device" ./tracer fit data/banking77_train.jsonl --embeddings data/banking77_train.npy --alpha 0.9 \
+      -o "policy-$device" --device $device
+  done
+  # The same policy on both.
+  for device in cuda cpu; do
+    step "route on $device" ./tracer route policy-cpu data/banking77_test.jsonl --embeddings data/banking77_test.npy \
+      -o "routed-$device.jsonl" --device $device
+  done
+  decisions() { sed -E 's/"(score|threshold)":[^,]*,?//g' "$1"; }
+  step "same decisions" cmp <(decisions routed-cuda.jsonl) <(decisions routed-cpu.jsonl)
+else
+  echo "SKIPPED: fit and route: the bundle holds no data"
+fi
+echo "$failed steps failed"
+((failed == 0))

@@ -1,0 +1,43 @@
+#include "engine/refit.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/softmax_path.h"
+
+namespace tracer {
+
+Result<Stage> refit(Backend& backend, const SearchResult& search, Matrix<float> learn, std::vector<int32_t> label,
+                    const std::vector<int32_t>& fold, std::vector<int64_t> row, int64_t classes) {
+  Stage stage;
+  const int64_t d = learn.cols();
+  const SoftmaxData data{learn.view(), label, classes, fold, &search.moments};
+  SoftmaxState state = initial_softmax(data, 0);
+  for (int64_t c = 0; c < classes; ++c) {
+    if (state.weights(d, c) <= kRemovedBias) continue;
+    for (int64_t r = 0; r <= d; ++r) state.weights(r, c) = search.start(r, c);
+  }
+  TRACER_RETURN_IF_ERROR(minimise_softmax(backend, data, search.best.cost, {}, state));
+  stage.softmax.cost = search.best.cost;
+  stage.softmax.w = Matrix<float>(d, classes);
+  std::copy_n(state.weights.data(), d * classes, stage.softmax.w.data());
+  stage.softmax.b.assign(state.weights.row(d), state.weights.row(d) + classes);
+  if (!search.graph.neighbour.empty()) {  // also where its weight is 0: the acceptor sees it
+    auto votes = fit_kernel_votes(backend, search.graph, label, classes, {});
+    if (!votes.ok()) return votes.status();
+    stage.kernel = {std::move(votes->vote), std::move(votes->prior), static_cast<int>(kKernelVoteNeighbours),
+                    search.kernel_temperature};
+  }
+  stage.neighbours.references = std::move(learn);
+  stage.neighbours.label = std::move(label);
+  stage.neighbours.row = std::move(row);
+  stage.neighbours.sharpness = search.best.vote_sharpness;
+  stage.kernel_weight = search.best.kernel_weight;
+  stage.vote_weight = search.best.vote_weight;
+  stage.label_frequency = search.label_frequency;
+  stage.acceptor = search.acceptor;
+  stage.gate = search.gate;
+  return stage;
+}
+
+}  // namespace tracer

@@ -1,0 +1,220 @@
+#include "kernels/cuda/checks.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+namespace tracer::cuda {
+
+namespace {
+
+constexpr int64_t kMaxNeighbours = 64;
+constexpr int64_t kMaxCentroids = 4096;
+
+template <class T>
+int64_t size(std::span<T> values) {
+  return static_cast<int64_t>(values.size());
+}
+
+}  // namespace
+
+Status check_product(Trans ta, Trans tb, int64_t a_rows, int64_t a_cols, int64_t b_rows, int64_t b_cols,
+                     HostMatrix<float> c) {
+  if (ta == Trans::kYes) std::swap(a_rows, a_cols);
+  if (tb == Trans::kYes) std::swap(b_rows, b_cols);
+  if (a_cols != b_rows || c.rows != a_rows || c.cols != b_cols) {
+    return internal_error("gemm: shapes of a, b and c do not fit");
+  }
+  return {};
+}
+
+Status check_epilogue(const Epilogue& epilogue, HostMatrix<float> c) {
+  if (!epilogue.bias.empty() && size(epilogue.bias) != c.cols) {
+    return internal_error("gemm: bias must have c.cols values");
+  }
+  const HostMatrix<float>& pre = epilogue.pre;
+  if (pre.data != nullptr && (pre.rows != c.rows || pre.cols != c.cols)) {
+    return internal_error("gemm: pre must have the shape of c");
+  }
+  return {};
+}
+
+Status check_sparse(const SparseRows& a, int64_t cols, HostMatrix<float> out) {
+  if (size(a.begin) != out.rows + 1 || out.cols != cols) return internal_error("sparse_product: the shapes do not fit");
+  if (a.begin.front() != 0 || !std::is_sorted(a.begin.begin(), a.begin.end()) || a.begin.back() > size(a.index) ||
+      a.index.size() != a.weight.size()) {
+    return internal_error("sparse_product: rows must begin in ascending order, inside index and weight");
+  }
+  return {};
+}
+
+Status check_gather(int64_t rows, int64_t cols, std::span<const int64_t> index, int64_t out_rows, int64_t out_cols) {
+  if (out_rows != size(index) || out_cols != cols) {
+    return internal_error("gather_rows: the output must have one row for each index");
+  }
+  for (const int64_t i : index) {
+    if (i < 0 || i >= rows) return internal_error("gather_rows: an index is out of range");
+  }
+  return {};
+}
+
+Status check_references(int64_t rows, const ReferenceOptions& options) {
+  const auto fits = [&](std::span<const int32_t> values) { return values.empty() || size(values) == rows; };
+  if (rows >= std::numeric_limits<int32_t>::max()) return internal_error("prepare_references: too many references");
+  if (!fits(options.group)) return internal_error("prepare_references: one group for each reference");
+  if (!fits(options.label)) return internal_error("prepare_references: one label for each reference");
+  if (std::any_of(options.label.begin(), options.label.end(), [](int32_t l) { return l < 0; })) {
+    return internal_error("prepare_references: a label is negative");
+  }
+  return {};
+}
+
+Status check_search(int64_t rows, int64_t cols, const References& r, std::span<const int32_t> q_group, const TopK& out,
+                    std::span<NeighbourSummary> summary) {
+  if (cols != r.cols()) return internal_error("topk_cosine: queries and references differ in width");
+  const int64_t k = out.index.cols;
+  if (k > kMaxNeighbours) return internal_error("topk_cosine: k is above 64");
+  if (out.index.rows != rows || out.similarity.rows != rows || out.similarity.cols != k) {
+    return internal_error("topk_cosine: the output must be queries x k");
+  }
+  if (!q_group.empty() && size(q_group) != rows) return internal_error("topk_cosine: one group for each row");
+  if (!summary.empty() && size(summary) != rows) return internal_error("topk_cosine: one summary for each query");
+  return {};
+}
+
+Status check_wide(const WideSoftmaxProblem& p, HostMatrix<const float> w, std::span<const float> b,
+                  std::span<const uint8_t> active, std::span<double> loss, HostMatrix<float> grad_w,
+                  std::span<float> grad_b, HostMatrix<float> held_out_probability) {
+  const int64_t n = p.x.rows, d = p.x.cols, models = size(p.held_out), cols = models * p.classes;
+  if (p.classes < 1) return internal_error("wide_softmax: at least one class");
+  if (size(p.label) != n || size(p.fold) != n) {
+    return internal_error("wide_softmax: one label and one fold for each row");
+  }
+  if (p.class_seen.rows != models || p.class_seen.cols != p.classes) {
+    return internal_error("wide_softmax: class_seen must be models x classes");
+  }
+  if (w.rows != d || w.cols != cols || size(b) != cols) {
+    return internal_error("wide_softmax: w must be d x models*classes, b models*classes");
+  }
+  if (size(active) != models || size(loss) != models) {
+    return internal_error("wide_softmax: active and loss must have one entry for each model");
+  }
+  if (grad_w.data != nullptr && (grad_w.rows != d || grad_w.cols != cols || size(grad_b) != cols)) {
+    return internal_error("wide_softmax: grad_w must be d x models*classes, grad_b models*classes");
+  }
+  const HostMatrix<float>& held = held_out_probability;
+  if (held.data != nullptr && (held.rows != n || held.cols != p.classes)) {
+    return internal_error("wide_softmax: held_out_probability must be n x classes");
+  }
+  for (const int32_t label : p.label) {
+    if (label < 0 || label >= p.classes) return internal_error("wide_softmax: a label is outside [0, classes)");
+  }
+  for (int64_t m = 0; m < models; ++m) {
+    if (active[static_cast<size_t>(m)] == 0) continue;
+    const int32_t held_fold = p.held_out[static_cast<size_t>(m)];
+    for (size_t i = 0; i < p.label.size(); ++i) {
+      const bool learns = held_fold < 0 || p.fold[i] != held_fold;
+      if (learns && p.class_seen(m, p.label[i]) == 0) {
+        return internal_error("wide_softmax: model " + std::to_string(m) + " learns from row " + std::to_string(i) +
+                              ", whose class is removed from it");
+      }
+    }
+  }
+  return {};
+}
+
+Status check_members(std::span<const LinearMember> members) {
+  if (members.empty()) return internal_error("prepare_head: at least one member");
+  const int64_t d = members[0].w.rows, classes = members[0].w.cols;
+  if (classes < 1) return internal_error("prepare_head: at least one class");
+  for (const LinearMember& member : members) {
+    if (member.w.rows != d || member.w.cols != classes || size(member.b) != classes) {
+      return internal_error("prepare_head: every w must be d x C, every b C");
+    }
+    if (std::all_of(member.b.begin(), member.b.end(), [](float b) { return b <= kRemovedClassBias; })) {
+      return internal_error("prepare_head: a member without classes");
+    }
+  }
+  return {};
+}
+
+Status check_vote(const NeighbourVote& vote, int64_t rows, int64_t classes) {
+  const int64_t k = vote.neighbour.cols;
+  if (k != vote.similarity.cols || (k > 0 && (vote.neighbour.rows != rows || vote.similarity.rows != rows))) {
+    return internal_error("decision_features: neighbour and similarity must be n x k");
+  }
+  for (const int32_t label : vote.reference_label) {
+    if (label < 0 || label >= classes) return internal_error("decision_features: a reference label is out of range");
+  }
+  const int64_t references = size(vote.reference_label);
+  for (int64_t i = 0; k > 0 && i < rows; ++i) {
+    for (int64_t j = 0; j < k; ++j) {
+      if (vote.neighbour(i, j) >= references) return internal_error("decision_features: a neighbour is out of range");
+    }
+  }
+  return {};
+}
+
+Status check_decisions(int64_t rows, int64_t cols, const LinearHead& head, const LinearAcceptor* acceptor,
+                       const DecisionOutputs& out) {
+  const int64_t classes = head.classes();
+  if (cols != head.dimension()) return internal_error("decision_features: rows and head differ in width");
+  if (size(out.features) != rows) return internal_error("decision_features: features must have n entries");
+  if (out.probability.data != nullptr && (out.probability.rows != rows || out.probability.cols != classes)) {
+    return internal_error("decision_features: probability must be n x C");
+  }
+  if (out.member_p.data != nullptr && (out.member_p.rows != rows || out.member_p.cols != head.members())) {
+    return internal_error("decision_features: member_p must be n x M");
+  }
+  if (out.accept.empty()) return {};
+  constexpr int64_t kFeatures = LinearAcceptor::kFeatures;
+  if (acceptor == nullptr || size(out.accept) != rows || size(acceptor->mean) != kFeatures ||
+      size(acceptor->scale) != kFeatures || size(acceptor->coef) != kFeatures + 1 ||
+      size(acceptor->label_frequency) != classes) {
+    return internal_error("decision_features: the acceptor or its output does not fit");
+  }
+  return {};
+}
+
+Status check_parity(const ParitySweepProblem& p, HostMatrix<ParityPoint> out) {
+  const int64_t n = size(p.score), segments = size(p.segment_begin) - 1;
+  if (p.agree.size() != p.score.size()) return internal_error("parity_sweep: one flag for each score");
+  if (segments < 0 || p.segment_begin.front() != 0 || p.segment_begin.back() != n) {
+    return internal_error("parity_sweep: segments must cover the rows");
+  }
+  int64_t longest = 0;
+  for (size_t s = 0; s < static_cast<size_t>(segments); ++s) {
+    const int64_t rows = p.segment_begin[s + 1] - p.segment_begin[s];
+    if (rows < 0) return internal_error("parity_sweep: segments must ascend");
+    longest = std::max(longest, rows);
+  }
+  if (p.allowed.cols < longest + 1) return internal_error("parity_sweep: allowed must cover the longest segment");
+  if (out.rows != segments || out.cols != p.allowed.rows) return internal_error("parity_sweep: out must be S x A");
+  return {};
+}
+
+Status check_assign(HostMatrix<const float> x, HostMatrix<const float> centroid, std::span<int32_t> label,
+                    std::span<float> distance2) {
+  if (centroid.cols != x.cols) return internal_error("kmeans_assign: rows and centroids differ in width");
+  if (centroid.rows < 1 || centroid.rows > kMaxCentroids) {
+    return internal_error("kmeans_assign: between 1 and 4,096 centroids");
+  }
+  if (size(label) != x.rows || (!distance2.empty() && size(distance2) != x.rows)) {
+    return internal_error("kmeans_assign: one label and one distance for each row");
+  }
+  return {};
+}
+
+Status check_update(HostMatrix<const float> x, std::span<const int32_t> label, HostMatrix<float> centroid,
+                    std::span<int64_t> count) {
+  if (centroid.cols != x.cols) return internal_error("kmeans_update: rows and centroids differ in width");
+  if (size(label) != x.rows || size(count) != centroid.rows) {
+    return internal_error("kmeans_update: one label for each row, one count for each centroid");
+  }
+  for (const int32_t l : label) {
+    if (l < 0 || l >= centroid.rows) return internal_error("kmeans_update: a label is outside [0, centroids)");
+  }
+  return {};
+}
+
+}  // namespace tracer::cuda

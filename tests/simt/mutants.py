@@ -1,0 +1,119 @@
+"""Do the harness and the oracles find what they are there to find?
+
+mutants.py ROOT OUT CXX LINK_LIBRARY... : for each mutant writes the kernels with one defect in it below OUT, compiles the
+CUDA backend's source from there, runs its test program, and fails unless the test program does. The unmutated control,
+built in the same way, has to pass. Each pattern must occur exactly once in its file, so that none mutates nothing.
+MUTANTS="name name" in the environment picks some.
+"""
+
+import concurrent.futures
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+# (name, file below kernels/cuda, what to find, what to put there, the part of mutant_test.cpp that looks)
+MUTANTS = [
+    *[("control_" + part, None, None, None, part) for part in ("product", "rows", "layers", "search", "decide", "wide", "groups")],
+    # a guard that lets one thread too many through
+    ("gather_guard", "row_kernels.cuh", "if (row >= count) return;", "if (row > count) return;", "rows"),
+    ("sparse_guard", "sparse.cuh", "if (row >= count) return;", "if (row > count) return;", "rows"),
+    ("sparse_next", "sparse.cuh", "to = begin[first + row + 1];", "to = begin[first + row] + 1;", "rows"),
+    ("cast_tail", "row_kernels.cuh", "if (first + 4 <= count) {", "if (first + 4 <= count + 1) {", "rows"),
+    ("activate_guard", "activation.cuh", "if (i >= count) return;", "if (i > count) return;", "layers"),
+    ("rescore_guard", "topk.cuh", "  if (query >= queries) return;\n  const WarpList", "  if (query > queries) return;\n  const WarpList", "search"),
+    ("parity_guard", "parity.cuh", "if (i + 1 < p.rows && p.key", "if (i + 1 <= p.rows && p.key", "groups"),
+    ("segment_guard", "kmeans.cuh", "if (c > clusters) return;", "if (c >= clusters) return;", "groups"),
+    # a barrier that is not there
+    ("normalise_barrier", "row_kernels.cuh", "    device::sync_block();\n    double total", "    double total", "rows"),
+    ("normalise_reuse", "row_kernels.cuh", "    device::sync_block();  // partial is written again for the next row\n", "", "rows"),
+    ("gemm_barrier", "exact_gemm.cuh", "    device::sync_block();\n    const int depth", "    const int depth", "product"),
+    ("gemm_reuse", "exact_gemm.cuh", "    device::sync_block();  // the tiles are written again\n", "", "product"),
+    ("decide_barrier", "ensemble.cuh", "      device::sync_block();\n      if (col < width) {", "      if (col < width) {", "decide"),
+    ("decide_reuse", "ensemble.cuh", "      device::sync_block();  // the piece is written again\n", "", "decide"),
+    ("decide_logits", "ensemble.cuh", "  device::sync_block();\n  for (int r = t / device::kWarp", "  for (int r = t / device::kWarp", "decide"),
+    ("decide_warp", "ensemble.cuh", "  device::sync_warp();  // the label's class was another lane's\n", "", "decide"),
+    ("divergent_barrier", "exact_gemm.cuh", "    device::sync_block();\n    const int depth", "    if (row0 + ti < shape.m) device::sync_block();\n    const int depth", "product"),
+    # a wrong lane
+    ("sum_mask", "warp.cuh", "for (int mask = device::kWarp / 2; mask > 0; mask /= 2) value +=", "for (int mask = device::kWarp / 4; mask > 0; mask /= 2) value +=", "rows"),
+    ("carry_lane", "warp.cuh", "const float carried_score = device::shuffle(score[s > 0 ? s - 1 : 0], device::kWarp - 1);", "const float carried_score = device::shuffle(score[s > 0 ? s - 1 : 0], device::kWarp - 2);", "search"),
+    ("kth_lane", "topk.cuh", "static_cast<int>((out.k - 1) % device::kWarp)", "static_cast<int>(out.k % device::kWarp) * 0", "search"),
+    ("label_lane", "wide_softmax.cuh", "if (lane == label % device::kWarp) {", "if (lane == (label + 1) % device::kWarp) {", "wide"),
+    # off by one in a tile
+    ("gemm_edge", "exact_gemm.cuh", "if (row < shape.m && col < shape.n) {", "if (row < shape.m && col <= shape.n) {", "product"),
+    ("gemm_stage", "exact_gemm.cuh", "first + i < rows && k0 + k < depth", "first + i <= rows && k0 + k < depth", "product"),
+    ("gemm_chain", "exact_gemm.cuh", "inline constexpr int64_t kChain = 384;", "inline constexpr int64_t kChain = 400;", "product"),
+    ("select_cols", "topk.cuh", "score[a] = col < cols ?", "score[a] = col <= cols ?", "search"),
+    ("select_ahead", "topk.cuh", "base += kAhead * device::kWarp", "base += (kAhead + 1) * device::kWarp", "search"),
+    ("chunk_last", "activation.cuh", "first + kSumChunk < rows ? first + kSumChunk : rows", "first + kSumChunk < rows ? first + kSumChunk - 1 : rows", "layers"),
+    ("decide_shared", "ensemble.cuh", "return kDecideRows * (logits + kDecideDepth);", "return kDecideRows * (logits + kDecideDepth) - 1;", "decide"),
+    # wrong arithmetic that only an oracle sees
+    ("bound_missing", "topk.cuh", "static_cast<double>(excluded) + bound;", "static_cast<double>(excluded);", "search"),
+    ("tie_order", "warp.cuh", "score == other_score && index < other_index", "score == other_score && index > other_index", "search"),
+    ("best_tie", "warp.cuh", "best == mine.best && index < mine.index", "best == mine.best && index > mine.index", "groups"),
+    ("round_half_up", "storage.cuh", "bits + 0x7fffu + (bits >> 16 & 1u)", "bits + 0x8000u", "rows"),
+    ("held_out", "wide_softmax.cuh", "w.fold[first + row] != w.held_out[model]", "w.fold[row] != w.held_out[model]", "wide"),
+    ("parity_tie", "parity.cuh", "p.key[i + 1] == p.key[i]) return;", "p.key[i + 1] == p.key[i] + 1) return;", "groups"),
+    ("parity_zero", "parity.cuh", "device::float_bits(score[i] + 0.0f)", "device::float_bits(score[i])", "groups"),
+    ("slope", "activation.cuh", "return x > 0.0f ? 1.0f : 0.0f;", "return x >= 0.0f ? 1.0f : 0.0f;", "layers"),
+]
+
+
+def run_mutant(mutant, root, out, compile_command, libraries):
+    """Returns (name, problem or None, what happened)."""
+    name, file, old, new, part = mutant
+    folder = out / name
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(root / "kernels/cuda", folder / "kernels/cuda")
+    if file:
+        path = folder / "kernels/cuda" / file
+        text = path.read_text(encoding="utf-8")
+        if text.count(old) != 1:
+            return name, f"its pattern occurs {text.count(old)} times in {file}", ""
+        path.write_text(text.replace(old, new), encoding="utf-8")
+    program = folder / "mutant_test"
+    # The mutated folder comes first, so that "kernels/cuda/..." is found there and everything else in the tree.
+    command = [*compile_command, f"-DMUTANT_{part.upper()}", "-I", str(folder), "-I", str(root), "-o", str(program),
+               str(root / "tests/simt/mutant_test.cpp"), *libraries]
+    built = subprocess.run(command, capture_output=True, text=True)
+    if built.returncode:
+        return name, "does not compile", built.stderr[:1500]
+    ran = subprocess.run([str(program)], capture_output=True, text=True, timeout=300)
+    shutil.rmtree(folder)
+    if "[==========]" not in ran.stdout:
+        return name, "its tests did not start", ran.stdout + ran.stderr
+    if file and ran.returncode == 0:
+        return name, f"survives: nothing in {part} noticed", ran.stdout
+    if not file and ran.returncode != 0:
+        return name, "fails without a mutation", ran.stdout
+    return name, None, ran.stdout
+
+
+def why(log):
+    words = {"out of bounds": "out of bounds", "before anything was written": "uninitialised", "no barrier between": "race",
+             "divergent": "divergence", "unwritten": "unwritten", "a vector of four": "misaligned"}
+    found = [short for long, short in words.items() if long in log]
+    return "harness: " + ", ".join(found) if found else "oracle"
+
+
+def main(arguments):
+    root, out = pathlib.Path(arguments[0]).resolve(), pathlib.Path(arguments[1]).resolve()
+    split = arguments.index("--")
+    compile_command, libraries = arguments[2:split], arguments[split + 1:]
+    chosen = os.environ.get("MUTANTS", "").split()
+    mutants = [m for m in MUTANTS if not chosen or m[0] in chosen]
+    bad = 0
+    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for name, problem, log in pool.map(lambda m: run_mutant(m, root, out, compile_command, libraries), mutants):
+            if problem:
+                bad += 1
+                print(f"{name:20} PROBLEM {problem}\n{log[-1500:]}")
+            else:
+                print(f"{name:20} {'passes' if name.startswith('control') else 'caught by the ' + why(log)}", flush=True)
+    print(f"{len(mutants)} mutants, {bad} problems")
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
