@@ -22,12 +22,17 @@ const char* to_string(Reason reason) {
 
 namespace {
 
-Status score(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
-             Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
+// references: null where the stage is not prepared.
+Status score(Backend& backend, const Stage& stage, const References* references, HostMatrix<const float> x,
+             std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
+             Matrix<float>* probability) {
   const NeighbourMember& member = stage.neighbours;
   Matrix<int32_t> index(x.rows, member.k);
   Matrix<float> near(x.rows, member.k);
-  TRACER_RETURN_IF_ERROR(backend.topk_cosine(x, member.references.view(), {}, {}, TopK{index.view(), near.view()}));
+  const TopK nearest{index.view(), near.view()};
+  TRACER_RETURN_IF_ERROR(references != nullptr
+                             ? backend.topk_cosine(x, *references, {}, nearest)
+                             : backend.topk_cosine(x, member.references.view(), {}, {}, nearest));
   MixtureInputs in;
   in.x = x;
   in.w = stage.softmax.w.view();
@@ -56,15 +61,38 @@ Status score(Backend& backend, const Stage& stage, HostMatrix<const float> x, st
   return {};
 }
 
-}  // namespace
-
-Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
-                  Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
+Status score_guarded(Backend& backend, const Stage& stage, const References* references, HostMatrix<const float> x,
+                     std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
+                     Matrix<float>* probability) {
   try {
-    return score(backend, stage, x, out, neighbours, similarity, probability);
+    return score(backend, stage, references, x, out, neighbours, similarity, probability);
   } catch (const std::bad_alloc&) {
     return out_of_memory("scoring " + std::to_string(x.rows) + " rows");
   }
+}
+
+}  // namespace
+
+Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage) {
+  try {
+    auto references = backend.prepare_references(stage.neighbours.references.view(), {});
+    if (!references.ok()) return references.status();
+    return PreparedStage{&stage, std::move(references).value()};
+  } catch (const std::bad_alloc&) {
+    return out_of_memory("preparing " + std::to_string(stage.neighbours.references.rows()) + " references");
+  }
+}
+
+Status score_rows(Backend& backend, const PreparedStage& prepared, HostMatrix<const float> x,
+                  std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
+                  Matrix<float>* probability) {
+  return score_guarded(backend, *prepared.stage, prepared.references.get(), x, out, neighbours, similarity,
+                       probability);
+}
+
+Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
+                  Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
+  return score_guarded(backend, stage, nullptr, x, out, neighbours, similarity, probability);
 }
 
 }  // namespace tracer

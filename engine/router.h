@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "engine/policy.h"
@@ -24,9 +25,20 @@ inline Reason decide(const RowScore& row, double threshold) {
   return row.score > threshold ? Reason::kAccepted : Reason::kBelowThreshold;
 }
 
-// Scores n unit rows with a stage. One row's result does not depend on the others.
+// A stage made ready for many batches: what scoring would otherwise prepare again for each. Refers to the stage and
+// belongs to the backend; both must outlive it. Immutable.
+struct PreparedStage {
+  const Stage* stage = nullptr;
+  std::unique_ptr<References> references;
+};
+Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage);
+
+// Scores n unit rows with a stage. One row's result does not depend on the others, nor on whether the stage is prepared.
 // neighbours, when not null, receives the nearest references (n x k). probability (n x C), when not null, the mixture.
 // Cost: 2 n d (R + C) flops. Memory: O(n k) beyond the outputs; too little of it is ErrorCode::kOutOfMemory.
+Status score_rows(Backend& backend, const PreparedStage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
+                  Matrix<int32_t>* neighbours = nullptr, Matrix<float>* similarity = nullptr,
+                  Matrix<float>* probability = nullptr);
 Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
                   Matrix<int32_t>* neighbours = nullptr, Matrix<float>* similarity = nullptr,
                   Matrix<float>* probability = nullptr);

@@ -1,6 +1,8 @@
 #include "host/cli/batch_reader.h"
 
 #include <algorithm>
+#include <system_error>
+#include <utility>
 
 namespace tracer::cli {
 namespace {
@@ -89,7 +91,8 @@ Status BatchReader::finish() {
   return {};
 }
 
-Result<bool> BatchReader::next(Backend& backend, RowBatch& batch) {
+// Everything but what needs the backend, which belongs to the caller's thread.
+Result<bool> BatchReader::read_batch(RowBatch& batch) {
   batch.rows.clear();
   texts_.clear();
   if (done_) return false;
@@ -103,9 +106,28 @@ Result<bool> BatchReader::next(Backend& backend, RowBatch& batch) {
     if (embedding_) embedding_->finish();
     TRACER_RETURN_IF_ERROR(finish());
   }
+  return !batch.rows.empty();
+}
+
+Result<bool> BatchReader::next(Backend& backend, RowBatch& batch) {
+  Result<bool> more = false;
+  if (reading_.valid()) {
+    more = reading_.get();
+    std::swap(batch, ahead_);
+  } else {
+    more = read_batch(batch);
+  }
+  if (!more.ok() || !*more) return more;
+  // An encoder uses all cores itself, and its progress is shown on the caller's thread.
+  if (!done_ && !embedding_) {
+    try {
+      reading_ = std::async(std::launch::async, [this] { return read_batch(ahead_); });
+    } catch (const std::system_error&) {  // out of threads: the next call reads
+    }
+  }
   TRACER_RETURN_IF_ERROR(
       backend.normalise_rows(batch.vectors.view().rows_from(0, static_cast<int64_t>(batch.rows.size()))));
-  return !batch.rows.empty();
+  return true;
 }
 
 }  // namespace tracer::cli

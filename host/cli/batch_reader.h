@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,7 +38,7 @@ struct RowBatch {
   HostMatrix<const float> view() const { return vectors.view().rows_from(0, static_cast<int64_t>(rows.size())); }
 };
 
-// Streams traces and vectors together in constant memory.
+// Streams traces and vectors together in constant memory: while the caller works on a batch, a thread reads the next one.
 class BatchReader {
  public:
   // keep_input: rows carry their text. dimension: what the policy was fitted on (kBadInput otherwise). The source must
@@ -52,6 +53,7 @@ class BatchReader {
  private:
   BatchReader(io::TraceReader reader, io::Rejects rejects) : reader_(std::move(reader)), rejects_(std::move(rejects)) {}
   Status read_rows(RowBatch& batch);
+  Result<bool> read_batch(RowBatch& batch);
   Status finish();
 
   io::TraceReader reader_;
@@ -62,6 +64,8 @@ class BatchReader {
   std::string traces_path_;
   bool keep_input_ = false;
   bool done_ = false;
+  RowBatch ahead_;
+  std::future<Result<bool>> reading_;  // of ahead_; last, so that it ends before what it uses
 };
 
 }  // namespace tracer::cli

@@ -44,13 +44,15 @@ Status EvaluateCommand::count(Backend& backend, const LoadedPolicy& loaded, Batc
     if (!out.ok()) return out.status();
     errors_out.emplace(std::move(out).value());
   }
+  auto stage = prepare_stage(backend, p.stages[0]);
+  if (!stage.ok()) return stage.status();
   RowBatch batch;
   std::vector<RowScore> scores;
   while (true) {
     auto more = reader.next(backend, batch);
     if (!more.ok()) return more.status();
     if (!*more) break;
-    TRACER_RETURN_IF_ERROR(score_rows(backend, p.stages[0], batch.view(), scores));
+    TRACER_RETURN_IF_ERROR(score_rows(backend, *stage, batch.view(), scores));
     for (size_t i = 0; i < batch.rows.size(); ++i) {
       const RowBatch::Row& row = batch.rows[i];
       TRACER_RETURN_IF_ERROR(check_score(loaded, scores[i], "line " + std::to_string(row.line)));

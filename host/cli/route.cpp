@@ -42,6 +42,8 @@ Status RouteCommand::route(Backend& backend, const LoadedPolicy& loaded, BatchRe
   std::string threshold_text;
   append_number(threshold_text, threshold);
 
+  auto stage = prepare_stage(backend, p.stages[0]);
+  if (!stage.ok()) return stage.status();
   RowBatch batch;
   std::vector<RowScore> scores;
   std::string line;
@@ -49,7 +51,7 @@ Status RouteCommand::route(Backend& backend, const LoadedPolicy& loaded, BatchRe
     auto more = reader.next(backend, batch);
     if (!more.ok()) return more.status();
     if (!*more) return {};
-    TRACER_RETURN_IF_ERROR(score_rows(backend, p.stages[0], batch.view(), scores));
+    TRACER_RETURN_IF_ERROR(score_rows(backend, *stage, batch.view(), scores));
     for (size_t i = 0; i < batch.rows.size(); ++i) {
       const RowBatch::Row& row = batch.rows[i];
       TRACER_RETURN_IF_ERROR(check_score(loaded, scores[i], "line " + std::to_string(row.line)));

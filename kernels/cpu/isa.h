@@ -41,6 +41,14 @@ struct ScreenPanel {
   float error;  // at least the length of what quantisation took from each
 };
 
+// Of a quantised row, in float32 sums over lanes.
+struct QuantisedSums {
+  float error;      // of (y - step * integer)^2
+  float size;       // of y^2
+  int64_t squares;  // of integer^2
+  int64_t sum;      // of integers
+};
+
 struct ScreenKernels {
   // One tile over `groups` groups of four dimensions. q: groups x kScreenQueries x 4. r: groups x kScreenReferences x
   // 4, each integer raised by 128; 64-byte aligned.
@@ -56,6 +64,12 @@ struct ScreenKernels {
 
   // threshold[j] = (base - error * panel.norm - norm * panel.error) in units of the two steps, + offset, rounded down.
   void (*thresholds)(int64_t count, const ScreenQueries& q, const ScreenPanel& panel, float* threshold);
+
+  // out[k] = y[k] / step, rounded to nearest and held within [-127, 127].
+  QuantisedSums (*quantise)(const float* y, int64_t n, float step, int8_t* out);
+
+  // The products of q with four rows whose integers are raised by 128. bytes: a multiple of 64, padded with q = 0.
+  void (*dot_bytes)(int64_t bytes, const int8_t* q, const uint8_t* const* rows, int32_t* product);
 
   // The dot product of two float32 rows by at most d / 64 + 1 fma's and 6 additions in a row.
   float (*dot)(const float* a, const float* b, int64_t d);

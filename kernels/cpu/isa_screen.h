@@ -97,6 +97,61 @@ void screen_thresholds(int64_t count, const ScreenQueries& q, const ScreenPanel&
   }
 }
 
+// The sum of the lanes of each.
+inline void sums_of_four(const I (&acc)[4], int32_t* sum) {
+  typedef int32_t I4 __attribute__((vector_size(16)));
+  I4 x[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const I half =
+        acc[i] + __builtin_shufflevector(acc[i], acc[i], 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+    x[i] = __builtin_shufflevector(half, half, 0, 1, 2, 3) + __builtin_shufflevector(half, half, 4, 5, 6, 7);
+  }
+  const I4 a = __builtin_shufflevector(x[0], x[1], 0, 4, 1, 5) + __builtin_shufflevector(x[0], x[1], 2, 6, 3, 7);
+  const I4 b = __builtin_shufflevector(x[2], x[3], 0, 4, 1, 5) + __builtin_shufflevector(x[2], x[3], 2, 6, 3, 7);
+  const I4 total = __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(a, b, 2, 3, 6, 7);
+  __builtin_memcpy(sum, &total, sizeof total);
+}
+
+void dot_bytes(int64_t bytes, const int8_t* q, const uint8_t* const* rows, int32_t* product) {
+  I acc[4] = {};
+  for (int64_t k = 0; k < bytes; k += 64) {
+    const I qv = *reinterpret_cast<const IUnaligned*>(q + k);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) multiply_bytes(acc[i], *reinterpret_cast<const IUnaligned*>(rows[i] + k), qv);
+  }
+  sums_of_four(acc, product);
+}
+
+QuantisedSums quantise(const float* y, int64_t n, float step, int8_t* out) {
+  typedef int8_t Bytes __attribute__((vector_size(kLanes)));
+  const V inverse = splat(1 / step), back = splat(step), round = splat(0x1.8p23f);
+  const V top = splat(127.0f);
+  V error = {}, size = {};
+  I squares = {}, sum = {};
+  for (int64_t k = 0; k < n; k += kLanes) {
+    const int64_t here = n - k < kLanes ? n - k : kLanes;
+    const V v = here == kLanes ? load(y + k) : _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << here) - 1), y + k);
+    // Adding and taking away 1.5 * 2^23 rounds to an integer.
+    const V scaled = maximum(-top, -maximum(-top, -(v * inverse)));
+    const V whole = scaled + round - round;
+    const V e = v - whole * back;
+    error += e * e;
+    size += v * v;
+    const I integers = __builtin_convertvector(whole, I);
+    squares += integers * integers;
+    sum += integers;
+    const Bytes bytes = __builtin_convertvector(integers, Bytes);
+    __builtin_memcpy(out + k, &bytes, static_cast<size_t>(here));
+  }
+  QuantisedSums s = {sum_lanes(error), sum_lanes(size), 0, 0};
+  for (int l = 0; l < kLanes; ++l) {
+    s.squares += squares[l];
+    s.sum += sum[l];
+  }
+  return s;
+}
+
 // In a fixed order of its own: kDotChains chains of fma's, then a tree.
 float dot(const float* a, const float* b, int64_t d) {
   V acc[4] = {};
@@ -187,7 +242,8 @@ void chain_scores(const float* q, const float* const* rows, int64_t d, float* sc
   store(score, total);
 }
 
-constexpr ScreenKernels kScreenKernels = {screen_tile, screen_maxima, screen_thresholds, dot, chain_scores};
+constexpr ScreenKernels kScreenKernels = {screen_tile, screen_maxima, screen_thresholds, quantise,
+                                          dot_bytes,   dot,           chain_scores};
 
 }  // namespace
 }  // namespace tracer::cpu

@@ -26,32 +26,42 @@ void leave_unused(QueryBlock& b, int64_t from) {
   }
 }
 
-void pack_query(const Screen& s, const float* y, double length, int64_t j, int8_t* integers, QueryBlock& b,
-                int8_t* tiles) {
+// y: the projection of row.
+void pack_query(const IsaKernels& isa, const Screen& s, const float* row, const float* y, int64_t j, int8_t* integers,
+                QueryBlock& b, int8_t* tiles) {
+  const double length = row_length(row, s.d);
   const double step = step_of(y, s.m);
   const bool fits = length >= kShortest && length <= kLongest;
-  const Quantised x = fits ? quantise(s, y, length, step, integers) : Quantised();
-  int32_t sum = 0;
+  const Quantised x = fits ? quantise(isa, y, s.m, step, projection_error(s, length), integers) : Quantised();
   int8_t* place = place_in(tiles, s, j);
   for (int64_t k = 0; fits && k < s.m; ++k) {
     place[k / 4 * kScreenQueries * 4 + k % 4] = integers[k];
-    sum += integers[k];
   }
   const double chain = rounding_bound(chain_roundings(s.d)), direct = rounding_bound(dot_roundings(s.d));
   const double reach = length * s.longest;
   b.error[j] = raised(x.error);
   b.norm[j] = raised(x.norm);
   b.inverse_step[j] = static_cast<float>(1 / step);
-  b.slope[j] = raised(x.residual / step);
+  b.slope[j] = raised((fits ? residual_of(s, length, x) : 0) / step);
   b.slack[j] = raised((chain + direct) * reach);
   b.reach[j] = raised((2 * chain + direct + s.eta) * reach);
   b.margin[j] = raised(x.error * s.most_norm + x.norm * s.most_error + 1e-5 * reach);
   // The bound of a tile is rounded from an integer of at most 255 * 127 a dimension (and from slope * residual, whose
   // rounding the factors above cover), and the threshold has terms of that size.
   const double largest = 255.0 * 127.0 * static_cast<double>(s.m) * 0x1p-22;
-  b.offset[j] = static_cast<float>(128.0 * sum - largest);
+  b.offset[j] = static_cast<float>(128.0 * static_cast<double>(x.sum) - largest);
   b.base[j] = fits ? -std::numeric_limits<float>::infinity() : kNever;
   b.id[j] = static_cast<int32_t>(j);
+  if (s.projected && fits) {
+    const double byte_step = step_of(row, s.d);
+    int8_t* bytes = b.byte_rows + j * s.byte_width;
+    const Quantised all = quantise(isa, row, s.d, byte_step, 0, bytes);
+    std::fill(bytes + s.d, bytes + s.byte_width, int8_t{0});
+    b.byte_step[j] = static_cast<float>(byte_step);
+    b.byte_error[j] = raised(all.error);
+    b.length[j] = raised(length);
+    b.byte_sum[j] = static_cast<int32_t>(128 * all.sum);
+  }
   b.pending[j].count = 0;
   b.settled[j] = fits;
   b.looks[j] = 0;
@@ -73,7 +83,7 @@ void pack_queries(const IsaKernels& isa, const Screen& s, HostMatrix<const float
     const int64_t here = std::min(kRowChunk, count - c);
     project(isa, s, q, first + c, here, scratch, y);
     for (int64_t i = 0; i < here; ++i) {
-      pack_query(s, y + i * s.m, row_length(q.row(first + c + i), s.d), c + i, integers, b, tiles);
+      pack_query(isa, s, q.row(first + c + i), y + i * s.m, c + i, integers, b, tiles);
     }
   }
   leave_unused(b, count);
@@ -82,10 +92,12 @@ void pack_queries(const IsaKernels& isa, const Screen& s, HostMatrix<const float
 void keep_places(const Screen& s, const int32_t* kept, int64_t count, QueryBlock& b, int8_t* tiles) {
   for (int64_t to = 0; to < count; ++to) {
     const int64_t from = kept[to];
-    for (float* values : {b.base, b.error, b.norm, b.inverse_step, b.offset, b.slope, b.slack, b.reach, b.margin}) {
+    for (float* values : {b.base, b.error, b.norm, b.inverse_step, b.offset, b.slope, b.slack, b.reach, b.margin,
+                          b.byte_step, b.byte_error, b.length}) {
       values[to] = values[from];
     }
     b.id[to] = b.id[from];
+    b.byte_sum[to] = b.byte_sum[from];
     b.pending[to].count = 0;
     int8_t *source = place_in(tiles, s, from), *target = place_in(tiles, s, to);
     for (int64_t g = 0; g < s.groups; ++g) {

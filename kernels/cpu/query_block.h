@@ -8,7 +8,7 @@
 
 namespace tracer::cpu {
 
-inline constexpr int64_t kQueryBlock = 64 * kScreenQueries;
+inline constexpr int64_t kQueryBlock = 32 * kScreenQueries;
 inline constexpr int32_t kMostCandidates = 128;  // of k <= 64
 inline constexpr int32_t kMostPending = 256;
 // As a base: above every bound (lengths are at most 1e3), and finite in units of any two steps.
@@ -41,9 +41,15 @@ struct QueryBlock {
   float reach[kQueryBlock];   // slack, and what separates f from the bound: (gamma(chain) + eta) |q| |r|
   float margin[kQueryBlock];  // error * |b^| + |a| e_r for every reference
   int32_t id[kQueryBlock];
+  // Of all d coordinates in 8 bits (see ByteRow), where the screen has them.
+  float byte_step[kQueryBlock];
+  float byte_error[kQueryBlock];
+  float length[kQueryBlock];
+  int32_t byte_sum[kQueryBlock];  // 128 times the sum of the integers
   Pending pending[kQueryBlock];
 
-  // By query.
+  // By query. byte_rows: count x screen.byte_width.
+  int8_t* byte_rows;
   bool settled[kQueryBlock];  // false: left to the float32 search
   int64_t looks[kQueryBlock];
   Candidates candidates[kQueryBlock];
@@ -55,8 +61,8 @@ struct QueryBlock {
 int64_t pack_queries_floats(const IsaKernels& isa, const Screen& screen);
 
 // Projects, quantises and packs queries [first, first + count) of q; count <= kQueryBlock. tiles: groups *
-// round_up(count, kScreenQueries) * 4 bytes. Every base is -inf, or kNever where the bounds do not hold (a query far
-// from unit length).
+// round_up(count, kScreenQueries) * 4 bytes; block.byte_rows has room. Every base is -inf, or kNever where the bounds
+// do not hold (a query far from unit length).
 void pack_queries(const IsaKernels& isa, const Screen& screen, HostMatrix<const float> q, int64_t first, int64_t count,
                   float* scratch, QueryBlock& block, int8_t* tiles);
 

@@ -21,6 +21,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -47,6 +48,14 @@ struct Basis {
 // sample. Deterministic. Needs isa.screen.
 Basis choose_basis(const Context& context, HostMatrix<const float> r);
 
+// All d coordinates of a reference in 8 bits: a second look, sharper than the first m directions and four times smaller
+// than the row. The bound of the comment above with W = I.
+struct ByteRow {
+  float step;
+  float norm;   // at least the length of the quantised row
+  float error;  // at least the length of what quantisation took from it
+};
+
 // References as the tiles want them. Immutable.
 struct Screen {
   int64_t rows = 0;
@@ -62,23 +71,36 @@ struct Screen {
   Matrix<uint8_t> panels;  // a row for each panel of kScreenReferences
   Matrix<float> residual;  // panels x kScreenReferences: rho in units of the panel's step
   std::vector<ScreenPanel> panel;
+  // Only where the screen is projected. A row: d integers raised by 128, padded to byte_width, then its ByteRow.
+  int64_t byte_width = 0;
+  Matrix<uint8_t> bytes;
+
+  ByteRow byte_row(int64_t i) const {
+    ByteRow row;
+    std::memcpy(&row, bytes.row(i) + byte_width, sizeof row);
+    return row;
+  }
 };
 
 // Null where screening does not apply: few references, no instructions for it, or a row that is too long for the
 // bounds.
 std::unique_ptr<Screen> make_screen(const Context& context, HostMatrix<const float> r);
 
-// A query, or a reference, after projection and before it is packed. step: of the quantisation.
+// A row of n numbers, quantised.
 struct Quantised {
-  double norm = 0;       // at least |W x|
-  double error = 0;      // at least |W x - quantised|
-  double quantised = 0;  // at least the length of the quantised vector
-  double residual = 0;   // at least the length of the complement
+  double norm = 0;       // at least its length
+  double error = 0;      // at least the length of row - quantised
+  double quantised = 0;  // at least the length of the quantised row
+  double shortest = 0;   // at most its length
+  int64_t sum = 0;       // of the integers
 };
 
-// y: the computed projection of a row of length `length` (y is the row itself when the screen is not projected).
-// out: m integers.
-Quantised quantise(const Screen& screen, const float* y, double length, double step, int8_t* out);
+// out: n integers. `delta` bounds the error of y itself.
+Quantised quantise(const IsaKernels& isa, const float* y, int64_t n, double step, double delta, int8_t* out);
+
+// At least the error of a computed projection, and the length of the complement, of a row of at most this length.
+double projection_error(const Screen& screen, double length);
+double residual_of(const Screen& screen, double length, const Quantised& projected);
 
 // Projects `count` rows of x from `first` on into y (count x m, dense). scratch: count rounded up to mr, times d.
 void project(const IsaKernels& isa, const Screen& screen, HostMatrix<const float> x, int64_t first, int64_t count,

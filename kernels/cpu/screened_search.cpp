@@ -68,37 +68,66 @@ bool offer(Candidates& c, int64_t k, float twice_slack, float s, int32_t referen
   return true;
 }
 
-// Rows lie all over the references: the next one travels while this one is multiplied.
-void prefetch_row(const float* row, int64_t d) {
-  for (int64_t k = 0; k < std::min<int64_t>(d, 512); k += 16) __builtin_prefetch(row + k);
+// Rows lie all over the references: the next ones travel while these are multiplied.
+void prefetch(const void* row, int64_t bytes) {
+  for (int64_t k = 0; k < std::min<int64_t>(bytes, 2048); k += 64) {
+    __builtin_prefetch(static_cast<const char*>(row) + k);
+  }
 }
 
-// Looks at what is pending, the more promising half first.
+// Sharpens the bounds of what is pending by the references' bytes.
+void look_at_bytes(const Task& t, QueryBlock& b, int64_t j) {
+  const Screen& s = t.screen;
+  Pending& p = b.pending[j];
+  const int8_t* query = b.byte_rows + b.id[j] * s.byte_width;
+  const uint8_t* rows[4];
+  int32_t product[4];
+  for (int32_t i = 0; i < std::min(p.count, 8); ++i) prefetch(s.bytes.row(p.index[i]), s.bytes.cols());
+  for (int32_t at = 0; at < p.count; at += 4) {
+    const int32_t here = std::min(4, p.count - at);
+    for (int32_t l = 0; l < 4; ++l) {
+      rows[l] = s.bytes.row(p.index[at + (l < here ? l : 0)]);
+      if (at + 8 + l < p.count) prefetch(s.bytes.row(p.index[at + 8 + l]), s.bytes.cols());
+    }
+    t.context.isa->screen->dot_bytes(s.byte_width, query, rows, product);
+    for (int32_t l = 0; l < here; ++l) {
+      const ByteRow row = s.byte_row(p.index[at + l]);
+      // Below 2^31: d 255 127. Then at most 6 roundings of terms below 2 |q| |r|.
+      p.bound[at + l] = static_cast<float>(product[l] - b.byte_sum[j]) * (b.byte_step[j] * row.step) +
+                        b.byte_error[j] * row.norm + b.length[j] * row.error;
+    }
+  }
+}
+
+// Looks at what is pending, the most promising first.
 void look(const Task& t, int64_t first, QueryBlock& b, int64_t j) {
   Pending& p = b.pending[j];
   const int32_t id = b.id[j];
   if (p.count == 0 || !b.settled[id]) return;
+  float base = base_of(b, j, t.k), margin = b.margin[j];
+  if (t.screen.projected) {
+    look_at_bytes(t, b, j);
+    margin = b.slack[j];  // for the roundings of these bounds
+  }
+  int32_t order[kMostPending];
+  int32_t n = 0;
+  for (int32_t i = 0; i < p.count; ++i) {
+    order[n] = i;
+    n += p.bound[i] + margin >= base;
+  }
+  const int32_t promising = std::min<int32_t>(n, static_cast<int32_t>(t.k));
+  const auto higher = [&](int32_t x, int32_t y) { return p.bound[x] > p.bound[y]; };
+  if (promising < n) std::nth_element(order, order + promising, order + n, higher);
   const float* query = t.q.row(first + id);
-  float mean = 0;
-  for (int32_t i = 0; i < p.count; ++i) mean += p.bound[i];
-  mean /= static_cast<float>(p.count);
-  float base = base_of(b, j, t.k);
-  int32_t chosen[kMostPending];
-  for (const bool promising : {true, false}) {
-    int32_t n = 0;
-    for (int32_t i = 0; i < p.count; ++i) {
-      chosen[n] = i;
-      n += (p.bound[i] >= mean) == promising && p.bound[i] + b.margin[j] >= base;
-    }
-    for (int32_t at = 0; at < n; ++at) {
-      const int32_t i = chosen[at];
-      if (at + 1 < n) prefetch_row(t.r.row(p.index[chosen[at + 1]]), t.screen.d);
-      if (p.bound[i] + b.margin[j] < base) continue;
-      ++b.looks[id];
-      const float s = t.context.isa->screen->dot(query, t.r.row(p.index[i]), t.screen.d);
-      if (!offer(b.candidates[id], t.k, 2 * b.slack[j], s, p.index[i])) return give_up(b, j);
-      base = base_of(b, j, t.k);
-    }
+  const int64_t bytes = t.screen.d * static_cast<int64_t>(sizeof(float));
+  for (int32_t at = 0; at < n; ++at) {
+    const int32_t i = order[at];
+    if (at + 1 < n) prefetch(t.r.row(p.index[order[at + 1]]), bytes);
+    if (p.bound[i] + margin < base) continue;
+    ++b.looks[id];
+    const float s = t.context.isa->screen->dot(query, t.r.row(p.index[i]), t.screen.d);
+    if (!offer(b.candidates[id], t.k, 2 * b.slack[j], s, p.index[i])) return give_up(b, j);
+    base = base_of(b, j, t.k);
   }
   p.count = 0;
   b.base[j] = std::max(b.base[j], base);
@@ -229,15 +258,19 @@ std::vector<int64_t> screened_search(const Context& context, HostMatrix<const fl
   const int64_t tasks = std::min(units, round_up(ceil_div(q.rows, kQueryBlock), threads));
   const int64_t block_floats = round_up(static_cast<int64_t>(sizeof(QueryBlock)), 64) / 4;
   const int64_t tile_floats = ceil_div(ceil_div(units, tasks) * kScreenQueries * screen.groups * 4, 64) * 16;
-  const int64_t floats = block_floats + tile_floats + pack_queries_floats(*context.isa, screen);
+  const int64_t byte_floats = ceil_div(units, tasks) * kScreenQueries * screen.byte_width / 4;
+  const int64_t floats = block_floats + tile_floats + byte_floats + pack_queries_floats(*context.isa, screen);
   const Scratch scratch = context.scratch->take(floats * threads);
   std::vector<std::vector<int64_t>> open(static_cast<size_t>(tasks));
   run(*context.pool, tasks, [&](int64_t i, int worker) {
     const int64_t first = units * i / tasks * kScreenQueries;
     const int64_t count = std::min(units * (i + 1) / tasks * kScreenQueries, q.rows) - first;
     float* base = scratch.data() + worker * floats;
-    search_block(task, first, count, base + block_floats + tile_floats, reinterpret_cast<int8_t*>(base + block_floats),
-                 *reinterpret_cast<QueryBlock*>(base), open[static_cast<size_t>(i)]);
+    QueryBlock& block = *reinterpret_cast<QueryBlock*>(base);
+    int8_t* tiles = reinterpret_cast<int8_t*>(base + block_floats);
+    block.byte_rows = reinterpret_cast<int8_t*>(base + block_floats + tile_floats);
+    search_block(task, first, count, base + block_floats + tile_floats + byte_floats, tiles, block,
+                 open[static_cast<size_t>(i)]);
   });
   std::vector<int64_t> all;
   for (const std::vector<int64_t>& o : open) all.insert(all.end(), o.begin(), o.end());
