@@ -37,15 +37,15 @@ void pack_query(const IsaKernels& isa, const Screen& s, const float* row, const 
   for (int64_t k = 0; fits && k < s.m; ++k) {
     place[k / 4 * kScreenQueries * 4 + k % 4] = integers[k];
   }
-  const double chain = rounding_bound(chain_roundings(s.d)), direct = rounding_bound(dot_roundings(s.d));
+  const double chain = rounding_bound(chain_roundings(s.d));
   const double reach = length * s.longest;
   b.error[j] = raised(x.error);
   b.norm[j] = raised(x.norm);
   b.inverse_step[j] = static_cast<float>(1 / step);
   b.slope[j] = raised((fits ? residual_of(s, length, x) : 0) / step);
-  b.slack[j] = raised((chain + direct) * reach);
-  b.reach[j] = raised((2 * chain + direct + s.eta) * reach);
-  b.margin[j] = raised(x.error * s.most_norm + x.norm * s.most_error + 1e-5 * reach);
+  b.reach[j] = raised((chain + s.eta) * reach);
+  // Bounds of the tiles become pending without the panel's part; both kinds are rounded at most 8 times.
+  b.margin[j] = raised((s.projected ? 0 : x.error * s.most_norm + x.norm * s.most_error) + 16 * 0x1p-24 * reach);
   // The bound of a tile is rounded from an integer of at most 255 * 127 a dimension (and from slope * residual, whose
   // rounding the factors above cover), and the threshold has terms of that size.
   const double largest = 255.0 * 127.0 * static_cast<double>(s.m) * 0x1p-22;
@@ -65,7 +65,7 @@ void pack_query(const IsaKernels& isa, const Screen& s, const float* row, const 
   b.pending[j].count = 0;
   b.settled[j] = fits;
   b.looks[j] = 0;
-  b.candidates[j].count = 0;
+  b.found[j] = 0;
 }
 
 }  // namespace
@@ -92,8 +92,8 @@ void pack_queries(const IsaKernels& isa, const Screen& s, HostMatrix<const float
 void keep_places(const Screen& s, const int32_t* kept, int64_t count, QueryBlock& b, int8_t* tiles) {
   for (int64_t to = 0; to < count; ++to) {
     const int64_t from = kept[to];
-    for (float* values : {b.base, b.error, b.norm, b.inverse_step, b.offset, b.slope, b.slack, b.reach, b.margin,
-                          b.byte_step, b.byte_error, b.length}) {
+    for (float* values : {b.base, b.error, b.norm, b.inverse_step, b.offset, b.slope, b.reach, b.margin, b.byte_step,
+                          b.byte_error, b.length}) {
       values[to] = values[from];
     }
     b.id[to] = b.id[from];

@@ -9,17 +9,9 @@
 namespace tracer::cpu {
 
 inline constexpr int64_t kQueryBlock = 32 * kScreenQueries;
-inline constexpr int32_t kMostCandidates = 128;  // of k <= 64
 inline constexpr int32_t kMostPending = 256;
 // As a base: above every bound (lengths are at most 1e3), and finite in units of any two steps.
 inline constexpr float kNever = 1e15f;
-
-// References that could be among the k nearest, by their float32 dot product s.
-struct Candidates {
-  int32_t count;
-  float s[kMostCandidates];  // descending
-  int32_t index[kMostCandidates];
-};
 
 // References whose bound exceeds the query's base and that nobody has looked at yet.
 struct Pending {
@@ -37,9 +29,8 @@ struct QueryBlock {
   alignas(64) float offset[kQueryBlock];
   alignas(64) float slope[kQueryBlock];  // rho in units of the step
   alignas(64) float threshold[kQueryBlock];
-  float slack[kQueryBlock];   // at least |s - f| for every reference
-  float reach[kQueryBlock];   // slack, and what separates f from the bound: (gamma(chain) + eta) |q| |r|
-  float margin[kQueryBlock];  // error * |b^| + |a| e_r for every reference
+  float reach[kQueryBlock];   // what f may exceed a bound by: (gamma(chain) + eta) |q| |r| for every reference
+  float margin[kQueryBlock];  // what a pending bound lacks
   int32_t id[kQueryBlock];
   // Of all d coordinates in 8 bits (see ByteRow), where the screen has them.
   float byte_step[kQueryBlock];
@@ -52,7 +43,7 @@ struct QueryBlock {
   int8_t* byte_rows;
   bool settled[kQueryBlock];  // false: left to the float32 search
   int64_t looks[kQueryBlock];
-  Candidates candidates[kQueryBlock];
+  int32_t found[kQueryBlock];  // neighbours in the output
 
   ScreenQueries queries() const { return {base, error, norm, inverse_step, offset}; }
 };

@@ -63,7 +63,6 @@ double rounding_bound(int64_t n) {
 }
 
 int64_t chain_roundings(int64_t d) { return std::min(d, kKBlock) + ceil_div(d, kKBlock); }
-int64_t dot_roundings(int64_t d) { return d / 64 + 1 + 6; }
 
 double row_length(const float* x, int64_t d) {
   double sum[8] = {};

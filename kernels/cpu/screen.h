@@ -16,7 +16,7 @@
 //
 // So q.r <= step_q step_p A.B + e_q |b^| + |a| e_r + rho_q rho_r + eta |q| |r|. |b^| and e_r enter as the maximum over
 // a panel, rho_r for each reference. The float32 similarity f(q, r), a chain of fma's, is off q.r by at most
-// gamma(chain) |q| |r|, and a direct dot product s(q, r) by gamma(dot) |q| |r| (N. J. Higham, Accuracy and Stability of
+// gamma(chain) |q| |r| (N. J. Higham, Accuracy and Stability of
 // Numerical Algorithms, 2nd edition, section 3.1: gamma(n) = n u / (1 - n u), u = 2^-24, whatever the order).
 #pragma once
 
@@ -32,9 +32,8 @@ namespace tracer::cpu {
 
 // gamma(n) with room for the roundings of the bounds themselves.
 double rounding_bound(int64_t n);
-// Roundings in a row of the float32 chain over d dimensions, and of ScreenKernels::dot.
+// Roundings in a row of the float32 chain over d dimensions.
 int64_t chain_roundings(int64_t d);
-int64_t dot_roundings(int64_t d);
 
 // m directions that the references vary along, with random axes inside their span, so that no coordinate is much
 // larger than the others.

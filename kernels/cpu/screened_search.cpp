@@ -1,16 +1,12 @@
 // A task holds a block of quantised queries in the second-level cache. It samples the screen's bounds to guess, for
-// each query, a base that few references exceed; passes over the panels of references, comparing each tile of bounds
-// with the bases while it lies in registers, and looks at what exceeds them: float32 dot products s make candidates.
-// Then a query is done when its k-th s is so high that what stayed below the base does not matter; for the others the
-// pass is made again with the base that their k-th s allows. Among the candidates f, computed by the very chain of
-// fma's of the float32 search, decides.
+// each query, a base that few references exceed, and passes over the panels of references, comparing each tile of
+// bounds with the bases while it lies in registers. What exceeds its base is looked at in two steps: by all its
+// coordinates in 8 bits (while the panel is at hand), then, the most promising first, by the very chain of fma's of the
+// float32 search: f, the similarity that counts. A query is done when its k-th f is so high that what stayed below the
+// base does not matter; for the others the pass is made again with the base that their k-th f allows.
 //
-// With slack >= |s - f| for every reference: at any time the k best candidates have f >= s_k - slack, s_k being the
-// k-th best s so far. So a reference is out, whatever its index,
-//   when the screen's upper bound of q.r, plus gamma(chain) |q| |r|, is below s_k - slack  (it is never looked at), or
-//   when s < s_k - 2 slack                                                                 (it is dropped).
-// A list that would have to drop a candidate for want of room, and a query that needs more looks than a float32 search
-// would cost, is left to the float32 search.
+// A reference is out, whatever its index, when its bound on q.r, plus what f may be off q.r (gamma(chain) |q| |r|), is
+// below the k-th f found so far. A query that needs more looks than a float32 search would cost is left to that one.
 #include "kernels/cpu/screened_search.h"
 
 #include <algorithm>
@@ -24,6 +20,7 @@ namespace tracer::cpu {
 namespace {
 
 constexpr int64_t kSampleShare = 8;
+constexpr int32_t kRowsTogether = 16;  // of ScreenKernels::chain_scores
 
 struct Task {
   const Context& context;
@@ -42,96 +39,138 @@ void give_up(QueryBlock& b, int64_t j) {
   b.settled[b.id[j]] = false;
 }
 
-// The base that the k-th s of a query allows.
-float base_of(const QueryBlock& b, int64_t j, int64_t k) {
-  const Candidates& c = b.candidates[b.id[j]];
-  if (c.count < k) return -std::numeric_limits<float>::infinity();
-  const float kth = c.s[k - 1];
+// The base that the k-th similarity found so far allows.
+float base_of(const Task& t, int64_t first, const QueryBlock& b, int64_t j) {
+  if (b.found[b.id[j]] < t.k) return -std::numeric_limits<float>::infinity();
+  const float kth = t.out.similarity(first + b.id[j], t.k - 1);
   return kth - b.reach[j] - std::fabs(kth) * 0x1p-22f;
 }
 
-// False where there is no room.
-bool offer(Candidates& c, int64_t k, float twice_slack, float s, int32_t reference) {
-  if (c.count >= k && s < c.s[k - 1] - twice_slack) return true;
-  for (int32_t i = 0; i < c.count; ++i) {
-    if (c.index[i] == reference) return true;  // from the pass before
+// Puts a reference in its place: higher similarity first, then lower index.
+void offer(const Task& t, int64_t query, int32_t& found, float f, int32_t reference) {
+  float* similarity = t.out.similarity.row(query);
+  int32_t* index = t.out.index.row(query);
+  const auto before = [&](int64_t at) { return similarity[at] > f || (similarity[at] == f && index[at] < reference); };
+  if (found == t.k && before(t.k - 1)) return;
+  for (int32_t i = 0; i < found; ++i) {
+    if (index[i] == reference) return;  // from the pass before
   }
-  if (c.count == kMostCandidates) return false;
-  int32_t at = c.count++;
-  for (; at > 0 && c.s[at - 1] < s; --at) {
-    c.s[at] = c.s[at - 1];
-    c.index[at] = c.index[at - 1];
+  int64_t at = found < t.k ? found++ : t.k - 1;
+  for (; at > 0 && !before(at - 1); --at) {
+    similarity[at] = similarity[at - 1];
+    index[at] = index[at - 1];
   }
-  c.s[at] = s;
-  c.index[at] = reference;
-  while (c.count > k && c.s[c.count - 1] < c.s[k - 1] - twice_slack) --c.count;
-  return true;
+  similarity[at] = f;
+  index[at] = reference;
 }
 
 // Rows lie all over the references: the next ones travel while these are multiplied.
-void prefetch(const void* row, int64_t bytes) {
-  for (int64_t k = 0; k < std::min<int64_t>(bytes, 2048); k += 64) {
-    __builtin_prefetch(static_cast<const char*>(row) + k);
-  }
+void prefetch(const float* row, int64_t d) {
+  for (int64_t k = 0; k < std::min<int64_t>(d, 512); k += 16) __builtin_prefetch(row + k);
 }
 
-// Sharpens the bounds of what is pending by the references' bytes.
-void look_at_bytes(const Task& t, QueryBlock& b, int64_t j) {
-  const Screen& s = t.screen;
-  Pending& p = b.pending[j];
-  const int8_t* query = b.byte_rows + b.id[j] * s.byte_width;
-  const uint8_t* rows[4];
-  int32_t product[4];
-  for (int32_t i = 0; i < std::min(p.count, 8); ++i) prefetch(s.bytes.row(p.index[i]), s.bytes.cols());
-  for (int32_t at = 0; at < p.count; at += 4) {
-    const int32_t here = std::min(4, p.count - at);
-    for (int32_t l = 0; l < 4; ++l) {
-      rows[l] = s.bytes.row(p.index[at + (l < here ? l : 0)]);
-      if (at + 8 + l < p.count) prefetch(s.bytes.row(p.index[at + 8 + l]), s.bytes.cols());
-    }
-    t.context.isa->screen->dot_bytes(s.byte_width, query, rows, product);
-    for (int32_t l = 0; l < here; ++l) {
-      const ByteRow row = s.byte_row(p.index[at + l]);
-      // Below 2^31: d 255 127. Then at most 6 roundings of terms below 2 |q| |r|.
-      p.bound[at + l] = static_cast<float>(product[l] - b.byte_sum[j]) * (b.byte_step[j] * row.step) +
-                        b.byte_error[j] * row.norm + b.length[j] * row.error;
-    }
-  }
-}
-
-// Looks at what is pending, the most promising first.
-void look(const Task& t, int64_t first, QueryBlock& b, int64_t j) {
-  Pending& p = b.pending[j];
-  const int32_t id = b.id[j];
-  if (p.count == 0 || !b.settled[id]) return;
-  float base = base_of(b, j, t.k), margin = b.margin[j];
-  if (t.screen.projected) {
-    look_at_bytes(t, b, j);
-    margin = b.slack[j];  // for the roundings of these bounds
-  }
-  int32_t order[kMostPending];
+// Leaves the up to 16 most promising of what is pending at its end, and drops what no longer matters.
+int32_t choose(const QueryBlock& b, int64_t j, float base, Pending& p) {
   int32_t n = 0;
   for (int32_t i = 0; i < p.count; ++i) {
-    order[n] = i;
-    n += p.bound[i] + margin >= base;
+    if (!(p.bound[i] + b.margin[j] >= base)) continue;
+    p.bound[n] = p.bound[i];
+    p.index[n++] = p.index[i];
   }
-  const int32_t promising = std::min<int32_t>(n, static_cast<int32_t>(t.k));
-  const auto higher = [&](int32_t x, int32_t y) { return p.bound[x] > p.bound[y]; };
-  if (promising < n) std::nth_element(order, order + promising, order + n, higher);
-  const float* query = t.q.row(first + id);
-  const int64_t bytes = t.screen.d * static_cast<int64_t>(sizeof(float));
-  for (int32_t at = 0; at < n; ++at) {
-    const int32_t i = order[at];
-    if (at + 1 < n) prefetch(t.r.row(p.index[order[at + 1]]), bytes);
-    if (p.bound[i] + margin < base) continue;
-    ++b.looks[id];
-    const float s = t.context.isa->screen->dot(query, t.r.row(p.index[i]), t.screen.d);
-    if (!offer(b.candidates[id], t.k, 2 * b.slack[j], s, p.index[i])) return give_up(b, j);
-    base = base_of(b, j, t.k);
+  p.count = n;
+  if (n <= kRowsTogether) return n;
+  float bound[kMostPending];
+  std::copy_n(p.bound, n, bound);
+  std::nth_element(bound, bound + (n - kRowsTogether), bound + n);
+  const float pivot = bound[n - kRowsTogether];
+  int32_t chosen = 0;
+  for (int32_t i = n; i-- > 0 && chosen < kRowsTogether;) {
+    if (!(p.bound[i] >= pivot)) continue;
+    ++chosen;
+    std::swap(p.bound[i], p.bound[n - chosen]);
+    std::swap(p.index[i], p.index[n - chosen]);
   }
-  p.count = 0;
-  b.base[j] = std::max(b.base[j], base);
+  return chosen;
+}
+
+// Looks at the last `chosen` of what is pending, then at the others as long as they matter.
+void look(const Task& t, int64_t first, QueryBlock& b, int64_t j, int32_t chosen) {
+  Pending& p = b.pending[j];
+  const int32_t id = b.id[j];
+  if (!b.settled[id]) {
+    p.count = 0;
+    return;
+  }
+  const float* rows[kRowsTogether];
+  alignas(64) float f[kRowsTogether];
+  while (chosen > 0) {
+    const int32_t at = p.count - chosen;
+    for (int32_t l = 0; l < kRowsTogether; ++l) rows[l] = t.r.row(p.index[at + (l < chosen ? l : 0)]);
+    t.context.isa->screen->chain_scores(t.q.row(first + id), rows, t.screen.d, f);
+    for (int32_t l = 0; l < chosen; ++l) offer(t, first + id, b.found[id], f[l], p.index[at + l]);
+    p.count = at;
+    b.looks[id] += chosen;
+    chosen = choose(b, j, base_of(t, first, b, j), p);
+  }
+  b.base[j] = std::max(b.base[j], base_of(t, first, b, j));
   if (b.looks[id] > t.most_looks) give_up(b, j);
+}
+
+// Looks at all that is pending; the rows of the next query travel meanwhile.
+void look_at_all(const Task& t, int64_t first, int64_t count, QueryBlock& b) {
+  int32_t chosen = 0;
+  for (int64_t j = 0; j <= count; ++j) {
+    int32_t next = 0;
+    if (j < count) {
+      Pending& p = b.pending[j];
+      next = choose(b, j, base_of(t, first, b, j), p);
+      for (int32_t i = p.count - next; i < p.count; ++i) prefetch(t.r.row(p.index[i]), t.screen.d);
+    }
+    if (j > 0) look(t, first, b, j - 1, chosen);
+    chosen = next;
+  }
+}
+
+// The references of a panel named by bits, with sharper bounds from their bytes where the screen has them; those that
+// still exceed the base become pending. bound: of the panel, in units of the steps.
+void collect(const Task& t, int64_t first, int64_t p, uint32_t bits, const float* bound, float unit, QueryBlock& b,
+             int64_t j) {
+  const Screen& s = t.screen;
+  Pending& pending = b.pending[j];
+  int32_t index[kScreenReferences];
+  float value[kScreenReferences];
+  int32_t n = 0;
+  const bool grouped = !t.q_group.empty() && !t.r_group.empty();
+  for (; bits != 0; bits &= bits - 1) {
+    const int64_t lane = std::countr_zero(bits), reference = p * kScreenReferences + lane;
+    if (grouped && t.q_group[static_cast<size_t>(first + b.id[j])] == t.r_group[static_cast<size_t>(reference)])
+      continue;
+    value[n] = (bound[lane] - b.offset[j]) * unit;
+    index[n++] = static_cast<int32_t>(reference);
+  }
+  if (!s.projected) {
+    std::copy_n(value, n, pending.bound + pending.count);
+    std::copy_n(index, n, pending.index + pending.count);
+    pending.count += n;
+    return;
+  }
+  const int8_t* query = b.byte_rows + b.id[j] * s.byte_width;
+  for (int32_t at = 0; at < n; at += 4) {
+    const uint8_t* rows[4];
+    int32_t product[4];
+    const int32_t here = std::min(4, n - at);
+    for (int32_t l = 0; l < 4; ++l) rows[l] = s.bytes.row(index[at + (l < here ? l : 0)]);
+    t.context.isa->screen->dot_bytes(s.byte_width, query, rows, product);
+    for (int32_t l = 0; l < here; ++l) {
+      const ByteRow row = s.byte_row(index[at + l]);
+      // The integers stay below 2^31 (d 255 127); the roundings of the terms are part of the margin.
+      const float sharp = static_cast<float>(product[l] - b.byte_sum[j]) * (b.byte_step[j] * row.step) +
+                          b.byte_error[j] * row.norm + b.length[j] * row.error;
+      pending.bound[pending.count] = sharp;
+      pending.index[pending.count] = index[at + l];
+      pending.count += sharp + b.margin[j] >= b.base[j];
+    }
+  }
 }
 
 // Bases that a small multiple of k references exceed, by the largest bounds of a sample in each lane of its panels.
@@ -150,7 +189,10 @@ void guess_bases(const Task& t, int64_t count, const int8_t* tiles, QueryBlock& 
     for (int64_t j = j0; j < std::min(count, j0 + kScreenQueries); ++j) {
       float* lanes = most + (j - j0) * kScreenReferences;
       std::nth_element(lanes, lanes + rank, lanes + kScreenReferences, std::greater<>());
-      if (b.base[j] < kNever) b.base[j] = lanes[rank] / b.inverse_step[j] + b.margin[j];
+      if (b.base[j] < kNever) {
+        b.base[j] = lanes[rank] / b.inverse_step[j] + b.error[j] * static_cast<float>(s.most_norm) +
+                    b.norm[j] * static_cast<float>(s.most_error);
+      }
     }
   }
 }
@@ -158,7 +200,6 @@ void guess_bases(const Task& t, int64_t count, const int8_t* tiles, QueryBlock& 
 void scan(const Task& t, int64_t first, int64_t count, const int8_t* tiles, QueryBlock& b) {
   const ScreenKernels& kernels = *t.context.isa->screen;
   const Screen& s = t.screen;
-  const bool grouped = !t.q_group.empty() && !t.r_group.empty();
   alignas(64) float bound[kScreenQueries * kScreenReferences];
   uint32_t above[kScreenQueries];
   for (int64_t p = 0; p < static_cast<int64_t>(s.panel.size()); ++p) {
@@ -174,54 +215,30 @@ void scan(const Task& t, int64_t first, int64_t count, const int8_t* tiles, Quer
         continue;
       }
       for (int64_t i = 0; i < rows; ++i) {
-        if (above[i] == 0) continue;
+        const uint32_t bits = above[i] & present;
+        if (bits == 0) continue;
         const int64_t j = j0 + i;
-        Pending& pending = b.pending[j];
-        for (uint32_t bits = above[i] & present; bits != 0; bits &= bits - 1) {
-          const int64_t lane = std::countr_zero(bits), reference = p * kScreenReferences + lane;
-          if (grouped && t.q_group[static_cast<size_t>(first + b.id[j])] == t.r_group[static_cast<size_t>(reference)]) {
-            continue;
-          }
-          pending.bound[pending.count] = (bound[i * kScreenReferences + lane] - b.offset[j]) * step / b.inverse_step[j];
-          pending.index[pending.count++] = static_cast<int32_t>(reference);
+        collect(t, first, p, bits, bound + i * kScreenReferences, step / b.inverse_step[j], b, j);
+        if (b.pending[j].count > kMostPending - kScreenReferences) {
+          look(t, first, b, j, choose(b, j, base_of(t, first, b, j), b.pending[j]));
         }
-        if (pending.count > kMostPending - kScreenReferences) look(t, first, b, j);
       }
     }
   }
-  for (int64_t j = 0; j < count; ++j) look(t, first, b, j);
+  look_at_all(t, first, count, b);
 }
 
 // The places whose k-th s does not rule out what stayed below the base of the pass; their base becomes what it allows.
-int64_t unfinished(const Task& t, int64_t count, const float* guessed, QueryBlock& b, int32_t* places) {
+int64_t unfinished(const Task& t, int64_t first, int64_t count, const float* guessed, QueryBlock& b, int32_t* places) {
   int64_t n = 0;
   for (int64_t j = 0; j < count; ++j) {
     if (!b.settled[b.id[j]]) continue;
-    const float base = base_of(b, j, t.k);
+    const float base = base_of(t, first, b, j);
     if (base >= guessed[j]) continue;
     b.base[j] = base;
     places[n++] = static_cast<int32_t>(j);
   }
   return n;
-}
-
-// The candidates' similarities by the float32 chain, best first; ties to the lower index.
-void decide(const Task& t, int64_t query, const Candidates& c) {
-  alignas(64) float f[kMostCandidates];
-  int32_t order[kMostCandidates];
-  const float* rows[16];
-  for (int32_t at = 0; at < c.count; at += 16) {
-    for (int32_t l = 0; l < 16; ++l) rows[l] = t.r.row(c.index[at + l < c.count ? at + l : at]);
-    t.context.isa->screen->chain_scores(t.q.row(query), rows, t.screen.d, f + at);
-  }
-  for (int32_t i = 0; i < c.count; ++i) order[i] = i;
-  const int64_t found = std::min<int64_t>(t.k, c.count);
-  std::partial_sort(order, order + found, order + c.count,
-                    [&](int32_t x, int32_t y) { return f[x] != f[y] ? f[x] > f[y] : c.index[x] < c.index[y]; });
-  for (int64_t j = 0; j < found; ++j) {
-    t.out.similarity(query, j) = f[order[j]];
-    t.out.index(query, j) = c.index[order[j]];
-  }
 }
 
 void search_block(const Task& t, int64_t first, int64_t count, float* scratch, int8_t* tiles, QueryBlock& b,
@@ -232,17 +249,16 @@ void search_block(const Task& t, int64_t first, int64_t count, float* scratch, i
   guess_bases(t, count, tiles, b);
   std::copy_n(b.base, count, guessed);
   scan(t, first, count, tiles, b);
-  const int64_t again = unfinished(t, count, guessed, b, places);
+  const int64_t again = unfinished(t, first, count, guessed, b, places);
   if (again > 0) {
     keep_places(t.screen, places, again, b, tiles);
     scan(t, first, again, tiles, b);
   }
   for (int64_t i = 0; i < count; ++i) {
-    if (b.settled[i]) {
-      decide(t, first + i, b.candidates[i]);
-    } else {
-      open.push_back(first + i);
-    }
+    if (b.settled[i]) continue;
+    open.push_back(first + i);
+    std::fill_n(t.out.index.row(first + i), t.k, -1);
+    std::fill_n(t.out.similarity.row(first + i), t.k, -2.0f);
   }
 }
 
