@@ -47,8 +47,8 @@ Status serve(const std::string& references, const std::string& queries, int64_t 
     if (word == "run") {
       TopKReport report;
       const auto begin = std::chrono::steady_clock::now();
-      TRACER_RETURN_IF_ERROR((*backend)->topk_cosine(std::as_const(*q).view(), **prepared, {},
-                                                     {index.view(), score.view()}, {}, &report));
+      TRACER_RETURN_IF_ERROR(
+          (*backend)->topk_cosine(std::as_const(*q).view(), **prepared, {}, {index.view(), score.view()}, {}, &report));
       std::cout << seconds_since(begin) << ' ' << report.rescanned << ' ' << report.screened << std::endl;
     } else if (word == "write") {
       std::cin >> word;
