@@ -13,9 +13,9 @@ namespace {
 
 constexpr int64_t kSample = 1024;  // references that the directions are fitted to
 constexpr int kIterations = 3;
-constexpr int64_t kMostDirections = 256;
+constexpr int64_t kMostDirections = 192;
 constexpr int64_t kStepOfDirections = 32;
-constexpr int64_t kProbes = 48;  // references that play queries
+constexpr int64_t kProbes = 32;  // references that play queries
 // What a look at a float32 row costs, in products of the screen: measured (a row is 4 d bytes, rarely in the first
 // cache). In a look's own dimension count it is about this many screen dimensions, plus a constant.
 constexpr double kLookDims = 40, kLookConstant = 4000;
@@ -126,9 +126,8 @@ int64_t cheapest(const Context& context, const Matrix<float>& sample, const Matr
       const int64_t self = p * n / probes;
       for (int64_t i = 0; i < n; ++i) {
         double& sum = prefix[static_cast<size_t>(p * n + i)];
-        for (int64_t k = m - kStepOfDirections; k < m; ++k) {
-          sum += static_cast<double>(y(self, k)) * static_cast<double>(y(i, k));
-        }
+        const int64_t from = m - kStepOfDirections;
+        sum += static_cast<double>(context.isa->screen->dot(y.row(self) + from, y.row(i) + from, kStepOfDirections));
         const double rest =
             std::max(0.0, left[static_cast<size_t>(self)]) * std::max(0.0, left[static_cast<size_t>(i)]);
         looks += i != self && sum + std::sqrt(rest) > threshold[static_cast<size_t>(p)];
