@@ -9,7 +9,7 @@
 namespace tracer::cpu {
 
 inline constexpr int64_t kQueryBlock = 32 * kScreenQueries;
-inline constexpr int32_t kMostPending = 256;
+inline constexpr int32_t kMostPending = 128;
 // As a base: above every bound (lengths are at most 1e3), and finite in units of any two steps.
 inline constexpr float kNever = 1e15f;
 

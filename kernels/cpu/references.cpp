@@ -22,31 +22,36 @@ Status check(int64_t rows, const ReferenceOptions& options) {
   return {};
 }
 
-std::unique_ptr<References> make(const Context& context, Matrix<float> values, const ReferenceOptions& options) {
-  std::unique_ptr<Screen> screen = make_screen(context, values.view());
-  return std::make_unique<CpuReferences>(std::move(values), std::move(screen), options);
+// fill(view): the rows, in float32.
+template <class T, class Fill>
+Result<std::unique_ptr<References>> prepare(const Context& context, HostMatrix<const T> r,
+                                            const ReferenceOptions& options, Fill&& fill) {
+  TRACER_RETURN_IF_ERROR(check(r.rows, options));
+  LargeArray<float> values(r.rows * r.cols);
+  const HostMatrix<float> view(values.data(), r.rows, r.cols);
+  TRACER_RETURN_IF_ERROR(fill(view));
+  std::unique_ptr<Screen> screen = make_screen(context, view);
+  return std::unique_ptr<References>(
+      std::make_unique<CpuReferences>(r.rows, r.cols, std::move(values), std::move(screen), options));
 }
 
 }  // namespace
 
 Result<std::unique_ptr<References>> prepare_references(const Context& context, HostMatrix<const float> r,
                                                        const ReferenceOptions& options) {
-  TRACER_RETURN_IF_ERROR(check(r.rows, options));
-  Matrix<float> values(r.rows, r.cols);
-  run(*context.pool, ceil_div(r.rows, 256), [&](int64_t block, int) {
-    for (int64_t i = block * 256; i < std::min(r.rows, (block + 1) * 256); ++i) {
-      std::copy_n(r.row(i), r.cols, values.row(i));
-    }
+  return prepare(context, r, options, [&](HostMatrix<float> out) -> Status {
+    run(*context.pool, ceil_div(r.rows, 256), [&](int64_t block, int) {
+      for (int64_t i = block * 256; i < std::min(r.rows, (block + 1) * 256); ++i) {
+        std::copy_n(r.row(i), r.cols, out.row(i));
+      }
+    });
+    return {};
   });
-  return make(context, std::move(values), options);
 }
 
 Result<std::unique_ptr<References>> prepare_references(const Context& context, HostMatrix<const BFloat16> r,
                                                        const ReferenceOptions& options) {
-  TRACER_RETURN_IF_ERROR(check(r.rows, options));
-  Matrix<float> values(r.rows, r.cols);
-  TRACER_RETURN_IF_ERROR(cast(context, r, values.view()));
-  return make(context, std::move(values), options);
+  return prepare(context, r, options, [&](HostMatrix<float> out) { return cast(context, r, out); });
 }
 
 }  // namespace tracer::cpu

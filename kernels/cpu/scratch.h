@@ -4,9 +4,40 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace tracer::cpu {
+
+namespace detail {
+void* allocate_large(int64_t bytes);  // throws std::bad_alloc
+void release_large(void* data, int64_t bytes);
+}  // namespace detail
+
+// An owning array with unspecified contents, on huge pages where it is large and the system has them: rows that are
+// read all over it would each pay a walk through the page tables (two-dimensional in a virtual machine).
+template <class T>
+class LargeArray {
+ public:
+  static_assert(std::is_trivially_copyable_v<T>);
+  LargeArray() = default;
+  explicit LargeArray(int64_t size) : bytes_(size * static_cast<int64_t>(sizeof(T))), data_(allocate(bytes_)) {}
+  LargeArray(LargeArray&& o) noexcept : bytes_(std::exchange(o.bytes_, 0)), data_(std::exchange(o.data_, nullptr)) {}
+  LargeArray& operator=(LargeArray&& o) noexcept {
+    std::swap(bytes_, o.bytes_);
+    std::swap(data_, o.data_);
+    return *this;
+  }
+  ~LargeArray() { detail::release_large(data_, bytes_); }
+
+  T* data() const { return static_cast<T*>(data_); }
+
+ private:
+  static void* allocate(int64_t bytes) { return detail::allocate_large(bytes); }
+  int64_t bytes_ = 0;
+  void* data_ = nullptr;
+};
 
 class ScratchPool;
 

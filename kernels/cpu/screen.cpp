@@ -24,8 +24,8 @@ void pack_panel(const IsaKernels& isa, Screen& s, HostMatrix<const float> r, int
                 int8_t* integers) {
   const int64_t first = p * kScreenReferences;
   const double step = step_of(y, count * s.m);
-  uint8_t* out = s.panels.row(p);
-  std::fill_n(out, s.panels.cols(), uint8_t{128});
+  uint8_t* out = s.panel_at(p);
+  std::fill_n(out, s.panel_bytes, uint8_t{128});
   double norm = 0, error = 0;
   for (int64_t i = 0; i < count; ++i) {
     const double length = row_length(r.row(first + i), s.d);
@@ -43,8 +43,9 @@ void pack_panel(const IsaKernels& isa, Screen& s, HostMatrix<const float> r, int
 void pack_bytes(const IsaKernels& isa, Screen& s, const float* row, int64_t i, int8_t* integers) {
   const double step = step_of(row, s.d);
   const Quantised x = quantise(isa, row, s.d, step, 0, integers);
-  uint8_t* out = s.bytes.row(i);
+  uint8_t* out = s.bytes_of(i);
   for (int64_t k = 0; k < s.d; ++k) out[k] = static_cast<uint8_t>(integers[k] + 128);
+  std::fill(out + s.d, out + s.byte_width, uint8_t{128});
   const ByteRow numbers{static_cast<float>(step), raised(x.quantised), raised(x.error)};
   std::memcpy(out + s.byte_width, &numbers, sizeof numbers);
 }
@@ -142,10 +143,12 @@ std::unique_ptr<Screen> make_screen(const Context& context, HostMatrix<const flo
     s.w = Matrix<float>(1, packed_b_size(isa, s.d, s.m));
     pack_b(context, Trans::kYes, basis.w.view(), s.d, s.m, s.w.data());
     s.byte_width = round_up(s.d, 64);
-    s.bytes = Matrix<uint8_t>(r.rows, round_up(s.byte_width + static_cast<int64_t>(sizeof(ByteRow)), 64));
+    s.byte_stride = round_up(s.byte_width + static_cast<int64_t>(sizeof(ByteRow)), 64);
+    s.bytes = LargeArray<uint8_t>(r.rows * s.byte_stride);
   }
   const int64_t panels = ceil_div(r.rows, kScreenReferences);
-  s.panels = Matrix<uint8_t>(panels, s.groups * kScreenReferences * 4);
+  s.panel_bytes = s.groups * kScreenReferences * 4;
+  s.panels = LargeArray<uint8_t>(panels * s.panel_bytes);
   s.residual = Matrix<float>(panels, kScreenReferences);
   s.panel.resize(static_cast<size_t>(panels));
   const int64_t rows_floats = round_up(chunk, isa.mr) * s.d;

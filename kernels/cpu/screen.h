@@ -67,16 +67,20 @@ struct Screen {
   double most_error = 0;
   bool projected = false;  // else W is the identity
   Matrix<float> w;         // packed for multiply_packed
-  Matrix<uint8_t> panels;  // a row for each panel of kScreenReferences
-  Matrix<float> residual;  // panels x kScreenReferences: rho in units of the panel's step
+  int64_t panel_bytes = 0;
+  LargeArray<uint8_t> panels;  // panel after panel of kScreenReferences
+  Matrix<float> residual;      // panels x kScreenReferences: rho in units of the panel's step
   std::vector<ScreenPanel> panel;
   // Only where the screen is projected. A row: d integers raised by 128, padded to byte_width, then its ByteRow.
   int64_t byte_width = 0;
-  Matrix<uint8_t> bytes;
+  int64_t byte_stride = 0;
+  LargeArray<uint8_t> bytes;
 
+  uint8_t* panel_at(int64_t p) const { return panels.data() + p * panel_bytes; }
+  uint8_t* bytes_of(int64_t i) const { return bytes.data() + i * byte_stride; }
   ByteRow byte_row(int64_t i) const {
     ByteRow row;
-    std::memcpy(&row, bytes.row(i) + byte_width, sizeof row);
+    std::memcpy(&row, bytes_of(i) + byte_width, sizeof row);
     return row;
   }
 };

@@ -159,7 +159,7 @@ void collect(const Task& t, int64_t first, int64_t p, uint32_t bits, const float
     const uint8_t* rows[4];
     int32_t product[4];
     const int32_t here = std::min(4, n - at);
-    for (int32_t l = 0; l < 4; ++l) rows[l] = s.bytes.row(index[at + (l < here ? l : 0)]);
+    for (int32_t l = 0; l < 4; ++l) rows[l] = s.bytes_of(index[at + (l < here ? l : 0)]);
     t.context.isa->screen->dot_bytes(s.byte_width, query, rows, product);
     for (int32_t l = 0; l < here; ++l) {
       const ByteRow row = s.byte_row(index[at + l]);
@@ -182,9 +182,8 @@ void guess_bases(const Task& t, int64_t count, const int8_t* tiles, QueryBlock& 
   for (int64_t j0 = 0; j0 < count; j0 += kScreenQueries) {
     std::fill_n(most, kScreenQueries * kScreenReferences, -std::numeric_limits<float>::infinity());
     for (int64_t p = 0; p < panels; p += kSampleShare) {
-      t.context.isa->screen->maxima(s.groups, tiles + j0 * s.groups * 4, s.panels.row(p), s.residual.row(p),
-                                    b.slope + j0, b.offset + j0, 1 / s.panel[static_cast<size_t>(p)].inverse_step,
-                                    most);
+      t.context.isa->screen->maxima(s.groups, tiles + j0 * s.groups * 4, s.panel_at(p), s.residual.row(p), b.slope + j0,
+                                    b.offset + j0, 1 / s.panel[static_cast<size_t>(p)].inverse_step, most);
     }
     for (int64_t j = j0; j < std::min(count, j0 + kScreenQueries); ++j) {
       float* lanes = most + (j - j0) * kScreenReferences;
@@ -210,7 +209,7 @@ void scan(const Task& t, int64_t first, int64_t count, const int8_t* tiles, Quer
     kernels.thresholds(round_up(count, kScreenQueries), b.queries(), panel, b.threshold);
     for (int64_t j0 = 0; j0 < count; j0 += kScreenQueries) {
       const int64_t rows = std::min(kScreenQueries, count - j0);
-      if (kernels.tile(rows, s.groups, tiles + j0 * s.groups * 4, s.panels.row(p), s.residual.row(p), b.slope + j0,
+      if (kernels.tile(rows, s.groups, tiles + j0 * s.groups * 4, s.panel_at(p), s.residual.row(p), b.slope + j0,
                        b.threshold + j0, bound, above) == 0) {
         continue;
       }
