@@ -68,8 +68,9 @@ struct ScreenKernels {
   // out[k] = y[k] / step, rounded to nearest and held within [-127, 127].
   QuantisedSums (*quantise)(const float* y, int64_t n, float step, int8_t* out);
 
-  // The products of q with four rows whose integers are raised by 128. bytes: a multiple of 64, padded with q = 0.
-  void (*dot_bytes)(int64_t bytes, const int8_t* q, const uint8_t* const* rows, int32_t* product);
+  // The products of four pairs of rows; the integers of r are raised by 128. bytes: a multiple of 64, padded with q =
+  // 0.
+  void (*dot_bytes)(int64_t bytes, const int8_t* const* q, const uint8_t* const* r, int32_t* product);
 
   // The dot product of two float32 rows by at most d / 64 + 1 fma's and 6 additions in a row.
   float (*dot)(const float* a, const float* b, int64_t d);

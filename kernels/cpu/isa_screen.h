@@ -113,12 +113,16 @@ inline void sums_of_four(const I (&acc)[4], int32_t* sum) {
   __builtin_memcpy(sum, &total, sizeof total);
 }
 
-void dot_bytes(int64_t bytes, const int8_t* q, const uint8_t* const* rows, int32_t* product) {
+void dot_bytes(int64_t bytes, const int8_t* const* q, const uint8_t* const* r, int32_t* product) {
+  const int8_t *q0 = q[0], *q1 = q[1], *q2 = q[2], *q3 = q[3];
+  const uint8_t *r0 = r[0], *r1 = r[1], *r2 = r[2], *r3 = r[3];
+  const auto at = [](const auto* p) { return *reinterpret_cast<const IUnaligned*>(p); };
   I acc[4] = {};
   for (int64_t k = 0; k < bytes; k += 64) {
-    const I qv = *reinterpret_cast<const IUnaligned*>(q + k);
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) multiply_bytes(acc[i], *reinterpret_cast<const IUnaligned*>(rows[i] + k), qv);
+    multiply_bytes(acc[0], at(r0 + k), at(q0 + k));
+    multiply_bytes(acc[1], at(r1 + k), at(q1 + k));
+    multiply_bytes(acc[2], at(r2 + k), at(q2 + k));
+    multiply_bytes(acc[3], at(r3 + k), at(q3 + k));
   }
   sums_of_four(acc, product);
 }

@@ -131,46 +131,53 @@ void look_at_all(const Task& t, int64_t first, int64_t count, QueryBlock& b) {
   }
 }
 
-// The references of a panel named by bits, with sharper bounds from their bytes where the screen has them; those that
-// still exceed the base become pending. bound: of the panel, in units of the steps.
-void collect(const Task& t, int64_t first, int64_t p, uint32_t bits, const float* bound, float unit, QueryBlock& b,
-             int64_t j) {
+// Pairs whose bound by the tiles exceeds the query's base.
+struct Hits {
+  static constexpr int32_t kEnough = 64;
+  int32_t count = 0;
+  int32_t place[kEnough + kScreenQueries * kScreenReferences];
+  int32_t reference[kEnough + kScreenQueries * kScreenReferences];
+  float bound[kEnough + kScreenQueries * kScreenReferences];
+};
+
+void add_pending(const Task& t, int64_t first, QueryBlock& b, int64_t j, float bound, int32_t reference) {
+  Pending& p = b.pending[j];
+  p.bound[p.count] = bound;
+  p.index[p.count] = reference;
+  p.count += bound + b.margin[j] >= b.base[j];
+  if (p.count == kMostPending) look(t, first, b, j, choose(b, j, base_of(t, first, b, j), p));
+}
+
+// Gives hits sharper bounds from the references' bytes where the screen has them; those that still exceed the base
+// become pending.
+void sharpen(const Task& t, int64_t first, QueryBlock& b, Hits& hits) {
   const Screen& s = t.screen;
-  Pending& pending = b.pending[j];
-  int32_t index[kScreenReferences];
-  float value[kScreenReferences];
-  int32_t n = 0;
-  const bool grouped = !t.q_group.empty() && !t.r_group.empty();
-  for (; bits != 0; bits &= bits - 1) {
-    const int64_t lane = std::countr_zero(bits), reference = p * kScreenReferences + lane;
-    if (grouped && t.q_group[static_cast<size_t>(first + b.id[j])] == t.r_group[static_cast<size_t>(reference)])
-      continue;
-    value[n] = (bound[lane] - b.offset[j]) * unit;
-    index[n++] = static_cast<int32_t>(reference);
-  }
   if (!s.projected) {
-    std::copy_n(value, n, pending.bound + pending.count);
-    std::copy_n(index, n, pending.index + pending.count);
-    pending.count += n;
+    for (int32_t i = 0; i < hits.count; ++i) add_pending(t, first, b, hits.place[i], hits.bound[i], hits.reference[i]);
+    hits.count = 0;
     return;
   }
-  const int8_t* query = b.byte_rows + b.id[j] * s.byte_width;
-  for (int32_t at = 0; at < n; at += 4) {
+  for (int32_t at = 0; at < hits.count; at += 4) {
+    const int32_t here = std::min(4, hits.count - at);
+    const int8_t* queries[4];
     const uint8_t* rows[4];
     int32_t product[4];
-    const int32_t here = std::min(4, n - at);
-    for (int32_t l = 0; l < 4; ++l) rows[l] = s.bytes_of(index[at + (l < here ? l : 0)]);
-    t.context.isa->screen->dot_bytes(s.byte_width, query, rows, product);
+    for (int32_t l = 0; l < 4; ++l) {
+      const int32_t i = at + (l < here ? l : 0);
+      queries[l] = b.byte_rows + b.id[hits.place[i]] * s.byte_width;
+      rows[l] = s.bytes_of(hits.reference[i]);
+    }
+    t.context.isa->screen->dot_bytes(s.byte_width, queries, rows, product);
     for (int32_t l = 0; l < here; ++l) {
-      const ByteRow row = s.byte_row(index[at + l]);
+      const int64_t j = hits.place[at + l];
+      const ByteRow row = s.byte_row(hits.reference[at + l]);
       // The integers stay below 2^31 (d 255 127); the roundings of the terms are part of the margin.
       const float sharp = static_cast<float>(product[l] - b.byte_sum[j]) * (b.byte_step[j] * row.step) +
                           b.byte_error[j] * row.norm + b.length[j] * row.error;
-      pending.bound[pending.count] = sharp;
-      pending.index[pending.count] = index[at + l];
-      pending.count += sharp + b.margin[j] >= b.base[j];
+      add_pending(t, first, b, j, sharp, hits.reference[at + l]);
     }
   }
+  hits.count = 0;
 }
 
 // Bases that a small multiple of k references exceed, by the largest bounds of a sample in each lane of its panels.
@@ -201,6 +208,8 @@ void scan(const Task& t, int64_t first, int64_t count, const int8_t* tiles, Quer
   const Screen& s = t.screen;
   alignas(64) float bound[kScreenQueries * kScreenReferences];
   uint32_t above[kScreenQueries];
+  Hits hits;
+  const bool grouped = !t.q_group.empty() && !t.r_group.empty();
   for (int64_t p = 0; p < static_cast<int64_t>(s.panel.size()); ++p) {
     const ScreenPanel& panel = s.panel[static_cast<size_t>(p)];
     const int64_t lanes = std::min(kScreenReferences, s.rows - p * kScreenReferences);
@@ -214,15 +223,20 @@ void scan(const Task& t, int64_t first, int64_t count, const int8_t* tiles, Quer
         continue;
       }
       for (int64_t i = 0; i < rows; ++i) {
-        const uint32_t bits = above[i] & present;
-        if (bits == 0) continue;
         const int64_t j = j0 + i;
-        collect(t, first, p, bits, bound + i * kScreenReferences, step / b.inverse_step[j], b, j);
-        if (b.pending[j].count > kMostPending - kScreenReferences) {
-          look(t, first, b, j, choose(b, j, base_of(t, first, b, j), b.pending[j]));
+        for (uint32_t bits = above[i] & present; bits != 0; bits &= bits - 1) {
+          const int64_t lane = std::countr_zero(bits), reference = p * kScreenReferences + lane;
+          if (grouped && t.q_group[static_cast<size_t>(first + b.id[j])] == t.r_group[static_cast<size_t>(reference)]) {
+            continue;
+          }
+          hits.place[hits.count] = static_cast<int32_t>(j);
+          hits.reference[hits.count] = static_cast<int32_t>(reference);
+          hits.bound[hits.count++] = (bound[i * kScreenReferences + lane] - b.offset[j]) * (step / b.inverse_step[j]);
         }
       }
+      if (hits.count >= Hits::kEnough) sharpen(t, first, b, hits);
     }
+    sharpen(t, first, b, hits);
   }
   look_at_all(t, first, count, b);
 }
