@@ -2,6 +2,8 @@
 
 #include <cerrno>
 #include <charconv>
+#include <future>
+#include <system_error>
 
 #include "engine/router.h"
 #include "host/cli/batch_reader.h"
@@ -22,10 +24,17 @@ struct RouteCommand {
   std::string output;
 
   int run();
+  struct Scored {
+    RowBatch batch;
+    std::vector<RowScore> scores;
+  };
+  Status write(const LoadedPolicy& loaded, const Scored& scored, io::OutputStream& out);
   Status route(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, io::OutputStream& out);
   Json summary(const LoadedPolicy& loaded, const BatchReader& reader) const;
 
   int64_t rows_ = 0, handled_ = 0, below_ = 0, far_ = 0;
+  std::vector<std::string> label_;  // as JSON
+  std::string threshold_;
 };
 
 void append_number(std::string& line, double v) {
@@ -34,41 +43,54 @@ void append_number(std::string& line, double v) {
   line.append(text, end);
 }
 
+// Lines of one batch.
+Status RouteCommand::write(const LoadedPolicy& loaded, const Scored& scored, io::OutputStream& out) {
+  const double threshold = loaded.certificate.threshold;
+  std::string line;
+  for (size_t i = 0; i < scored.batch.rows.size(); ++i) {
+    const RowBatch::Row& row = scored.batch.rows[i];
+    const RowScore& score = scored.scores[i];
+    TRACER_RETURN_IF_ERROR(check_score(loaded, score, "line " + std::to_string(row.line)));
+    const Reason reason = decide(score, threshold);
+    const bool handled = reason == Reason::kAccepted;
+    ++rows_, handled_ += handled;
+    below_ += reason == Reason::kBelowThreshold, far_ += reason == Reason::kOutOfDistribution;
+    line = "{\"id\":";
+    line += row.id ? io::json_string(*row.id) : std::to_string(row.line);
+    line += ",\"label\":";
+    line += handled ? label_[score.features.label] : "null";
+    line += handled ? ",\"decision\":\"handled\",\"score\":" : ",\"decision\":\"deferred\",\"score\":";
+    append_number(line, score.score);
+    line += ",\"threshold\":" + threshold_ + ",\"reason\":\"";
+    line += to_string(reason);
+    line += "\"}";
+    TRACER_RETURN_IF_ERROR(out.write_line(line));
+  }
+  return {};
+}
+
+// While a batch is scored, a thread writes the one before it.
 Status RouteCommand::route(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, io::OutputStream& out) {
   const Policy& p = loaded.artifact.policy;
-  const double threshold = loaded.certificate.threshold;
-  std::vector<std::string> label;  // as JSON
-  for (const std::string& l : p.labels) label.push_back(io::json_string(l));
-  std::string threshold_text;
-  append_number(threshold_text, threshold);
-
+  for (const std::string& l : p.labels) label_.push_back(io::json_string(l));
+  append_number(threshold_, loaded.certificate.threshold);
   auto stage = prepare_stage(backend, p.stages[0]);
   if (!stage.ok()) return stage.status();
-  RowBatch batch;
-  std::vector<RowScore> scores;
-  std::string line;
+  Scored now, before;
+  std::future<Status> writing;  // of `before`
+  const auto written = [&] { return writing.valid() ? writing.get() : Status(); };
   while (true) {
-    auto more = reader.next(backend, batch);
-    if (!more.ok()) return more.status();
+    auto more = reader.next(backend, now.batch);
+    const Status scored =
+        more.ok() && *more ? score_rows(backend, *stage, now.batch.view(), now.scores) : more.status();
+    TRACER_RETURN_IF_ERROR(written());  // what came before an error is written, and its own error comes first
+    if (!scored.ok()) return scored;
     if (!*more) return {};
-    TRACER_RETURN_IF_ERROR(score_rows(backend, *stage, batch.view(), scores));
-    for (size_t i = 0; i < batch.rows.size(); ++i) {
-      const RowBatch::Row& row = batch.rows[i];
-      TRACER_RETURN_IF_ERROR(check_score(loaded, scores[i], "line " + std::to_string(row.line)));
-      const Reason reason = decide(scores[i], threshold);
-      const bool handled = reason == Reason::kAccepted;
-      ++rows_, handled_ += handled;
-      below_ += reason == Reason::kBelowThreshold, far_ += reason == Reason::kOutOfDistribution;
-      line = "{\"id\":";
-      line += row.id ? io::json_string(*row.id) : std::to_string(row.line);
-      line += ",\"label\":";
-      line += handled ? label[scores[i].features.label] : "null";
-      line += handled ? ",\"decision\":\"handled\",\"score\":" : ",\"decision\":\"deferred\",\"score\":";
-      append_number(line, scores[i].score);
-      line += ",\"threshold\":" + threshold_text + ",\"reason\":\"";
-      line += to_string(reason);
-      line += "\"}";
-      TRACER_RETURN_IF_ERROR(out.write_line(line));
+    std::swap(now, before);
+    try {
+      writing = std::async(std::launch::async, [&] { return write(loaded, before, out); });
+    } catch (const std::system_error&) {  // out of threads
+      TRACER_RETURN_IF_ERROR(write(loaded, before, out));
     }
   }
 }

@@ -53,8 +53,13 @@ void pack_bytes(const IsaKernels& isa, Screen& s, const float* row, int64_t i, i
 }  // namespace
 
 double step_of(const float* y, int64_t n) {
-  float most = 0;
-  for (int64_t i = 0; i < n; ++i) most = std::max(most, std::fabs(y[i]));
+  float lanes[8] = {};
+  int64_t k = 0;
+  for (; k + 8 <= n; k += 8) {
+    for (int l = 0; l < 8; ++l) lanes[l] = std::fabs(y[k + l]) > lanes[l] ? std::fabs(y[k + l]) : lanes[l];
+  }
+  for (; k < n; ++k) lanes[0] = std::max(lanes[0], std::fabs(y[k]));
+  const float most = *std::max_element(lanes, lanes + 8);
   return std::max(static_cast<double>(most), kSmallestMaximum) / 127;
 }
 

@@ -79,10 +79,26 @@ int32_t choose(const QueryBlock& b, int64_t j, float base, Pending& p) {
   }
   p.count = n;
   if (n <= kRowsTogether) return n;
-  float bound[kMostPending];
-  std::copy_n(p.bound, n, bound);
-  std::nth_element(bound, bound + (n - kRowsTogether), bound + n);
-  const float pivot = bound[n - kRowsTogether];
+  // A pivot that between half of kRowsTogether and all of it reach, by bisection: cheaper than a selection, and
+  // exactness does not hang on it.
+  float low = p.bound[0], high = p.bound[0];
+  for (int32_t i = 1; i < n; ++i) {
+    low = std::min(low, p.bound[i]);
+    high = std::max(high, p.bound[i]);
+  }
+  float pivot = low;
+  for (int round = 0; round < 12; ++round) {
+    pivot = low + 0.5f * (high - low);
+    int32_t reached = 0;
+    for (int32_t i = 0; i < n; ++i) reached += p.bound[i] >= pivot;
+    if (reached > kRowsTogether) {
+      low = pivot;
+    } else if (reached < kRowsTogether / 2) {
+      high = pivot;
+    } else {
+      break;
+    }
+  }
   int32_t chosen = 0;
   for (int32_t i = n; i-- > 0 && chosen < kRowsTogether;) {
     if (!(p.bound[i] >= pivot)) continue;
@@ -90,7 +106,7 @@ int32_t choose(const QueryBlock& b, int64_t j, float base, Pending& p) {
     std::swap(p.bound[i], p.bound[n - chosen]);
     std::swap(p.index[i], p.index[n - chosen]);
   }
-  return chosen;
+  return chosen > 0 ? chosen : kRowsTogether;
 }
 
 // Looks at the last `chosen` of what is pending, then at the others as long as they matter.
