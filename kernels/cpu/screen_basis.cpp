@@ -16,10 +16,22 @@ constexpr int kIterations = 3;
 constexpr int64_t kMostDirections = 192;
 constexpr int64_t kStepOfDirections = 32;
 constexpr int64_t kProbes = 32;  // references that play queries
-// What a look at a float32 row costs, in products of the screen: measured (a row is 4 d bytes, rarely in the first
-// cache). In a look's own dimension count it is about this many screen dimensions, plus a constant.
-constexpr double kLookDims = 40, kLookConstant = 4000;
+constexpr size_t kNearest = 10;  // neighbours a query is taken to want
+// What a reference costs that the first m directions do not settle, in products of the tiles: measured.
+constexpr double kLookDims = 40, kLookConstant = 12000;
+// What quantisation adds to a bound for unit rows (their coordinates have about the same size).
+constexpr double kQuantised = 0.02;
 constexpr double kProjectDims = 4;  // a float32 product of the projection, in products of the screen
+
+// Row i of the sample of n that the directions are fitted to (half 0), and of another one, on which they are judged
+// (half 1): rows that were fitted lie closer to the directions than others do.
+int64_t sampled(int64_t i, int half, int64_t n, int64_t references) { return (2 * i + half) * references / (2 * n); }
+
+Matrix<float> sample_of(HostMatrix<const float> r, int half, int64_t n) {
+  Matrix<float> sample(n, r.cols);
+  for (int64_t i = 0; i < n; ++i) std::copy_n(r.row(sampled(i, half, n, r.rows)), r.cols, sample.row(i));
+  return sample;
+}
 
 Matrix<float> gaussian(int64_t rows, int64_t cols, uint32_t seed) {
   // Only the generator is fixed by the standard, not its normal distribution: a sum of uniform numbers does.
@@ -91,10 +103,42 @@ Matrix<float> leading_directions(const Context& context, const Matrix<float>& sa
   return w;
 }
 
-// Expected cost of a query for each choice of m: products of the tiles plus looks at float32 rows. The probes' own k-th
-// similarity among all references is unknown; among the sample it is lower, so looks are overestimated.
-int64_t cheapest(const Context& context, const Matrix<float>& sample, const Matrix<float>& w, int64_t references) {
+// The kNearest-th similarity of each probe among all references, itself left out.
+std::vector<float> nearest_of(const Context& context, HostMatrix<const float> r, const std::vector<int64_t>& probe) {
+  const size_t probes = probe.size();
+  const int64_t chunks = std::min<int64_t>(ceil_div(r.rows, kNearest), 64);
+  std::vector<std::vector<float>> best(static_cast<size_t>(chunks) * probes);
+  run(*context.pool, chunks, [&](int64_t c, int) {
+    std::vector<float>* lists = &best[static_cast<size_t>(c) * probes];
+    for (int64_t i = r.rows * c / chunks; i < r.rows * (c + 1) / chunks; ++i) {
+      for (size_t p = 0; p < probes; ++p) {
+        if (i == probe[p]) continue;
+        const float s = context.isa->screen->dot(r.row(i), r.row(probe[p]), r.cols);
+        std::vector<float>& list = lists[p];
+        if (list.size() == kNearest && !(s > list.back())) continue;
+        if (list.size() == kNearest) list.pop_back();
+        list.insert(std::upper_bound(list.begin(), list.end(), s, std::greater<>()), s);
+      }
+    }
+  });
+  std::vector<float> nearest;
+  for (size_t p = 0; p < probes; ++p) {
+    std::vector<float> all;
+    for (size_t c = 0; c < static_cast<size_t>(chunks); ++c) {
+      all.insert(all.end(), best[c * probes + p].begin(), best[c * probes + p].end());
+    }
+    std::sort(all.begin(), all.end(), std::greater<>());
+    nearest.push_back(all[std::min<size_t>(all.size(), kNearest) - 1]);
+  }
+  return nearest;
+}
+
+// Expected cost of a query for each choice of m: products of the tiles plus looks. References of the sample play
+// queries.
+int64_t cheapest(const Context& context, HostMatrix<const float> r, const Matrix<float>& sample,
+                 const Matrix<float>& w) {
   const int64_t n = sample.rows(), d = sample.cols(), most = w.rows(), probes = std::min(kProbes, n);
+  const int64_t references = r.rows;
   Matrix<float> y(n, most);
   multiply(context, Trans::kNo, Trans::kYes, sample, w, y);
   const auto dims = [&](int64_t m) { return static_cast<double>(references) * static_cast<double>(m); };
@@ -104,16 +148,9 @@ int64_t cheapest(const Context& context, const Matrix<float>& sample, const Matr
   int64_t best = d;
   double least = dims(d);
   std::vector<double> prefix(static_cast<size_t>(probes * n), 0.0), left(static_cast<size_t>(n));
-  std::vector<double> threshold(static_cast<size_t>(probes));
-  for (int64_t p = 0; p < probes; ++p) {
-    std::vector<float> s;
-    for (int64_t i = 0; i < n; ++i) {
-      if (i != p * n / probes) s.push_back(context.isa->screen->dot(sample.row(p * n / probes), sample.row(i), d));
-    }
-    const size_t kth = std::min<size_t>(2, s.size() - 1);
-    std::nth_element(s.begin(), s.begin() + static_cast<std::ptrdiff_t>(kth), s.end(), std::greater<>());
-    threshold[static_cast<size_t>(p)] = static_cast<double>(s[kth]);
-  }
+  std::vector<int64_t> probe;
+  for (int64_t p = 0; p < probes; ++p) probe.push_back(sampled(p * n / probes, 1, n, references));
+  const std::vector<float> threshold = nearest_of(context, r, probe);
   for (int64_t i = 0; i < n; ++i) left[static_cast<size_t>(i)] = std::pow(norm[static_cast<size_t>(i)], 2);
   for (int64_t m = kStepOfDirections; m <= most; m += kStepOfDirections) {
     int64_t looks = 0;
@@ -130,7 +167,9 @@ int64_t cheapest(const Context& context, const Matrix<float>& sample, const Matr
         sum += static_cast<double>(context.isa->screen->dot(y.row(self) + from, y.row(i) + from, kStepOfDirections));
         const double rest =
             std::max(0.0, left[static_cast<size_t>(self)]) * std::max(0.0, left[static_cast<size_t>(i)]);
-        looks += i != self && sum + std::sqrt(rest) > threshold[static_cast<size_t>(p)];
+        looks += i != self &&
+                 sum + std::sqrt(rest) + kQuantised * norm[static_cast<size_t>(self)] * norm[static_cast<size_t>(i)] >
+                     static_cast<double>(threshold[static_cast<size_t>(p)]);
       }
     }
     const double share = static_cast<double>(looks) / static_cast<double>(probes * (n - 1));
@@ -147,15 +186,13 @@ int64_t cheapest(const Context& context, const Matrix<float>& sample, const Matr
 }  // namespace
 
 Basis choose_basis(const Context& context, HostMatrix<const float> r) {
-  const int64_t d = r.cols, n = std::min(kSample, r.rows);
+  const int64_t d = r.cols, n = std::min(kSample, r.rows / 2);
   const int64_t most = std::min(kMostDirections, d * 2 / 3) / kStepOfDirections * kStepOfDirections;
   Basis basis;
   basis.m = d;
   if (most == 0 || n <= most) return basis;
-  Matrix<float> sample(n, d);
-  for (int64_t i = 0; i < n; ++i) std::copy_n(r.row(i * r.rows / n), d, sample.row(i));
-  Matrix<float> w = leading_directions(context, sample, most);
-  const int64_t m = cheapest(context, sample, w, r.rows);
+  Matrix<float> w = leading_directions(context, sample_of(r, 0, n), most);
+  const int64_t m = cheapest(context, r, sample_of(r, 1, n), w);
   if (m == d) return basis;
   // Another orthonormal basis of the same span: the span's own axes carry most of every row in a few coordinates, which
   // would make the steps of the quantisation large.

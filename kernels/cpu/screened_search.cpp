@@ -19,7 +19,8 @@
 namespace tracer::cpu {
 namespace {
 
-constexpr int64_t kSampleShare = 8;
+// One panel in so many is part of the sample: the more there are, the less a few more looks weigh.
+int64_t sample_share(int64_t panels) { return panels < 2048 ? 8 : panels < 16384 ? 16 : 32; }
 constexpr int32_t kRowsTogether = 16;  // of ScreenKernels::chain_scores
 
 struct Task {
@@ -200,11 +201,12 @@ void sharpen(const Task& t, int64_t first, QueryBlock& b, Hits& hits) {
 void guess_bases(const Task& t, int64_t count, const int8_t* tiles, QueryBlock& b) {
   const Screen& s = t.screen;
   const int64_t panels = static_cast<int64_t>(s.panel.size());
+  const int64_t share = sample_share(panels);
   const int64_t rank = std::min<int64_t>(7 + t.k / 2, kScreenReferences - 1);
   alignas(64) float most[kScreenQueries * kScreenReferences];
   for (int64_t j0 = 0; j0 < count; j0 += kScreenQueries) {
     std::fill_n(most, kScreenQueries * kScreenReferences, -std::numeric_limits<float>::infinity());
-    for (int64_t p = 0; p < panels; p += kSampleShare) {
+    for (int64_t p = 0; p < panels; p += share) {
       t.context.isa->screen->maxima(s.groups, tiles + j0 * s.groups * 4, s.panel_at(p), s.residual.row(p), b.slope + j0,
                                     b.offset + j0, 1 / s.panel[static_cast<size_t>(p)].inverse_step, most);
     }
