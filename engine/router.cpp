@@ -30,9 +30,8 @@ Status score(Backend& backend, const Stage& stage, const References* references,
   Matrix<int32_t> index(x.rows, member.k);
   Matrix<float> near(x.rows, member.k);
   const TopK nearest{index.view(), near.view()};
-  TRACER_RETURN_IF_ERROR(references != nullptr
-                             ? backend.topk_cosine(x, *references, {}, nearest)
-                             : backend.topk_cosine(x, member.references.view(), {}, {}, nearest));
+  TRACER_RETURN_IF_ERROR(references != nullptr ? backend.topk_cosine(x, *references, {}, nearest)
+                                               : backend.topk_cosine(x, member.references.view(), {}, {}, nearest));
   MixtureInputs in;
   in.x = x;
   in.w = stage.softmax.w.view();

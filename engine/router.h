@@ -33,9 +33,9 @@ struct PreparedStage {
 };
 Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage);
 
-// Scores n unit rows with a stage. One row's result does not depend on the others, nor on whether the stage is prepared.
-// neighbours, when not null, receives the nearest references (n x k). probability (n x C), when not null, the mixture.
-// Cost: 2 n d (R + C) flops. Memory: O(n k) beyond the outputs; too little of it is ErrorCode::kOutOfMemory.
+// Scores n unit rows with a stage. One row's result does not depend on the others, nor on whether the stage is
+// prepared. neighbours, when not null, receives the nearest references (n x k). probability (n x C), when not null, the
+// mixture. Cost: 2 n d (R + C) flops. Memory: O(n k) beyond the outputs; too little of it is ErrorCode::kOutOfMemory.
 Status score_rows(Backend& backend, const PreparedStage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
                   Matrix<int32_t>* neighbours = nullptr, Matrix<float>* similarity = nullptr,
                   Matrix<float>* probability = nullptr);

@@ -38,7 +38,8 @@ struct RowBatch {
   HostMatrix<const float> view() const { return vectors.view().rows_from(0, static_cast<int64_t>(rows.size())); }
 };
 
-// Streams traces and vectors together in constant memory: while the caller works on a batch, a thread reads the next one.
+// Streams traces and vectors together in constant memory: while the caller works on a batch, a thread reads the next
+// one.
 class BatchReader {
  public:
   // keep_input: rows carry their text. dimension: what the policy was fitted on (kBadInput otherwise). The source must
