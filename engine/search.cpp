@@ -17,9 +17,6 @@ constexpr double kCosts[] = {1, 10, 100, 1000};
 constexpr float kVoteWeights[] = {0.0f, 0.25f, 0.5f, 0.75f};
 constexpr float kKernelWeights[] = {0.0f, 0.25f, 0.5f, 0.75f, 1.0f};
 constexpr float kTemperatures[] = {4, 6, 9, 12, 16, 24};
-// Of the folds' gradient norms along the path: out-of-fold loss has settled long before the minimum (the refit goes to
-// the default of SoftmaxOptions), and where it has not, stopping early regularises.
-constexpr double kPathTolerance = 1e-3;
 constexpr float kSharpness = 8.0f;
 constexpr int64_t kNeighbours = 15;
 
@@ -177,7 +174,7 @@ Result<Path> softmax_path(Backend& backend, const SearchInput& input, const RowM
   Path best;
   for (double cost : kCosts) {
     Matrix<float> probability(input.x.rows, input.classes);
-    TRACER_RETURN_IF_ERROR(minimise_softmax(backend, data, cost, {.tolerance = kPathTolerance}, state));
+    TRACER_RETURN_IF_ERROR(minimise_softmax(backend, data, cost, {.tolerance = kSearchTolerance}, state));
     TRACER_RETURN_IF_ERROR(out_of_fold_probability(backend, data, state, probability.view()));
     const double loss = out_of_fold_log_loss(probability, input.label);
     if (progress)

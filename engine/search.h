@@ -13,6 +13,10 @@
 
 namespace tracer {
 
+// Gradient norm at which softmax regressions stop, those of the folds and the refit alike, so that thresholds fixed
+// out-of-fold mean the same on the refit: out-of-fold loss has settled by then, and stopping early regularises.
+inline constexpr double kSearchTolerance = 1e-3;
+
 struct SearchInput {
   HostMatrix<const float> x;   // learn rows, n x d, unit rows
   std::vector<int32_t> label;  // n

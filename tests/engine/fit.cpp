@@ -369,7 +369,9 @@ TEST(Fit, CertifyGroupsLargerThanAnyLearnedFromAreLeftOut) {
                w.find("400 rows in all") != std::string::npos;
       });
       EXPECT_EQ(warned, !learned && unit == Unit::kRuns);
-      EXPECT_EQ(c.certified, !learned || unit == Unit::kRows) << "with m = 400 so few groups show nothing";
+      EXPECT_EQ(c.certified, !learned || unit == Unit::kRows)
+          << "with m = 400 so few groups show nothing; seed " << seed << ", unit " << static_cast<int>(unit)
+          << ", learned " << learned << ": " << c.reason;
       (learned ? kept : left_out) = true;
     }
   }
