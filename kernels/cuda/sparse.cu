@@ -3,7 +3,8 @@
 #include "kernels/cuda/operations.cuh"
 #include "kernels/cuda/sparse.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 Status sparse_product(Context& c, const SparseRows& a, HostMatrix<const float> b, HostMatrix<float> out) {
   if (out.rows == 0 || out.cols == 0) return {};
@@ -33,4 +34,5 @@ Status sparse_product(Context& c, const SparseRows& a, HostMatrix<const float> b
       });
 }
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda

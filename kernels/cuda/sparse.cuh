@@ -7,7 +7,8 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/warp.cuh"
 
-namespace tracer::cuda::inline TRACER_DEVICE_BUILD {
+namespace tracer::cuda {
+inline namespace TRACER_DEVICE_BUILD {
 
 inline constexpr int kSparseThreads = 256;
 
@@ -26,4 +27,5 @@ TRACER_KERNEL sparse_product_kernel(device::Global<const int64_t> begin, device:
   }
 }
 
-}  // namespace tracer::cuda::inline TRACER_DEVICE_BUILD
+}  // namespace TRACER_DEVICE_BUILD
+}  // namespace tracer::cuda
