@@ -19,7 +19,7 @@
 
 namespace tracer {
 
-inline constexpr int64_t kKernelVoteNeighbours = 48;
+inline constexpr int64_t kKernelVoteNeighbours = 32;
 
 // Rows times labels up to which a kernel vote is learned: its matrices are dense.
 inline constexpr int64_t kKernelVoteEntries = int64_t{1} << 27;

@@ -24,6 +24,7 @@ inline constexpr int64_t kMaxNr = 32;
 // is exact). A tile is kScreenQueries x kScreenReferences.
 inline constexpr int64_t kScreenQueries = 12;
 inline constexpr int64_t kScreenReferences = 32;
+inline constexpr int32_t kMostCandidates = 512;  // of a query, not looked at yet
 // Covers the roundings of a threshold, each at most 2^-24 of the size of its terms; there are fewer than 8.
 inline constexpr float kScreenSlack = 8 * 0x1p-24f;
 
@@ -43,6 +44,23 @@ struct ScreenPanel {
   float error;  // at least the length of what quantisation took from each
 };
 
+// Queries and references by all d coordinates in 8 bits, each with a step of its own: what the first m directions leave
+// open is settled by these, mostly. One value for each query of a tile; kScreenReferences of each for a panel.
+struct SharpQueries {
+  const float* step;
+  const float* error;   // at least the length of what quantisation took from the query
+  const float* length;  // at least its length
+  const int32_t* sum;   // 128 times the sum of its integers
+  const float* margin;
+  const float* base;
+};
+struct SharpPanel {
+  const uint8_t* bytes;
+  const float* step;
+  const float* norm;   // at least the length of each quantised reference
+  const float* error;  // at least the length of what quantisation took from each
+};
+
 // Of a quantised row, in float32 sums over lanes.
 struct QuantisedSums {
   float error;      // of (y - step * integer)^2
@@ -60,25 +78,38 @@ struct ScreenKernels {
   uint32_t (*tile)(int64_t rows, int64_t groups, const int8_t* q, const uint8_t* r, const float* residual,
                    const float* slope, const float* threshold, float* bound, uint32_t* above);
 
-  // most(i, j) = max(most(i, j), (bound(i, j) - offset[i]) * step) over a whole tile.
-  void (*maxima)(int64_t groups, const int8_t* q, const uint8_t* r, const float* residual, const float* slope,
-                 const float* offset, float step, float* most);
-
   // threshold[j] = (base - error * panel.norm - norm * panel.error) in units of the two steps, + offset, rounded down.
   void (*thresholds)(int64_t count, const ScreenQueries& q, const ScreenPanel& panel, float* threshold);
 
   // out[k] = y[k] / step, rounded to nearest and held within [-127, 127].
   QuantisedSums (*quantise)(const float* y, int64_t n, float step, int8_t* out);
 
-  // The products of four pairs of rows; the integers of r are raised by 128. bytes: a multiple of 64, padded with q =
-  // 0.
-  void (*dot_bytes)(int64_t bytes, const int8_t* const* q, const uint8_t* const* r, int32_t* product);
+  // The bounds of all d coordinates for the queries of a tile named by the bits of `rows`, against a panel:
+  //   bound(i, j) = (sum over the bytes of q(i) r(j) - sum[i]) step[i] r.step[j] + error[i] r.norm[j] + length[i]
+  //   r.error[j];
+  // bit j of above[i] is set where bound(i, j) + margin[i] reaches base[i]. q: groups x kScreenQueries x 4; r: groups x
+  // kScreenReferences x 4, raised by 128. bound and above have room for kScreenQueries; other rows are unspecified.
+  void (*sharpen)(uint32_t rows, int64_t groups, const int8_t* q, const SharpQueries& queries, const SharpPanel& r,
+                  float* bound, uint32_t* above);
+
+  // Adds the candidates first + j with their bounds, for the bits j of `above`; returns the new count. The arrays have
+  // room for 16 more than there will be.
+  int32_t (*append)(uint32_t above, const float* bound, int32_t first, int32_t count, float* to_bound,
+                    int32_t* to_index);
 
   // The dot product of two float32 rows by at most d / 64 + 1 fma's and 6 additions in a row.
   float (*dot)(const float* a, const float* b, int64_t d);
 
   // The dot products of q with 16 rows, each by the very chain of fma's of score_tile.
   void (*chain_scores)(const float* q, const float* const* rows, int64_t d, float* score);
+
+  // Of `count` candidates (at most kMostCandidates; the arrays have room for 16 more), drops those whose bound + margin
+  // does not reach base, then brings the most promising, about `want` of them and no more, to the end; returns their
+  // number.
+  int32_t (*choose)(float margin, float base, int32_t want, int32_t* count, float* bound, int32_t* index);
+
+  // Puts (f, reference) in its place among n - 1 entries: higher similarity first, then lower index. n <= 64.
+  void (*insert)(float f, int32_t reference, int32_t n, float* similarity, int32_t* index);
 };
 
 struct IsaKernels {

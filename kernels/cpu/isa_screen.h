@@ -1,9 +1,9 @@
-// The inner loops of neighbour screening: products of 8-bit integers (vpdpbusd: four products and their sum a lane) and
-// the float32 scores of single candidates. Included by the isa_*.cpp of instruction sets that have them, after
-// isa_gemm.h.
+// The inner loops of neighbour screening: products of 8-bit integers (vpdpbusd: four products and their sum a lane).
+// Included by the isa_*.cpp of instruction sets that have them, after isa_gemm.h.
 #pragma once
 
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/isa_candidates.h"
 #include "kernels/cpu/simd.h"
 
 namespace tracer::cpu {
@@ -72,21 +72,6 @@ uint32_t screen_tile(int64_t rows, int64_t groups, const int8_t* q, const uint8_
   return screen_rows<1>(groups, q, r, residual, slope, threshold, bound, above);
 }
 
-void screen_maxima(int64_t groups, const int8_t* q, const uint8_t* r, const float* residual, const float* slope,
-                   const float* offset, float step, float* most) {
-  I acc[kScreenQueries][kScreenVectors];
-  screen_products(groups, q, r, acc);
-#pragma GCC unroll 16
-  for (int i = 0; i < kScreenQueries; ++i) {
-#pragma GCC unroll 4
-    for (int v = 0; v < kScreenVectors; ++v) {
-      const V b = fma(splat(slope[i]), load(residual + 16 * v), __builtin_convertvector(acc[i][v], V));
-      float* p = most + i * kScreenReferences + 16 * v;
-      store(p, maximum((b - splat(offset[i])) * splat(step), load(p)));
-    }
-  }
-}
-
 void screen_thresholds(int64_t count, const ScreenQueries& q, const ScreenPanel& panel, float* threshold) {
   const float scale = panel.inverse_step, norm = panel.norm, error = panel.error;
   for (int64_t j = 0; j < count; ++j) {
@@ -97,34 +82,84 @@ void screen_thresholds(int64_t count, const ScreenQueries& q, const ScreenPanel&
   }
 }
 
-// The sum of the lanes of each.
-inline void sums_of_four(const I (&acc)[4], int32_t* sum) {
-  typedef int32_t I4 __attribute__((vector_size(16)));
-  I4 x[4];
+[[gnu::always_inline]] inline uint32_t sharp_row(const I (&acc)[kScreenVectors], const SharpQueries& queries, int i,
+                                                 const SharpPanel& r, float* bound) {
+  uint32_t bits = 0;
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    const I half =
-        acc[i] + __builtin_shufflevector(acc[i], acc[i], 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
-    x[i] = __builtin_shufflevector(half, half, 0, 1, 2, 3) + __builtin_shufflevector(half, half, 4, 5, 6, 7);
+  for (int v = 0; v < kScreenVectors; ++v) {
+    const V product = __builtin_convertvector(acc[v] - splat_int(queries.sum[i]), V);
+    V b = product * (load(r.step + 16 * v) * splat(queries.step[i]));
+    b = fma(splat(queries.error[i]), load(r.norm + 16 * v), b);
+    b = fma(splat(queries.length[i]), load(r.error + 16 * v), b);
+    store(bound + i * kScreenReferences + 16 * v, b);
+    const V most = b + splat(queries.margin[i]);
+    bits |= static_cast<uint32_t>(_mm512_cmp_ps_mask(most, splat(queries.base[i]), _CMP_GE_OQ)) << (16 * v);
   }
-  const I4 a = __builtin_shufflevector(x[0], x[1], 0, 4, 1, 5) + __builtin_shufflevector(x[0], x[1], 2, 6, 3, 7);
-  const I4 b = __builtin_shufflevector(x[2], x[3], 0, 4, 1, 5) + __builtin_shufflevector(x[2], x[3], 2, 6, 3, 7);
-  const I4 total = __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(a, b, 2, 3, 6, 7);
-  __builtin_memcpy(sum, &total, sizeof total);
+  return bits;
 }
 
-void dot_bytes(int64_t bytes, const int8_t* const* q, const uint8_t* const* r, int32_t* product) {
-  const int8_t *q0 = q[0], *q1 = q[1], *q2 = q[2], *q3 = q[3];
-  const uint8_t *r0 = r[0], *r1 = r[1], *r2 = r[2], *r3 = r[3];
-  const auto at = [](const auto* p) { return *reinterpret_cast<const IUnaligned*>(p); };
-  I acc[4] = {};
-  for (int64_t k = 0; k < bytes; k += 64) {
-    multiply_bytes(acc[0], at(r0 + k), at(q0 + k));
-    multiply_bytes(acc[1], at(r1 + k), at(q1 + k));
-    multiply_bytes(acc[2], at(r2 + k), at(q2 + k));
-    multiply_bytes(acc[3], at(r3 + k), at(q3 + k));
+// The same for Rows queries of a tile; Chains sums of each at once, so that one does not wait for the other.
+template <int Rows, int Chains>
+inline void sharpen_few(const int* lane, int64_t groups, const int8_t* q, const SharpQueries& queries,
+                        const SharpPanel& r, float* bound, uint32_t* above) {
+  const int8_t* query[Rows];
+  for (int n = 0; n < Rows; ++n) query[n] = q + 4 * lane[n];
+  I acc[Chains][Rows][kScreenVectors];
+#pragma GCC unroll 4
+  for (int c = 0; c < Chains; ++c) {
+#pragma GCC unroll 4
+    for (int n = 0; n < Rows; ++n) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kScreenVectors; ++v) acc[c][n][v] = I{};
+    }
   }
-  sums_of_four(acc, product);
+  const auto step = [&](int64_t g, I(&sum)[Rows][kScreenVectors]) {
+    I rv[kScreenVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kScreenVectors; ++v) {
+      rv[v] = *reinterpret_cast<const IUnaligned*>(r.bytes + g * 4 * kScreenReferences + 64 * v);
+    }
+#pragma GCC unroll 4
+    for (int n = 0; n < Rows; ++n) {
+      int32_t four;
+      __builtin_memcpy(&four, query[n] + g * 4 * kScreenQueries, 4);
+      const I qv = splat_int(four);
+#pragma GCC unroll 4
+      for (int v = 0; v < kScreenVectors; ++v) multiply_bytes(sum[n][v], rv[v], qv);
+    }
+  };
+  int64_t g = 0;
+  for (; g + Chains <= groups; g += Chains) {
+#pragma GCC unroll 4
+    for (int c = 0; c < Chains; ++c) step(g + c, acc[c]);
+  }
+  for (; g < groups; ++g) step(g, acc[0]);
+#pragma GCC unroll 4
+  for (int n = 0; n < Rows; ++n) {
+#pragma GCC unroll 4
+    for (int c = 1; c < Chains; ++c) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kScreenVectors; ++v) acc[0][n][v] += acc[c][n][v];
+    }
+    above[lane[n]] = sharp_row(acc[0][n], queries, lane[n], r, bound);
+  }
+}
+
+void sharpen(uint32_t rows, int64_t groups, const int8_t* q, const SharpQueries& queries, const SharpPanel& r,
+             float* bound, uint32_t* above) {
+  constexpr int kFew = 4;
+  int lane[kFew], n = 0;
+  for (uint32_t left = rows; left != 0 && n <= kFew; left &= left - 1, ++n) {
+    if (n < kFew) lane[n] = __builtin_ctz(left);
+  }
+  if (n == 1) return sharpen_few<1, 4>(lane, groups, q, queries, r, bound, above);
+  if (n == 2) return sharpen_few<2, 2>(lane, groups, q, queries, r, bound, above);
+  if (n == 3) return sharpen_few<3, 1>(lane, groups, q, queries, r, bound, above);
+  if (n == 4) return sharpen_few<4, 1>(lane, groups, q, queries, r, bound, above);
+  I acc[kScreenQueries][kScreenVectors];
+  screen_products(groups, q, r.bytes, acc);
+#pragma GCC unroll 16
+  for (int i = 0; i < kScreenQueries; ++i) above[i] = sharp_row(acc[i], queries, i, r, bound);
 }
 
 QuantisedSums quantise(const float* y, int64_t n, float step, int8_t* out) {
@@ -173,81 +208,8 @@ float dot(const float* a, const float* b, int64_t d) {
   return sum_lanes((acc[0] + acc[1]) + (acc[2] + acc[3]));
 }
 
-// Written with the compiler's shuffles: g++ 12 warns about its own unpack intrinsics.
-inline V low(V a, V b) {
-  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
-}
-inline V high(V a, V b) {
-  return __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
-}
-inline V low_pairs(V a, V b) {
-  return __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
-}
-inline V high_pairs(V a, V b) {
-  return __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
-}
-inline V even_quads(V a, V b) {
-  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
-}
-inline V odd_quads(V a, V b) {
-  return __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
-}
-
-// t becomes its transpose.
-inline void transpose(V (&t)[16]) {
-  V u[16];
-#pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {
-    u[i] = low(t[i], t[i + 1]);
-    u[i + 1] = high(t[i], t[i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {
-    t[i + 0] = low_pairs(u[i], u[i + 2]);
-    t[i + 1] = high_pairs(u[i], u[i + 2]);
-    t[i + 2] = low_pairs(u[i + 1], u[i + 3]);
-    t[i + 3] = high_pairs(u[i + 1], u[i + 3]);
-  }
-  // The l-th four lanes of t[4 b + i] hold column 4 l + i of rows 4 b to 4 b + 3.
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    const V even0 = even_quads(t[i], t[4 + i]), odd0 = odd_quads(t[i], t[4 + i]);
-    const V even1 = even_quads(t[8 + i], t[12 + i]), odd1 = odd_quads(t[8 + i], t[12 + i]);
-    u[i] = even_quads(even0, even1);
-    u[4 + i] = even_quads(odd0, odd1);
-    u[8 + i] = odd_quads(even0, even1);
-    u[12 + i] = odd_quads(odd0, odd1);
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) t[i] = u[i];
-}
-
-void chain_scores(const float* q, const float* const* rows, int64_t d, float* score) {
-  V total = {};
-  for (int64_t k0 = 0; k0 < d; k0 += kKBlock) {
-    const int64_t end = d - k0 < kKBlock ? d : k0 + kKBlock;
-    V acc = {};
-    for (int64_t k = k0; k < end; k += 16) {
-      const int64_t width = end - k < 16 ? end - k : 16;
-      const __mmask16 mask = static_cast<__mmask16>((1u << width) - 1);
-      V t[16];
-#pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i) t[i] = _mm512_maskz_loadu_ps(mask, rows[i] + k);
-      transpose(t);
-      if (width == 16) {
-#pragma GCC unroll 16
-        for (int i = 0; i < 16; ++i) acc = fma(t[i], splat(q[k + i]), acc);
-      } else {
-        for (int64_t i = 0; i < width; ++i) acc = fma(t[i], splat(q[k + i]), acc);
-      }
-    }
-    total = k0 == 0 ? acc : total + acc;
-  }
-  store(score, total);
-}
-
-constexpr ScreenKernels kScreenKernels = {screen_tile, screen_maxima, screen_thresholds, quantise,
-                                          dot_bytes,   dot,           chain_scores};
+constexpr ScreenKernels kScreenKernels = {screen_tile, screen_thresholds, quantise, sharpen, append,
+                                          dot,         chain_scores,      choose,   insert};
 
 }  // namespace
 }  // namespace tracer::cpu

@@ -9,18 +9,23 @@ namespace tracer::cpu {
 namespace {
 
 constexpr double kShortest = 1e-3, kLongest = 1e3;  // of a query
-constexpr int64_t kRowChunk = 96;                   // queries projected at a time
 constexpr double kUp = 1 + 1e-6;                    // covers the rounding of a bound to float32
 
 float raised(double x) { return static_cast<float>(x * kUp); }
 
-int8_t* place_in(int8_t* tiles, const Screen& screen, int64_t j) {
-  return tiles + j / kScreenQueries * kScreenQueries * screen.groups * 4 + j % kScreenQueries * 4;
+// The integers of place j of the tiles, four dimensions together.
+void put_in_tile(const int8_t* integers, int64_t n, int64_t groups, int64_t j, int8_t* tiles) {
+  int8_t* place = tiles + j / kScreenQueries * kScreenQueries * groups * 4 + j % kScreenQueries * 4;
+  for (int64_t k = 0; k < n; k += 4) {
+    std::memcpy(place + k * kScreenQueries, integers + k, static_cast<size_t>(std::min<int64_t>(4, n - k)));
+  }
 }
 
 void leave_unused(QueryBlock& b, int64_t from) {
   for (int64_t j = from; j < round_up(from, kScreenQueries); ++j) {
     b.error[j] = b.norm[j] = b.offset[j] = b.slope[j] = 0;
+    b.sharp_step[j] = b.sharp_error[j] = b.length[j] = b.margin[j] = 0;
+    b.sharp_sum[j] = 0;
     b.inverse_step[j] = 1;
     b.base[j] = kNever;
   }
@@ -28,15 +33,12 @@ void leave_unused(QueryBlock& b, int64_t from) {
 
 // y: the projection of row.
 void pack_query(const IsaKernels& isa, const Screen& s, const float* row, const float* y, int64_t j, int8_t* integers,
-                QueryBlock& b, int8_t* tiles) {
+                QueryBlock& b) {
   const double length = row_length(row, s.d);
   const double step = step_of(y, s.m);
   const bool fits = length >= kShortest && length <= kLongest;
   const Quantised x = fits ? quantise(isa, y, s.m, step, projection_error(s, length), integers) : Quantised();
-  int8_t* place = place_in(tiles, s, j);
-  for (int64_t k = 0; fits && k < s.m; ++k) {
-    place[k / 4 * kScreenQueries * 4 + k % 4] = integers[k];
-  }
+  if (fits) put_in_tile(integers, s.m, s.groups, j, b.tiles);
   const double chain = rounding_bound(chain_roundings(s.d));
   const double reach = length * s.longest;
   b.error[j] = raised(x.error);
@@ -51,16 +53,14 @@ void pack_query(const IsaKernels& isa, const Screen& s, const float* row, const 
   const double largest = 255.0 * 127.0 * static_cast<double>(s.m) * 0x1p-22;
   b.offset[j] = static_cast<float>(128.0 * static_cast<double>(x.sum) - largest);
   b.base[j] = fits ? -std::numeric_limits<float>::infinity() : kNever;
-  b.id[j] = static_cast<int32_t>(j);
+  b.length[j] = raised(length);
   if (s.projected && fits) {
-    const double byte_step = step_of(row, s.d);
-    int8_t* bytes = b.byte_rows + j * s.byte_width;
-    const Quantised all = quantise(isa, row, s.d, byte_step, 0, bytes);
-    std::fill(bytes + s.d, bytes + s.byte_width, int8_t{0});
-    b.byte_step[j] = static_cast<float>(byte_step);
-    b.byte_error[j] = raised(all.error);
-    b.length[j] = raised(length);
-    b.byte_sum[j] = static_cast<int32_t>(128 * all.sum);
+    const double sharp_step = step_of(row, s.d);
+    const Quantised all = quantise(isa, row, s.d, sharp_step, 0, integers);
+    put_in_tile(integers, s.d, s.sharp_groups, j, b.sharp);
+    b.sharp_step[j] = static_cast<float>(sharp_step);
+    b.sharp_error[j] = raised(all.error);
+    b.sharp_sum[j] = static_cast<int32_t>(128 * all.sum);
   }
   b.pending[j].count = 0;
   b.settled[j] = fits;
@@ -70,39 +70,17 @@ void pack_query(const IsaKernels& isa, const Screen& s, const float* row, const 
 
 }  // namespace
 
-int64_t pack_queries_floats(const IsaKernels& isa, const Screen& s) {
-  return round_up(round_up(kRowChunk, isa.mr) * s.d + (kRowChunk + 1) * s.m, 16);
-}
+int64_t tile_bytes(const Screen& s, int64_t count) { return round_up(count, kScreenQueries) * s.groups * 4; }
+int64_t sharp_bytes(const Screen& s, int64_t count) { return round_up(count, kScreenQueries) * s.sharp_groups * 4; }
 
-void pack_queries(const IsaKernels& isa, const Screen& s, HostMatrix<const float> q, int64_t first, int64_t count,
-                  float* scratch, QueryBlock& b, int8_t* tiles) {
-  float* y = scratch + round_up(kRowChunk, isa.mr) * s.d;
-  int8_t* integers = reinterpret_cast<int8_t*>(y + kRowChunk * s.m);
-  std::fill_n(tiles, round_up(count, kScreenQueries) * s.groups * 4, int8_t{0});
-  for (int64_t c = 0; c < count; c += kRowChunk) {
-    const int64_t here = std::min(kRowChunk, count - c);
-    project(isa, s, q, first + c, here, scratch, y);
-    for (int64_t i = 0; i < here; ++i) {
-      pack_query(isa, s, q.row(first + c + i), y + i * s.m, c + i, integers, b, tiles);
-    }
-  }
-  leave_unused(b, count);
-}
-
-void keep_places(const Screen& s, const int32_t* kept, int64_t count, QueryBlock& b, int8_t* tiles) {
-  for (int64_t to = 0; to < count; ++to) {
-    const int64_t from = kept[to];
-    for (float* values : {b.base, b.error, b.norm, b.inverse_step, b.offset, b.slope, b.reach, b.margin, b.byte_step,
-                          b.byte_error, b.length}) {
-      values[to] = values[from];
-    }
-    b.id[to] = b.id[from];
-    b.byte_sum[to] = b.byte_sum[from];
-    b.pending[to].count = 0;
-    int8_t *source = place_in(tiles, s, from), *target = place_in(tiles, s, to);
-    for (int64_t g = 0; g < s.groups; ++g) {
-      std::memmove(target + g * kScreenQueries * 4, source + g * kScreenQueries * 4, 4);
-    }
+void pack_queries(const IsaKernels& isa, const Screen& s, HostMatrix<const float> q, HostMatrix<const float> y,
+                  const int32_t* id, const int32_t* cell, int64_t count, int8_t* integers, QueryBlock& b) {
+  std::fill_n(b.tiles, tile_bytes(s, count), int8_t{0});
+  std::fill_n(b.sharp, sharp_bytes(s, count), int8_t{0});
+  for (int64_t j = 0; j < count; ++j) {
+    b.id[j] = id[j];
+    b.cell[j] = cell[j];
+    pack_query(isa, s, q.row(id[j]), y.row(id[j]), j, integers, b);
   }
   leave_unused(b, count);
 }

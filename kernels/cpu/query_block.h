@@ -9,20 +9,22 @@
 namespace tracer::cpu {
 
 inline constexpr int64_t kQueryBlock = 32 * kScreenQueries;
-inline constexpr int32_t kMostPending = 128;
+// References that wait for a look, of each query, during the pass over all panels.
+inline constexpr int32_t kMostPending = 96;
 // As a base: above every bound (lengths are at most 1e3), and finite in units of any two steps.
 inline constexpr float kNever = 1e15f;
 
-// References whose bound exceeds the query's base and that nobody has looked at yet.
+// References whose bound reaches the query's base and that nobody has looked at yet, by position in the screen's order.
+template <int32_t Most>
 struct Pending {
   int32_t count;
-  float bound[kMostPending];  // without the margin
-  int32_t index[kMostPending];
+  float bound[Most + kScreenReferences + 16];  // without the margin
+  int32_t index[Most + kScreenReferences + 16];
 };
 
-// Place j of the tiles holds query id[j] of the block. All arrays but those of the second group are by place.
+// The queries of a task, in tiles of kScreenQueries. All arrays are by place in the tiles.
 struct QueryBlock {
-  alignas(64) float base[kQueryBlock];  // what a bound must exceed for its reference to matter
+  alignas(64) float base[kQueryBlock];  // what a bound must reach for its reference to matter
   alignas(64) float error[kQueryBlock];
   alignas(64) float norm[kQueryBlock];
   alignas(64) float inverse_step[kQueryBlock];
@@ -31,33 +33,35 @@ struct QueryBlock {
   alignas(64) float threshold[kQueryBlock];
   float reach[kQueryBlock];   // what f may exceed a bound by: (gamma(chain) + eta) |q| |r| for every reference
   float margin[kQueryBlock];  // what a pending bound lacks
-  int32_t id[kQueryBlock];
-  // Of all d coordinates in 8 bits (see ByteRow), where the screen has them.
-  float byte_step[kQueryBlock];
-  float byte_error[kQueryBlock];
+  // Of all d coordinates in 8 bits, where the screen has them (see SharpQueries).
+  float sharp_step[kQueryBlock];
+  float sharp_error[kQueryBlock];
   float length[kQueryBlock];
-  int32_t byte_sum[kQueryBlock];  // 128 times the sum of the integers
-  Pending pending[kQueryBlock];
-
-  // By query. byte_rows: count x screen.byte_width.
-  int8_t* byte_rows;
+  int32_t sharp_sum[kQueryBlock];
+  int32_t id[kQueryBlock];  // row of the query
+  int32_t cell[kQueryBlock];
   bool settled[kQueryBlock];  // false: left to the float32 search
   int64_t looks[kQueryBlock];
   int32_t found[kQueryBlock];  // neighbours in the output
+  Pending<kMostPending> pending[kQueryBlock];
+  Pending<kMostCandidates> home[kScreenQueries];  // the same while a tile's home panels are searched
+  int8_t* tiles;                                  // groups x kScreenQueries x 4 for each tile
+  int8_t* sharp;                                  // the same by all d coordinates
 
-  ScreenQueries queries() const { return {base, error, norm, inverse_step, offset}; }
+  ScreenQueries queries(int64_t j0) const { return {base + j0, error + j0, norm + j0, inverse_step + j0, offset + j0}; }
+  SharpQueries sharp_queries(int64_t j0) const {
+    return {sharp_step + j0, sharp_error + j0, length + j0, sharp_sum + j0, margin + j0, base + j0};
+  }
 };
 
-// Floats of scratch that pack_queries wants.
-int64_t pack_queries_floats(const IsaKernels& isa, const Screen& screen);
+// Bytes of tiles and of sharp that a block of `count` queries wants.
+int64_t tile_bytes(const Screen& screen, int64_t count);
+int64_t sharp_bytes(const Screen& screen, int64_t count);
 
-// Projects, quantises and packs queries [first, first + count) of q; count <= kQueryBlock. tiles: groups *
-// round_up(count, kScreenQueries) * 4 bytes; block.byte_rows has room. Every base is -inf, or kNever where the bounds
-// do not hold (a query far from unit length).
-void pack_queries(const IsaKernels& isa, const Screen& screen, HostMatrix<const float> q, int64_t first, int64_t count,
-                  float* scratch, QueryBlock& block, int8_t* tiles);
-
-// Moves the `count` places named in `kept` (ascending) to the front.
-void keep_places(const Screen& screen, const int32_t* kept, int64_t count, QueryBlock& block, int8_t* tiles);
+// Quantises and packs the queries id[0 ... count) of q, of cell[i] each; count <= kQueryBlock. y(i): the projection of
+// query i. block.tiles and block.sharp have room. integers: d rounded up to 4. Every base is -inf, or kNever where the
+// bounds do not hold (a query far from unit length).
+void pack_queries(const IsaKernels& isa, const Screen& screen, HostMatrix<const float> q, HostMatrix<const float> y,
+                  const int32_t* id, const int32_t* cell, int64_t count, int8_t* integers, QueryBlock& block);
 
 }  // namespace tracer::cpu

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <span>
 #include <utility>
 
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/kmeans.h"
 
 namespace tracer::cpu {
 namespace {
@@ -15,24 +18,26 @@ constexpr int64_t kFewest = 256;           // references; below, screening costs
 constexpr int64_t kWidest = 32768;         // sums of products of bytes stay below 2^31
 constexpr double kLongest = 1e3;           // the bounds are for rows of about unit length
 constexpr double kSmallestMaximum = 1e-6;  // keeps the inverse of a step finite
-constexpr int64_t kChunkPanels = 3;        // projected at a time: 96 rows
+constexpr int64_t kChunkPanels = 3;        // packed at a time
+constexpr int64_t kChunk = kChunkPanels * kScreenReferences;
+constexpr int64_t kCellSample = 4096;  // rows that cells are made from
+constexpr int64_t kAssigned = 8192;    // rows put into cells at a time
 
 float raised(double x) { return static_cast<float>(x * kUp); }
 
-// Quantises, bounds and packs the references [first, first + count) of one panel. y: their projections.
-void pack_panel(const IsaKernels& isa, Screen& s, HostMatrix<const float> r, int64_t p, int64_t count, const float* y,
+// Quantises, bounds and packs panel p. x: its `count` rows; y: their projections.
+void pack_panel(const IsaKernels& isa, Screen& s, HostMatrix<const float> x, int64_t p, int64_t count, const float* y,
                 int8_t* integers) {
-  const int64_t first = p * kScreenReferences;
   const double step = step_of(y, count * s.m);
   uint8_t* out = s.panel_at(p);
   std::fill_n(out, s.panel_bytes, uint8_t{128});
   double norm = 0, error = 0;
   for (int64_t i = 0; i < count; ++i) {
-    const double length = row_length(r.row(first + i), s.d);
-    const Quantised x = quantise(isa, y + i * s.m, s.m, step, projection_error(s, length), integers);
-    norm = std::max(norm, x.quantised);
-    error = std::max(error, x.error);
-    s.residual(p, i) = raised(residual_of(s, length, x) / step);
+    const double length = row_length(x.row(i), s.d);
+    const Quantised row = quantise(isa, y + i * s.m, s.m, step, projection_error(s, length), integers);
+    norm = std::max(norm, row.quantised);
+    error = std::max(error, row.error);
+    s.residual(p, i) = raised(residual_of(s, length, row) / step);
     for (int64_t k = 0; k < s.m; ++k) {
       out[(k / 4 * kScreenReferences + i) * 4 + k % 4] = static_cast<uint8_t>(integers[k] + 128);
     }
@@ -40,14 +45,52 @@ void pack_panel(const IsaKernels& isa, Screen& s, HostMatrix<const float> r, int
   s.panel[static_cast<size_t>(p)] = {static_cast<float>(1 / step), raised(norm), raised(error)};
 }
 
-void pack_bytes(const IsaKernels& isa, Screen& s, const float* row, int64_t i, int8_t* integers) {
-  const double step = step_of(row, s.d);
-  const Quantised x = quantise(isa, row, s.d, step, 0, integers);
-  uint8_t* out = s.bytes_of(i);
-  for (int64_t k = 0; k < s.d; ++k) out[k] = static_cast<uint8_t>(integers[k] + 128);
-  std::fill(out + s.d, out + s.byte_width, uint8_t{128});
-  const ByteRow numbers{static_cast<float>(step), raised(x.quantised), raised(x.error)};
-  std::memcpy(out + s.byte_width, &numbers, sizeof numbers);
+void pack_sharp(const IsaKernels& isa, Screen& s, HostMatrix<const float> x, int64_t p, int64_t count,
+                int8_t* integers) {
+  uint8_t* out = s.sharp_at(p);
+  std::fill_n(out, s.sharp_groups * kScreenReferences * 4, uint8_t{128});
+  for (int64_t i = 0; i < count; ++i) {
+    const double step = step_of(x.row(i), s.d);
+    const Quantised row = quantise(isa, x.row(i), s.d, step, 0, integers);
+    s.sharp_step(p, i) = static_cast<float>(step);
+    s.sharp_norm(p, i) = raised(row.quantised);
+    s.sharp_error(p, i) = raised(row.error);
+    for (int64_t k = 0; k < s.d; ++k) {
+      out[(k / 4 * kScreenReferences + i) * 4 + k % 4] = static_cast<uint8_t>(integers[k] + 128);
+    }
+  }
+}
+
+// At least the length of each row; infinite where one is not finite.
+double longest_row(const Context& context, HostMatrix<const float> r) {
+  const int64_t chunks = ceil_div(r.rows, kChunk);
+  std::vector<double> longest(static_cast<size_t>(chunks), 0.0);
+  run(*context.pool, chunks, [&](int64_t c, int) {
+    double most = 0;
+    for (int64_t i = c * kChunk; i < std::min(r.rows, (c + 1) * kChunk); ++i) {
+      const double length = row_length(r.row(i), r.cols);
+      if (!(length <= most)) most = std::isfinite(length) ? length : std::numeric_limits<double>::infinity();
+    }
+    longest[static_cast<size_t>(c)] = most;
+  });
+  return *std::max_element(longest.begin(), longest.end());
+}
+
+// Cells of the references, and the order that puts each of them together.
+void sort_into_cells(const Context& context, HostMatrix<const float> r, Screen& s) {
+  const int64_t sampled = std::min(kCellSample, r.rows);
+  Matrix<float> sample(sampled, r.cols), y(std::max(sampled, std::min(kAssigned, r.rows)), s.m);
+  for (int64_t i = 0; i < sampled; ++i) std::copy_n(r.row(i * r.rows / sampled), r.cols, sample.row(i));
+  project_all(context, s, sample.view(), y.data());
+  s.cells = make_cells(context, HostMatrix<const float>(y.data(), sampled, s.m), r.rows);
+  std::vector<int32_t> cell(static_cast<size_t>(r.rows));
+  for (int64_t first = 0; first < r.rows; first += kAssigned) {
+    const int64_t count = std::min(kAssigned, r.rows - first);
+    project_all(context, s, r.rows_from(first, count), y.data());
+    (void)kmeans_assign(context, HostMatrix<const float>(y.data(), count, s.m), s.cells.centroid.view(),
+                        std::span(cell).subspan(static_cast<size_t>(first), static_cast<size_t>(count)), {});
+  }
+  s.cells.begin = order_by_cell(cell, s.cells.count(), s.order);
 }
 
 }  // namespace
@@ -119,24 +162,22 @@ void project(const IsaKernels& isa, const Screen& s, HostMatrix<const float> x, 
   multiply_packed(isa, count, s.m, s.d, scratch, s.w.data(), nullptr, y, s.m);
 }
 
+void project_all(const Context& context, const Screen& s, HostMatrix<const float> x, float* y) {
+  const int64_t floats = round_up(round_up(kChunk, context.isa->mr) * s.d, 16);
+  const Scratch scratch = context.scratch->take(floats * context.pool->threads());
+  run(*context.pool, ceil_div(x.rows, kChunk), [&](int64_t c, int worker) {
+    const int64_t first = c * kChunk, count = std::min(kChunk, x.rows - first);
+    project(*context.isa, s, x, first, count, scratch.data() + worker * floats, y + first * s.m);
+  });
+}
+
 std::unique_ptr<Screen> make_screen(const Context& context, HostMatrix<const float> r) {
   const IsaKernels& isa = *context.isa;
   if (isa.screen == nullptr || r.rows < kFewest || r.cols < 1 || r.cols > kWidest) return nullptr;
-  const int64_t chunk = kChunkPanels * kScreenReferences, chunks = ceil_div(r.rows, chunk);
-  std::vector<double> longest(static_cast<size_t>(chunks), 0.0);
-  run(*context.pool, chunks, [&](int64_t c, int) {
-    for (int64_t i = c * chunk; i < std::min(r.rows, (c + 1) * chunk); ++i) {
-      const double length = row_length(r.row(i), r.cols);
-      double& most = longest[static_cast<size_t>(c)];
-      if (!(length <= most)) most = length;
-    }
-  });
   auto screen = std::make_unique<Screen>();
   Screen& s = *screen;
-  for (const double length : longest) {
-    if (!(length <= kLongest)) return nullptr;
-    s.longest = std::max(s.longest, length);
-  }
+  s.longest = longest_row(context, r);
+  if (!(s.longest <= kLongest)) return nullptr;
   Basis basis = choose_basis(context, r);
   s.rows = r.rows;
   s.d = r.cols;
@@ -144,31 +185,37 @@ std::unique_ptr<Screen> make_screen(const Context& context, HostMatrix<const flo
   s.groups = ceil_div(s.m, 4);
   s.eta = basis.eta;
   s.projected = !basis.w.empty();
+  const int64_t panels = ceil_div(r.rows, kScreenReferences);
   if (s.projected) {
     s.w = Matrix<float>(1, packed_b_size(isa, s.d, s.m));
     pack_b(context, Trans::kYes, basis.w.view(), s.d, s.m, s.w.data());
-    s.byte_width = round_up(s.d, 64);
-    s.byte_stride = round_up(s.byte_width + static_cast<int64_t>(sizeof(ByteRow)), 64);
-    s.bytes = LargeArray<uint8_t>(r.rows * s.byte_stride);
+    s.sharp_groups = ceil_div(s.d, 4);
+    s.sharp = LargeArray<uint8_t>(panels * s.sharp_groups * kScreenReferences * 4);
+    for (Matrix<float>* each : {&s.sharp_step, &s.sharp_norm, &s.sharp_error}) {
+      *each = Matrix<float>(panels, kScreenReferences);
+    }
   }
-  const int64_t panels = ceil_div(r.rows, kScreenReferences);
+  sort_into_cells(context, r, s);
   s.panel_bytes = s.groups * kScreenReferences * 4;
   s.panels = LargeArray<uint8_t>(panels * s.panel_bytes);
   s.residual = Matrix<float>(panels, kScreenReferences);
   s.panel.resize(static_cast<size_t>(panels));
-  const int64_t rows_floats = round_up(chunk, isa.mr) * s.d;
-  const int64_t floats = round_up(rows_floats + chunk * s.m + s.d, 16);
+  const int64_t packed_floats = round_up(kChunk, isa.mr) * s.d;
+  const int64_t floats = round_up(packed_floats + kChunk * (s.d + s.m) + s.d, 16);
   const Scratch scratch = context.scratch->take(floats * context.pool->threads());
-  run(*context.pool, chunks, [&](int64_t c, int worker) {
-    float* rows = scratch.data() + worker * floats;
-    float* y = rows + rows_floats;
-    const int64_t first = c * chunk, count = std::min(chunk, r.rows - first);
-    project(isa, s, r, first, count, rows, y);
-    int8_t* integers = reinterpret_cast<int8_t*>(y + chunk * s.m);
-    for (int64_t i = 0; s.projected && i < count; ++i) pack_bytes(isa, s, r.row(first + i), first + i, integers);
+  run(*context.pool, ceil_div(r.rows, kChunk), [&](int64_t c, int worker) {
+    float* packed = scratch.data() + worker * floats;
+    float* rows = packed + packed_floats;
+    float* y = rows + kChunk * s.d;
+    int8_t* integers = reinterpret_cast<int8_t*>(y + kChunk * s.m);
+    const int64_t first = c * kChunk, count = std::min(kChunk, r.rows - first);
+    const HostMatrix<float> x(rows, count, s.d);
+    for (int64_t i = 0; i < count; ++i) std::copy_n(r.row(s.order[static_cast<size_t>(first + i)]), s.d, x.row(i));
+    project(isa, s, x, 0, count, packed, y);
     for (int64_t i = 0; i < count; i += kScreenReferences) {
-      pack_panel(isa, s, r, (first + i) / kScreenReferences, std::min(kScreenReferences, count - i), y + i * s.m,
-                 integers);
+      const int64_t p = (first + i) / kScreenReferences, here = std::min(kScreenReferences, count - i);
+      pack_panel(isa, s, x.rows_from(i, here), p, here, y + i * s.m, integers);
+      if (s.projected) pack_sharp(isa, s, x.rows_from(i, here), p, here, integers);
     }
   });
   for (const ScreenPanel& p : s.panel) {

@@ -21,12 +21,12 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <vector>
 
 #include "kernels/backend.h"
 #include "kernels/cpu/context.h"
+#include "kernels/cpu/screen_cells.h"
 
 namespace tracer::cpu {
 
@@ -47,15 +47,7 @@ struct Basis {
 // sample. Deterministic. Needs isa.screen.
 Basis choose_basis(const Context& context, HostMatrix<const float> r);
 
-// All d coordinates of a reference in 8 bits: a second look, sharper than the first m directions and four times smaller
-// than the row. The bound of the comment above with W = I.
-struct ByteRow {
-  float step;
-  float norm;   // at least the length of the quantised row
-  float error;  // at least the length of what quantisation took from it
-};
-
-// References as the tiles want them. Immutable.
+// References as the tiles want them, cell after cell. Immutable.
 struct Screen {
   int64_t rows = 0;
   int64_t d = 0;
@@ -67,22 +59,20 @@ struct Screen {
   double most_error = 0;
   bool projected = false;  // else W is the identity
   Matrix<float> w;         // packed for multiply_packed
+  Cells cells;
+  std::vector<int32_t> order;  // reference at each position; lane l of panel p has position p * kScreenReferences + l
   int64_t panel_bytes = 0;
   LargeArray<uint8_t> panels;  // panel after panel of kScreenReferences
   Matrix<float> residual;      // panels x kScreenReferences: rho in units of the panel's step
   std::vector<ScreenPanel> panel;
-  // Only where the screen is projected. A row: d integers raised by 128, padded to byte_width, then its ByteRow.
-  int64_t byte_width = 0;
-  int64_t byte_stride = 0;
-  LargeArray<uint8_t> bytes;
+  // Only where the screen is projected: all d coordinates of each reference in 8 bits, a second look. Four times
+  // smaller than the rows, and the bound of the comment above with W = I.
+  int64_t sharp_groups = 0;
+  LargeArray<uint8_t> sharp;
+  Matrix<float> sharp_step, sharp_norm, sharp_error;  // panels x kScreenReferences
 
   uint8_t* panel_at(int64_t p) const { return panels.data() + p * panel_bytes; }
-  uint8_t* bytes_of(int64_t i) const { return bytes.data() + i * byte_stride; }
-  ByteRow byte_row(int64_t i) const {
-    ByteRow row;
-    std::memcpy(&row, bytes_of(i) + byte_width, sizeof row);
-    return row;
-  }
+  uint8_t* sharp_at(int64_t p) const { return sharp.data() + p * sharp_groups * kScreenReferences * 4; }
 };
 
 // Null where screening does not apply: few references, no instructions for it, or a row that is too long for the
@@ -108,6 +98,9 @@ double residual_of(const Screen& screen, double length, const Quantised& project
 // Projects `count` rows of x from `first` on into y (count x m, dense). scratch: count rounded up to mr, times d.
 void project(const IsaKernels& isa, const Screen& screen, HostMatrix<const float> x, int64_t first, int64_t count,
              float* scratch, float* y);
+
+// The same for all rows of x, on the pool.
+void project_all(const Context& context, const Screen& screen, HostMatrix<const float> x, float* y);
 
 // The step that brings y into [-127, 127].
 double step_of(const float* y, int64_t n);

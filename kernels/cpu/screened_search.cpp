@@ -1,12 +1,13 @@
-// A task holds a block of quantised queries in the second-level cache. It samples the screen's bounds to guess, for
-// each query, a base that few references exceed, and passes over the panels of references, comparing each tile of
-// bounds with the bases while it lies in registers. What exceeds its base is looked at in two steps: by all its
-// coordinates in 8 bits (while the panel is at hand), then, the most promising first, by the very chain of fma's of the
-// float32 search: f, the similarity that counts. A query is done when its k-th f is so high that what stayed below the
-// base does not matter; for the others the pass is made again with the base that their k-th f allows.
+// Queries go through cell by cell, in blocks that lie in the second-level cache. Each tile of queries is searched first
+// in its home panels, those of its queries' cells and of the cells around them: what is found there gives each query a
+// base that few of the other references reach. Then the block passes over all panels, comparing each tile of bounds
+// with the bases while it lies in registers. What reaches its base gets a sharper bound from all its coordinates in 8
+// bits, and what still does is looked at, the most promising first, by the very chain of fma's of the float32 search:
+// f, the similarity that counts.
 //
 // A reference is out, whatever its index, when its bound on q.r, plus what f may be off q.r (gamma(chain) |q| |r|), is
-// below the k-th f found so far. A query that needs more looks than a float32 search would cost is left to that one.
+// below the k-th f found so far; bases only rise. A query that needs more looks than a float32 search would cost is
+// left to that one.
 #include "kernels/cpu/screened_search.h"
 
 #include <algorithm>
@@ -14,14 +15,17 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/cpu/kmeans.h"
 #include "kernels/cpu/query_block.h"
 
 namespace tracer::cpu {
 namespace {
 
-// One panel in so many is part of the sample: the more there are, the less a few more looks weigh.
-int64_t sample_share(int64_t panels) { return panels < 2048 ? 8 : panels < 16384 ? 16 : 32; }
 constexpr int32_t kRowsTogether = 16;  // of ScreenKernels::chain_scores
+constexpr int32_t kMostTogether = 32;
+constexpr int64_t kHomePanels = 12, kMostHomePanels = 512;  // of a tile
+constexpr int64_t kWaveFloats = int64_t{1} << 22;           // of projected queries at a time
+constexpr uint32_t kAllRows = (1u << kScreenQueries) - 1;
 
 struct Task {
   const Context& context;
@@ -33,263 +37,263 @@ struct Task {
   TopK out;
   int64_t k;
   int64_t most_looks;
+
+  const ScreenKernels& kernels() const { return *context.isa->screen; }
+  bool grouped() const { return !q_group.empty() && !r_group.empty(); }
 };
 
 void give_up(QueryBlock& b, int64_t j) {
   b.base[j] = kNever;
-  b.settled[b.id[j]] = false;
+  b.settled[j] = false;
 }
 
 // The base that the k-th similarity found so far allows.
-float base_of(const Task& t, int64_t first, const QueryBlock& b, int64_t j) {
-  if (b.found[b.id[j]] < t.k) return -std::numeric_limits<float>::infinity();
-  const float kth = t.out.similarity(first + b.id[j], t.k - 1);
+float base_of(const Task& t, const QueryBlock& b, int64_t j) {
+  if (!b.settled[j]) return kNever;
+  if (b.found[j] < t.k) return -std::numeric_limits<float>::infinity();
+  const float kth = t.out.similarity(b.id[j], t.k - 1);
   return kth - b.reach[j] - std::fabs(kth) * 0x1p-22f;
 }
 
 // Puts a reference in its place: higher similarity first, then lower index.
-void offer(const Task& t, int64_t query, int32_t& found, float f, int32_t reference) {
-  float* similarity = t.out.similarity.row(query);
-  int32_t* index = t.out.index.row(query);
-  const auto before = [&](int64_t at) { return similarity[at] > f || (similarity[at] == f && index[at] < reference); };
-  if (found == t.k && before(t.k - 1)) return;
-  for (int32_t i = 0; i < found; ++i) {
-    if (index[i] == reference) return;  // from the pass before
-  }
-  int64_t at = found < t.k ? found++ : t.k - 1;
-  for (; at > 0 && !before(at - 1); --at) {
-    similarity[at] = similarity[at - 1];
-    index[at] = index[at - 1];
-  }
-  similarity[at] = f;
-  index[at] = reference;
+void offer(const Task& t, QueryBlock& b, int64_t j, float f, int32_t reference) {
+  float* similarity = t.out.similarity.row(b.id[j]);
+  int32_t* index = t.out.index.row(b.id[j]);
+  int32_t& found = b.found[j];
+  if (found == t.k && (similarity[t.k - 1] > f || (similarity[t.k - 1] == f && index[t.k - 1] < reference))) return;
+  found += found < t.k;
+  t.kernels().insert(f, reference, found, similarity, index);
 }
 
 // Rows lie all over the references: the next ones travel while these are multiplied.
 void prefetch(const float* row, int64_t d) {
-  for (int64_t k = 0; k < std::min<int64_t>(d, 512); k += 16) __builtin_prefetch(row + k);
+  for (int64_t k = 0; k < std::min<int64_t>(d, 512); k += 16) __builtin_prefetch(row + k, 0, 2);
 }
 
-// Leaves the up to 16 most promising of what is pending at its end, and drops what no longer matters.
-int32_t choose(const QueryBlock& b, int64_t j, float base, Pending& p) {
-  int32_t n = 0;
-  for (int32_t i = 0; i < p.count; ++i) {
-    if (!(p.bound[i] + b.margin[j] >= base)) continue;
-    p.bound[n] = p.bound[i];
-    p.index[n++] = p.index[i];
-  }
-  p.count = n;
-  if (n <= kRowsTogether) return n;
-  // A pivot that between half of kRowsTogether and all of it reach, by bisection: cheaper than a selection, and
-  // exactness does not hang on it.
-  float low = p.bound[0], high = p.bound[0];
-  for (int32_t i = 1; i < n; ++i) {
-    low = std::min(low, p.bound[i]);
-    high = std::max(high, p.bound[i]);
-  }
-  float pivot = low;
-  for (int round = 0; round < 12; ++round) {
-    pivot = low + 0.5f * (high - low);
-    int32_t reached = 0;
-    for (int32_t i = 0; i < n; ++i) reached += p.bound[i] >= pivot;
-    if (reached > kRowsTogether) {
-      low = pivot;
-    } else if (reached < kRowsTogether / 2) {
-      high = pivot;
-    } else {
-      break;
-    }
-  }
-  int32_t chosen = 0;
-  for (int32_t i = n; i-- > 0 && chosen < kRowsTogether;) {
-    if (!(p.bound[i] >= pivot)) continue;
-    ++chosen;
-    std::swap(p.bound[i], p.bound[n - chosen]);
-    std::swap(p.index[i], p.index[n - chosen]);
-  }
-  return chosen > 0 ? chosen : kRowsTogether;
+const float* row_of(const Task& t, int32_t position) { return t.r.row(t.screen.order[static_cast<size_t>(position)]); }
+
+// Leaves the most promising of what is pending at its end, and drops what no longer matters. At least k must be looked
+// at; beyond, each look may spare others.
+template <int32_t Most>
+int32_t choose(const Task& t, const QueryBlock& b, int64_t j, Pending<Most>& p) {
+  const bool many = t.k - b.found[j] > kRowsTogether;
+  return t.kernels().choose(b.margin[j], base_of(t, b, j), many ? kMostTogether : kRowsTogether, &p.count, p.bound,
+                            p.index);
 }
 
 // Looks at the last `chosen` of what is pending, then at the others as long as they matter.
-void look(const Task& t, int64_t first, QueryBlock& b, int64_t j, int32_t chosen) {
-  Pending& p = b.pending[j];
-  const int32_t id = b.id[j];
-  if (!b.settled[id]) {
-    p.count = 0;
-    return;
-  }
-  const float* rows[kRowsTogether];
-  alignas(64) float f[kRowsTogether];
+template <int32_t Most>
+void look(const Task& t, QueryBlock& b, int64_t j, Pending<Most>& p, int32_t chosen) {
+  const float* rows[kMostTogether];
+  alignas(64) float f[kMostTogether];
   while (chosen > 0) {
     const int32_t at = p.count - chosen;
-    for (int32_t l = 0; l < kRowsTogether; ++l) rows[l] = t.r.row(p.index[at + (l < chosen ? l : 0)]);
-    t.context.isa->screen->chain_scores(t.q.row(first + id), rows, t.screen.d, f);
-    for (int32_t l = 0; l < chosen; ++l) offer(t, first + id, b.found[id], f[l], p.index[at + l]);
+    const int32_t filled = round_up(chosen, kRowsTogether);
+    for (int32_t l = 0; l < filled; ++l) rows[l] = row_of(t, p.index[at + (l < chosen ? l : 0)]);
+    for (int32_t l = 0; l < filled; l += kRowsTogether) {
+      t.kernels().chain_scores(t.q.row(b.id[j]), rows + l, t.screen.d, f + l);
+    }
+    for (int32_t l = 0; l < chosen; ++l) {
+      offer(t, b, j, f[l], t.screen.order[static_cast<size_t>(p.index[at + l])]);
+    }
     p.count = at;
-    b.looks[id] += chosen;
-    chosen = choose(b, j, base_of(t, first, b, j), p);
+    b.looks[j] += chosen;
+    if (b.looks[j] > t.most_looks) give_up(b, j);
+    chosen = choose(t, b, j, p);
   }
-  b.base[j] = std::max(b.base[j], base_of(t, first, b, j));
-  if (b.looks[id] > t.most_looks) give_up(b, j);
+  b.base[j] = std::max(b.base[j], base_of(t, b, j));
 }
 
-// Looks at all that is pending; the rows of the next query travel meanwhile.
-void look_at_all(const Task& t, int64_t first, int64_t count, QueryBlock& b) {
+// Looks at all that is pending of `count` queries; the rows of the next query travel meanwhile.
+template <int32_t Most>
+void look_at_all(const Task& t, QueryBlock& b, int64_t first, int64_t count, Pending<Most>* pending) {
   int32_t chosen = 0;
-  for (int64_t j = 0; j <= count; ++j) {
+  for (int64_t i = 0; i <= count; ++i) {
     int32_t next = 0;
-    if (j < count) {
-      Pending& p = b.pending[j];
-      next = choose(b, j, base_of(t, first, b, j), p);
-      for (int32_t i = p.count - next; i < p.count; ++i) prefetch(t.r.row(p.index[i]), t.screen.d);
+    if (i < count) {
+      Pending<Most>& p = pending[i];
+      next = choose(t, b, first + i, p);
+      for (int32_t l = p.count - next; l < p.count; ++l) prefetch(row_of(t, p.index[l]), t.screen.d);
     }
-    if (j > 0) look(t, first, b, j - 1, chosen);
+    if (i > 0) look(t, b, first + i - 1, pending[i - 1], chosen);
     chosen = next;
   }
 }
 
-// Pairs whose bound by the tiles exceeds the query's base.
-struct Hits {
-  static constexpr int32_t kEnough = 64;
-  int32_t count = 0;
-  int32_t place[kEnough + kScreenQueries * kScreenReferences];
-  int32_t reference[kEnough + kScreenQueries * kScreenReferences];
-  float bound[kEnough + kScreenQueries * kScreenReferences];
-};
-
-void add_pending(const Task& t, int64_t first, QueryBlock& b, int64_t j, float bound, int32_t reference) {
-  Pending& p = b.pending[j];
-  p.bound[p.count] = bound;
-  p.index[p.count] = reference;
-  p.count += bound + b.margin[j] >= b.base[j];
-  if (p.count == kMostPending) look(t, first, b, j, choose(b, j, base_of(t, first, b, j), p));
-}
-
-// Gives hits sharper bounds from the references' bytes where the screen has them; those that still exceed the base
-// become pending.
-void sharpen(const Task& t, int64_t first, QueryBlock& b, Hits& hits) {
-  const Screen& s = t.screen;
-  if (!s.projected) {
-    for (int32_t i = 0; i < hits.count; ++i) add_pending(t, first, b, hits.place[i], hits.bound[i], hits.reference[i]);
-    hits.count = 0;
-    return;
-  }
-  for (int32_t at = 0; at < hits.count; at += 4) {
-    const int32_t here = std::min(4, hits.count - at);
-    const int8_t* queries[4];
-    const uint8_t* rows[4];
-    int32_t product[4];
-    for (int32_t l = 0; l < 4; ++l) {
-      const int32_t i = at + (l < here ? l : 0);
-      queries[l] = b.byte_rows + b.id[hits.place[i]] * s.byte_width;
-      rows[l] = s.bytes_of(hits.reference[i]);
-    }
-    t.context.isa->screen->dot_bytes(s.byte_width, queries, rows, product);
-    for (int32_t l = 0; l < here; ++l) {
-      const int64_t j = hits.place[at + l];
-      const ByteRow row = s.byte_row(hits.reference[at + l]);
-      // The integers stay below 2^31 (d 255 127); the roundings of the terms are part of the margin.
-      const float sharp = static_cast<float>(product[l] - b.byte_sum[j]) * (b.byte_step[j] * row.step) +
-                          b.byte_error[j] * row.norm + b.length[j] * row.error;
-      add_pending(t, first, b, j, sharp, hits.reference[at + l]);
-    }
-  }
-  hits.count = 0;
-}
-
-// Bases that a small multiple of k references exceed, by the largest bounds of a sample in each lane of its panels.
-void guess_bases(const Task& t, int64_t count, const int8_t* tiles, QueryBlock& b) {
-  const Screen& s = t.screen;
-  const int64_t panels = static_cast<int64_t>(s.panel.size());
-  const int64_t share = sample_share(panels);
-  const int64_t rank = std::min<int64_t>(7 + t.k / 2, kScreenReferences - 1);
-  alignas(64) float most[kScreenQueries * kScreenReferences];
-  for (int64_t j0 = 0; j0 < count; j0 += kScreenQueries) {
-    std::fill_n(most, kScreenQueries * kScreenReferences, -std::numeric_limits<float>::infinity());
-    for (int64_t p = 0; p < panels; p += share) {
-      t.context.isa->screen->maxima(s.groups, tiles + j0 * s.groups * 4, s.panel_at(p), s.residual.row(p), b.slope + j0,
-                                    b.offset + j0, 1 / s.panel[static_cast<size_t>(p)].inverse_step, most);
-    }
-    for (int64_t j = j0; j < std::min(count, j0 + kScreenQueries); ++j) {
-      float* lanes = most + (j - j0) * kScreenReferences;
-      std::nth_element(lanes, lanes + rank, lanes + kScreenReferences, std::greater<>());
-      if (b.base[j] < kNever) {
-        b.base[j] = lanes[rank] / b.inverse_step[j] + b.error[j] * static_cast<float>(s.most_norm) +
-                    b.norm[j] * static_cast<float>(s.most_error);
-      }
-    }
-  }
-}
-
-void scan(const Task& t, int64_t first, int64_t count, const int8_t* tiles, QueryBlock& b) {
-  const ScreenKernels& kernels = *t.context.isa->screen;
-  const Screen& s = t.screen;
+// The bounds of one tile of queries (from place j0 on) by panel p.
+struct TileBounds {
   alignas(64) float bound[kScreenQueries * kScreenReferences];
   uint32_t above[kScreenQueries];
-  Hits hits;
-  const bool grouped = !t.q_group.empty() && !t.r_group.empty();
-  for (int64_t p = 0; p < static_cast<int64_t>(s.panel.size()); ++p) {
-    const ScreenPanel& panel = s.panel[static_cast<size_t>(p)];
-    const int64_t lanes = std::min(kScreenReferences, s.rows - p * kScreenReferences);
-    const uint32_t present = static_cast<uint32_t>((uint64_t{1} << lanes) - 1);
-    const float step = 1 / panel.inverse_step;
-    kernels.thresholds(round_up(count, kScreenQueries), b.queries(), panel, b.threshold);
+};
+
+// By the first m directions. Returns the rows with a bound that reaches its base.
+uint32_t screen_tile(const Task& t, const QueryBlock& b, int64_t j0, int64_t rows, int64_t p, TileBounds& tile) {
+  const Screen& s = t.screen;
+  if (t.kernels().tile(rows, s.groups, b.tiles + j0 * s.groups * 4, s.panel_at(p), s.residual.row(p), b.slope + j0,
+                       b.threshold + j0, tile.bound, tile.above) == 0) {
+    return 0;
+  }
+  uint32_t some = 0;
+  for (int64_t i = 0; i < rows; ++i) some |= static_cast<uint32_t>(tile.above[i] != 0) << i;
+  return some;
+}
+
+// By all coordinates, for the queries named by the bits of `rows`. Where W is the identity those are the bounds that
+// screen_tile gave, in other units.
+void sharpen(const Task& t, const QueryBlock& b, int64_t j0, uint32_t rows, int64_t p, TileBounds& tile) {
+  const Screen& s = t.screen;
+  if (s.projected) {
+    const SharpPanel panel{s.sharp_at(p), s.sharp_step.row(p), s.sharp_norm.row(p), s.sharp_error.row(p)};
+    t.kernels().sharpen(rows, s.sharp_groups, b.sharp + j0 * s.sharp_groups * 4, b.sharp_queries(j0), panel, tile.bound,
+                        tile.above);
+    return;
+  }
+  const float step = 1 / s.panel[static_cast<size_t>(p)].inverse_step;
+  for (; rows != 0; rows &= rows - 1) {
+    const int64_t i = std::countr_zero(rows), j = j0 + i;
+    float* bound = tile.bound + i * kScreenReferences;
+    for (int64_t l = 0; l < kScreenReferences; ++l) bound[l] = (bound[l] - b.offset[j]) * (step / b.inverse_step[j]);
+  }
+}
+
+// References of panel p that the query at place j may have.
+uint32_t admissible(const Task& t, const QueryBlock& b, int64_t j, int64_t p, uint32_t above) {
+  const int64_t first = p * kScreenReferences, lanes = std::min(kScreenReferences, t.screen.rows - first);
+  above &= static_cast<uint32_t>((uint64_t{1} << lanes) - 1);
+  if (!t.grouped()) return above;
+  const int32_t group = t.q_group[static_cast<size_t>(b.id[j])];
+  for (uint32_t bits = above; bits != 0; bits &= bits - 1) {
+    const int64_t lane = std::countr_zero(bits);
+    const int32_t reference = t.screen.order[static_cast<size_t>(first + lane)];
+    if (t.r_group[static_cast<size_t>(reference)] == group) above &= ~(1u << lane);
+  }
+  return above;
+}
+
+// Adds what reaches its base in a tile to what is pending; pending: of the tile's queries.
+template <int32_t Most>
+void add_pending(const Task& t, QueryBlock& b, int64_t j0, uint32_t rows, int64_t p, const TileBounds& tile,
+                 Pending<Most>* pending) {
+  for (; rows != 0; rows &= rows - 1) {
+    const int64_t i = std::countr_zero(rows), j = j0 + i;
+    const uint32_t above = admissible(t, b, j, p, tile.above[i]);
+    if (above == 0) continue;
+    Pending<Most>& here = pending[i];
+    here.count = t.kernels().append(above, tile.bound + i * kScreenReferences,
+                                    static_cast<int32_t>(p * kScreenReferences), here.count, here.bound, here.index);
+    if (here.count > Most) look(t, b, j, here, choose(t, b, j, here));
+  }
+}
+
+// The panels of the cells of a tile's queries, then of the cells around, until there are enough; ascending.
+std::vector<int32_t> home_panels(const Screen& s, const QueryBlock& b, int64_t j0, int64_t rows) {
+  const Cells& cells = s.cells;
+  const int64_t panels = static_cast<int64_t>(s.panel.size());
+  const int64_t enough = std::clamp(panels / 64, kHomePanels, kMostHomePanels);
+  std::vector<int32_t> home;
+  for (int64_t rank = 0; rank < cells.near.cols() && static_cast<int64_t>(home.size()) < enough; ++rank) {
+    for (int64_t i = 0; i < rows; ++i) {
+      if (i > 0 && b.cell[j0 + i] == b.cell[j0 + i - 1]) continue;
+      const int32_t c = cells.near(b.cell[j0 + i], rank);
+      const int64_t from = cells.begin[static_cast<size_t>(c)], to = cells.begin[static_cast<size_t>(c) + 1];
+      const int64_t last = std::min(ceil_div(to, kScreenReferences), from / kScreenReferences + enough);
+      for (int64_t p = from / kScreenReferences; from < to && p < last; ++p) home.push_back(static_cast<int32_t>(p));
+    }
+    std::sort(home.begin(), home.end());
+    home.erase(std::unique(home.begin(), home.end()), home.end());
+  }
+  return home;
+}
+
+// Searches a tile's home panels.
+std::vector<int32_t> search_home(const Task& t, QueryBlock& b, int64_t j0, int64_t rows, TileBounds& tile) {
+  const std::vector<int32_t> home = home_panels(t.screen, b, j0, rows);
+  for (Pending<kMostCandidates>& p : b.home) p.count = 0;
+  const uint32_t all = (1u << rows) - 1;
+  for (const int32_t p : home) {
+    uint32_t some = all;
+    if (!t.screen.projected) {
+      t.kernels().thresholds(kScreenQueries, b.queries(j0), t.screen.panel[static_cast<size_t>(p)], b.threshold + j0);
+      some = screen_tile(t, b, j0, rows, p, tile);
+    }
+    if (some == 0) continue;
+    sharpen(t, b, j0, some, p, tile);
+    add_pending(t, b, j0, some, p, tile, b.home);
+  }
+  look_at_all(t, b, j0, rows, b.home);
+  return home;
+}
+
+void search_block(const Task& t, int64_t count, QueryBlock& b, std::vector<int32_t>& open) {
+  TileBounds tile;
+  std::vector<int32_t> home[kQueryBlock / kScreenQueries];
+  size_t searched[kQueryBlock / kScreenQueries] = {};
+  for (int64_t j0 = 0; j0 < count; j0 += kScreenQueries) {
+    home[j0 / kScreenQueries] = search_home(t, b, j0, std::min(kScreenQueries, count - j0), tile);
+  }
+  for (int64_t p = 0; p < static_cast<int64_t>(t.screen.panel.size()); ++p) {
+    t.kernels().thresholds(round_up(count, kScreenQueries), b.queries(0), t.screen.panel[static_cast<size_t>(p)],
+                           b.threshold);
     for (int64_t j0 = 0; j0 < count; j0 += kScreenQueries) {
-      const int64_t rows = std::min(kScreenQueries, count - j0);
-      if (kernels.tile(rows, s.groups, tiles + j0 * s.groups * 4, s.panel_at(p), s.residual.row(p), b.slope + j0,
-                       b.threshold + j0, bound, above) == 0) {
+      const std::vector<int32_t>& done = home[j0 / kScreenQueries];
+      size_t& next = searched[j0 / kScreenQueries];
+      if (next < done.size() && done[next] == p) {
+        ++next;
         continue;
       }
-      for (int64_t i = 0; i < rows; ++i) {
-        const int64_t j = j0 + i;
-        for (uint32_t bits = above[i] & present; bits != 0; bits &= bits - 1) {
-          const int64_t lane = std::countr_zero(bits), reference = p * kScreenReferences + lane;
-          if (grouped && t.q_group[static_cast<size_t>(first + b.id[j])] == t.r_group[static_cast<size_t>(reference)]) {
-            continue;
-          }
-          hits.place[hits.count] = static_cast<int32_t>(j);
-          hits.reference[hits.count] = static_cast<int32_t>(reference);
-          hits.bound[hits.count++] = (bound[i * kScreenReferences + lane] - b.offset[j]) * (step / b.inverse_step[j]);
-        }
-      }
-      if (hits.count >= Hits::kEnough) sharpen(t, first, b, hits);
+      const uint32_t some = screen_tile(t, b, j0, std::min(kScreenQueries, count - j0), p, tile);
+      if (some == 0) continue;
+      sharpen(t, b, j0, some, p, tile);
+      add_pending(t, b, j0, some, p, tile, b.pending + j0);
     }
-    sharpen(t, first, b, hits);
   }
-  look_at_all(t, first, count, b);
-}
-
-// The places whose k-th s does not rule out what stayed below the base of the pass; their base becomes what it allows.
-int64_t unfinished(const Task& t, int64_t first, int64_t count, const float* guessed, QueryBlock& b, int32_t* places) {
-  int64_t n = 0;
+  look_at_all(t, b, 0, count, b.pending);
   for (int64_t j = 0; j < count; ++j) {
-    if (!b.settled[b.id[j]]) continue;
-    const float base = base_of(t, first, b, j);
-    if (base >= guessed[j]) continue;
-    b.base[j] = base;
-    places[n++] = static_cast<int32_t>(j);
+    if (b.settled[j]) continue;
+    open.push_back(b.id[j]);
+    std::fill_n(t.out.index.row(b.id[j]), t.k, -1);
+    std::fill_n(t.out.similarity.row(b.id[j]), t.k, -2.0f);
   }
-  return n;
 }
 
-void search_block(const Task& t, int64_t first, int64_t count, float* scratch, int8_t* tiles, QueryBlock& b,
-                  std::vector<int64_t>& open) {
-  pack_queries(*t.context.isa, t.screen, t.q, first, count, scratch, b, tiles);
-  float guessed[kQueryBlock];
-  int32_t places[kQueryBlock];
-  guess_bases(t, count, tiles, b);
-  std::copy_n(b.base, count, guessed);
-  scan(t, first, count, tiles, b);
-  const int64_t again = unfinished(t, first, count, guessed, b, places);
-  if (again > 0) {
-    keep_places(t.screen, places, again, b, tiles);
-    scan(t, first, again, tiles, b);
-  }
-  for (int64_t i = 0; i < count; ++i) {
-    if (b.settled[i]) continue;
-    open.push_back(first + i);
-    std::fill_n(t.out.index.row(first + i), t.k, -1);
-    std::fill_n(t.out.similarity.row(first + i), t.k, -2.0f);
+// The queries of one wave, `first` rows into the call; appends those that are left to the float32 search.
+void search_wave(const Task& task, int64_t first, std::vector<int64_t>& open) {
+  const Context& context = task.context;
+  const Screen& screen = task.screen;
+  const int64_t n = task.q.rows, threads = context.pool->threads();
+  const Scratch projected = context.scratch->take(n * screen.m);
+  project_all(context, screen, task.q, projected.data());
+  const HostMatrix<const float> y(projected.data(), n, screen.m);
+  std::vector<int32_t> cell(static_cast<size_t>(n)), order;
+  (void)kmeans_assign(context, y, screen.cells.centroid.view(), cell, {});  // the shapes fit
+  order_by_cell(cell, screen.cells.count(), order);
+  std::vector<int32_t> cell_in_order;
+  for (const int32_t i : order) cell_in_order.push_back(cell[static_cast<size_t>(i)]);
+
+  const int64_t units = ceil_div(n, kScreenQueries);
+  // A multiple of the number of threads, so that none waits for the last task.
+  const int64_t tasks = std::min(units, round_up(ceil_div(n, kQueryBlock), threads));
+  const int64_t most = ceil_div(units, tasks) * kScreenQueries;
+  const auto floats_of = [](int64_t bytes) { return round_up(bytes, 64) / 4; };
+  const int64_t block_floats = floats_of(sizeof(QueryBlock)), tile_floats = floats_of(tile_bytes(screen, most));
+  const int64_t sharp_floats = floats_of(sharp_bytes(screen, most)), row_floats = floats_of(screen.d + 4);
+  const int64_t floats = block_floats + tile_floats + sharp_floats + row_floats;
+  const Scratch scratch = context.scratch->take(floats * threads);
+  std::vector<std::vector<int32_t>> left(static_cast<size_t>(tasks));
+  run(*context.pool, tasks, [&](int64_t i, int worker) {
+    const int64_t from = units * i / tasks * kScreenQueries;
+    const int64_t count = std::min(units * (i + 1) / tasks * kScreenQueries, n) - from;
+    float* base = scratch.data() + worker * floats;
+    QueryBlock& block = *reinterpret_cast<QueryBlock*>(base);
+    block.tiles = reinterpret_cast<int8_t*>(base + block_floats);
+    block.sharp = reinterpret_cast<int8_t*>(base + block_floats + tile_floats);
+    int8_t* integers = reinterpret_cast<int8_t*>(base + block_floats + tile_floats + sharp_floats);
+    pack_queries(*context.isa, screen, task.q, y, order.data() + from, cell_in_order.data() + from, count, integers,
+                 block);
+    search_block(task, count, block, left[static_cast<size_t>(i)]);
+  });
+  for (const std::vector<int32_t>& some : left) {
+    for (const int32_t i : some) open.push_back(first + i);
   }
 }
 
@@ -298,30 +302,26 @@ void search_block(const Task& t, int64_t first, int64_t count, float* scratch, i
 std::vector<int64_t> screened_search(const Context& context, HostMatrix<const float> q, HostMatrix<const float> r,
                                      const Screen& screen, std::span<const int32_t> q_group,
                                      std::span<const int32_t> r_group, TopK out) {
-  const int64_t k = out.index.cols, threads = context.pool->threads();
-  const Task task{context, q, r, screen, q_group, r_group, out, k, 4 * k + 512 + r.rows / 8};
-  const int64_t units = ceil_div(q.rows, kScreenQueries);
-  // A multiple of the number of threads, so that none waits for the last task.
-  const int64_t tasks = std::min(units, round_up(ceil_div(q.rows, kQueryBlock), threads));
-  const int64_t block_floats = round_up(static_cast<int64_t>(sizeof(QueryBlock)), 64) / 4;
-  const int64_t tile_floats = ceil_div(ceil_div(units, tasks) * kScreenQueries * screen.groups * 4, 64) * 16;
-  const int64_t byte_floats = ceil_div(units, tasks) * kScreenQueries * screen.byte_width / 4;
-  const int64_t floats = block_floats + tile_floats + byte_floats + pack_queries_floats(*context.isa, screen);
-  const Scratch scratch = context.scratch->take(floats * threads);
-  std::vector<std::vector<int64_t>> open(static_cast<size_t>(tasks));
-  run(*context.pool, tasks, [&](int64_t i, int worker) {
-    const int64_t first = units * i / tasks * kScreenQueries;
-    const int64_t count = std::min(units * (i + 1) / tasks * kScreenQueries, q.rows) - first;
-    float* base = scratch.data() + worker * floats;
-    QueryBlock& block = *reinterpret_cast<QueryBlock*>(base);
-    int8_t* tiles = reinterpret_cast<int8_t*>(base + block_floats);
-    block.byte_rows = reinterpret_cast<int8_t*>(base + block_floats + tile_floats);
-    search_block(task, first, count, base + block_floats + tile_floats + byte_floats, tiles, block,
-                 open[static_cast<size_t>(i)]);
-  });
-  std::vector<int64_t> all;
-  for (const std::vector<int64_t>& o : open) all.insert(all.end(), o.begin(), o.end());
-  return all;
+  const int64_t k = out.index.cols;
+  const int64_t wave = std::max(kQueryBlock * context.pool->threads(), kWaveFloats / screen.m);
+  std::vector<int64_t> open;
+  for (int64_t first = 0; first < q.rows; first += wave) {
+    const int64_t n = std::min(wave, q.rows - first);
+    const std::span<const int32_t> group =
+        q_group.empty() ? q_group : q_group.subspan(static_cast<size_t>(first), static_cast<size_t>(n));
+    search_wave({context,
+                 q.rows_from(first, n),
+                 r,
+                 screen,
+                 group,
+                 r_group,
+                 {out.index.rows_from(first, n), out.similarity.rows_from(first, n)},
+                 k,
+                 4 * k + 512 + r.rows / 8},
+                first, open);
+  }
+  std::sort(open.begin(), open.end());
+  return open;
 }
 
 }  // namespace tracer::cpu

@@ -1,0 +1,74 @@
+#include "kernels/cpu/screen_cells.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "kernels/cpu/kmeans.h"
+
+namespace tracer::cpu {
+namespace {
+
+constexpr int64_t kRowsOfCell = 64, kMostCells = 256;
+constexpr int kIterations = 4;
+
+double squared_distance(const float* a, const float* b, int64_t d) {
+  double sum = 0;
+  for (int64_t k = 0; k < d; ++k) {
+    const double difference = static_cast<double>(a[k]) - static_cast<double>(b[k]);
+    sum += difference * difference;
+  }
+  return sum;
+}
+
+Matrix<int32_t> nearest_cells(const Matrix<float>& centroid) {
+  const int64_t cells = centroid.rows(), near = std::min(Cells::kNear, cells);
+  Matrix<int32_t> out(cells, near);
+  std::vector<double> distance(static_cast<size_t>(cells));
+  std::vector<int32_t> order(static_cast<size_t>(cells));
+  for (int64_t c = 0; c < cells; ++c) {
+    for (int64_t o = 0; o < cells; ++o) {
+      distance[static_cast<size_t>(o)] =
+          o == c ? -1 : squared_distance(centroid.row(c), centroid.row(o), centroid.cols());
+    }
+    std::iota(order.begin(), order.end(), 0);
+    std::partial_sort(order.begin(), order.begin() + near, order.end(), [&](int32_t a, int32_t b) {
+      const double da = distance[static_cast<size_t>(a)], db = distance[static_cast<size_t>(b)];
+      return da < db || (da == db && a < b);
+    });
+    std::copy_n(order.begin(), near, out.row(c));
+  }
+  return out;
+}
+
+}  // namespace
+
+Cells make_cells(const Context& context, HostMatrix<const float> sample, int64_t references) {
+  const int64_t cells = std::clamp<int64_t>(references / kRowsOfCell, 1, std::min(kMostCells, sample.rows));
+  Cells out;
+  out.centroid = Matrix<float>(cells, sample.cols);
+  for (int64_t c = 0; c < cells; ++c) {
+    std::copy_n(sample.row(c * sample.rows / cells), sample.cols, out.centroid.row(c));
+  }
+  std::vector<int32_t> label(static_cast<size_t>(sample.rows));
+  std::vector<int64_t> count(static_cast<size_t>(cells));
+  for (int i = 0; i < kIterations; ++i) {  // the shapes fit
+    (void)kmeans_assign(context, sample, out.centroid.view(), label, {});
+    (void)kmeans_update(context, sample, label, out.centroid.view(), count);
+  }
+  out.near = nearest_cells(out.centroid);
+  return out;
+}
+
+std::vector<int32_t> order_by_cell(const std::vector<int32_t>& cell, int64_t cells, std::vector<int32_t>& out) {
+  std::vector<int32_t> begin(static_cast<size_t>(cells) + 1, 0);
+  for (int32_t c : cell) ++begin[static_cast<size_t>(c) + 1];
+  std::partial_sum(begin.begin(), begin.end(), begin.begin());
+  std::vector<int32_t> next(begin.begin(), begin.end() - 1);
+  out.resize(cell.size());
+  for (size_t i = 0; i < cell.size(); ++i) {
+    out[static_cast<size_t>(next[static_cast<size_t>(cell[i])]++)] = static_cast<int32_t>(i);
+  }
+  return begin;
+}
+
+}  // namespace tracer::cpu
