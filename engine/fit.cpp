@@ -7,6 +7,7 @@
 #include <numeric>
 #include <unordered_set>
 
+#include "engine/canonical.h"
 #include "engine/refit.h"
 #include "engine/router.h"
 
@@ -89,7 +90,12 @@ Result<CertifyRows> score_certify(Backend& backend, const Traces& traces, const 
   CertifyRows rows;
   const Matrix<float> vectors = gather(x, split.certify);
   std::vector<RowScore> scored;
-  TRACER_RETURN_IF_ERROR(score_rows(backend, stage, vectors.view(), scored));
+  Matrix<int32_t> neighbour;
+  Matrix<float> similarity;
+  TRACER_RETURN_IF_ERROR(score_rows(backend, stage, vectors.view(), scored, &neighbour, &similarity));
+  parallel_for(backend, vectors.rows(), [&](int64_t i) {  // what is certified is what decides on every backend
+    scored[static_cast<size_t>(i)] = canonical_score(stage, vectors.row(i), neighbour.row(i), similarity.row(i));
+  });
   std::unordered_set<uint64_t> learned;
   for (int32_t r : split.learn) learned.insert(traces.text_hash[r]);
   rows.side.unit = split.certify_unit;

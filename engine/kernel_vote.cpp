@@ -208,18 +208,22 @@ Result<KernelVotes> fit_kernel_votes(Backend& backend, const NeighbourGraph& gra
 
 Status kernel_scores(Backend& backend, HostMatrix<const int32_t> neighbour, HostMatrix<const float> similarity,
                      HostMatrix<const float> vote, std::span<const float> prior, HostMatrix<float> out) {
+  // Every row has k entries; where there are fewer neighbours the others weigh nothing.
+  const int64_t k = neighbour.cols;
   Entries a;
-  a.begin.reserve(static_cast<size_t>(neighbour.rows) + 1);
-  a.begin.push_back(0);
-  a.index.reserve(static_cast<size_t>(neighbour.rows * neighbour.cols));
-  a.weight.reserve(static_cast<size_t>(neighbour.rows * neighbour.cols));
-  for (int64_t i = 0; i < neighbour.rows; ++i) {
-    for (int64_t j = 0; j < neighbour.cols && neighbour(i, j) >= 0; ++j) {
-      a.index.push_back(neighbour(i, j));
-      a.weight.push_back(kappa(similarity(i, j)));
+  a.begin.resize(static_cast<size_t>(neighbour.rows) + 1);
+  a.index.resize(static_cast<size_t>(neighbour.rows * k));
+  a.weight.resize(static_cast<size_t>(neighbour.rows * k));
+  parallel_for(backend, (neighbour.rows + kBlock - 1) / kBlock, [&](int64_t b) {
+    for (int64_t i = b * kBlock; i < std::min(neighbour.rows, (b + 1) * kBlock); ++i) {
+      a.begin[static_cast<size_t>(i) + 1] = (i + 1) * k;
+      for (int64_t j = 0; j < k; ++j) {
+        const bool none = neighbour(i, j) < 0;
+        a.index[static_cast<size_t>(i * k + j)] = none ? 0 : neighbour(i, j);
+        a.weight[static_cast<size_t>(i * k + j)] = none ? 0.0f : kappa(similarity(i, j));
+      }
     }
-    a.begin.push_back(static_cast<int64_t>(a.index.size()));
-  }
+  });
   TRACER_RETURN_IF_ERROR(backend.sparse_product(a.view(), vote, out));
   parallel_for(backend, (out.rows + kBlock - 1) / kBlock, [&](int64_t b) {
     for (int64_t i = b * kBlock; i < std::min(out.rows, (b + 1) * kBlock); ++i)

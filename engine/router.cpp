@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <new>
+#include <span>
 #include <string>
 #include <utility>
 
 #include "engine/acceptor.h"
+#include "engine/canonical.h"
 #include "engine/gate.h"
 #include "engine/kernel_vote.h"
 
@@ -109,6 +111,8 @@ Status score(Backend& backend, const Stage& stage, const PreparedStage* prepared
     own = std::move(head).value();
   }
   const LinearHead& head = prepared != nullptr ? *prepared->head : *own;
+  const std::span<const double> thresholds =
+      prepared != nullptr ? std::span<const double>(prepared->thresholds) : std::span<const double>();
   std::vector<RowFeatures> features;
   TRACER_RETURN_IF_ERROR(features_of(backend, stage, head, x, nearest, features, probability));
   out.resize(x.rows);
@@ -116,6 +120,8 @@ Status score(Backend& backend, const Stage& stage, const PreparedStage* prepared
     for (int64_t i = block * kRows; i < std::min(x.rows, (block + 1) * kRows); ++i) {
       const RowFeatures& f = features[i];
       out[i] = {f, accept_score(stage.acceptor, f, stage.label_frequency[f.label]), out_of_distribution(stage.gate, f)};
+      if (near_boundary(stage, out[i], thresholds))
+        out[i] = canonical_score(stage, x.row(i), index.row(i), near.row(i));
     }
   });
   if (neighbours != nullptr) *neighbours = std::move(index);
@@ -135,13 +141,13 @@ Status score_guarded(Backend& backend, const Stage& stage, const PreparedStage* 
 
 }  // namespace
 
-Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage) {
+Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage, std::vector<double> thresholds) {
   try {
     auto references = backend.prepare_references(stage.neighbours.references.view(), {});
     if (!references.ok()) return references.status();
     auto head = prepare_head(backend, stage);
     if (!head.ok()) return head.status();
-    return PreparedStage{&stage, std::move(references).value(), std::move(head).value()};
+    return PreparedStage{&stage, std::move(references).value(), std::move(head).value(), std::move(thresholds)};
   } catch (const std::bad_alloc&) {
     return out_of_memory("preparing " + std::to_string(stage.neighbours.references.rows()) + " references");
   }

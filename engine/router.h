@@ -32,12 +32,16 @@ struct PreparedStage {
   const Stage* stage = nullptr;
   std::unique_ptr<References> references;
   std::unique_ptr<LinearHead> head;
+  std::vector<double> thresholds;
 };
-Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage);
+// thresholds: of all decisions that the scores are for; rows next to one of them get their canonical score
+// (engine/canonical.h), so that every backend decides alike.
+Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage, std::vector<double> thresholds = {});
 
-// Scores n unit rows with a stage. One row's result does not depend on the others, nor on whether the stage is
-// prepared. neighbours, when not null, receives the nearest references (n x k). probability (n x C), when not null, the
-// mixture. Cost: 2 n d (R + C) flops. Memory: O(n k) beyond the outputs; too little of it is ErrorCode::kOutOfMemory.
+// Scores n unit rows with a stage. One row's result does not depend on the others, nor, but for what thresholds do, on
+// whether the stage is prepared. neighbours, when not null, receives the nearest references (n x k). probability (n x
+// C), when not null, the mixture. Cost: 2 n d (R + C) flops. Memory: O(n k) beyond the outputs; too little of it is
+// ErrorCode::kOutOfMemory.
 Status score_rows(Backend& backend, const PreparedStage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
                   Matrix<int32_t>* neighbours = nullptr, Matrix<float>* similarity = nullptr,
                   Matrix<float>* probability = nullptr);

@@ -44,7 +44,7 @@ Status EvaluateCommand::count(Backend& backend, const LoadedPolicy& loaded, Batc
     if (!out.ok()) return out.status();
     errors_out.emplace(std::move(out).value());
   }
-  auto stage = prepare_stage(backend, p.stages[0]);
+  auto stage = prepare_stage(backend, p.stages[0], {loaded.certificate.threshold});
   if (!stage.ok()) return stage.status();
   RowBatch batch;
   std::vector<RowScore> scores;

@@ -74,7 +74,7 @@ Status RouteCommand::route(Backend& backend, const LoadedPolicy& loaded, BatchRe
   const Policy& p = loaded.artifact.policy;
   for (const std::string& l : p.labels) label_.push_back(io::json_string(l));
   append_number(threshold_, loaded.certificate.threshold);
-  auto stage = prepare_stage(backend, p.stages[0]);
+  auto stage = prepare_stage(backend, p.stages[0], {loaded.certificate.threshold});
   if (!stage.ok()) return stage.status();
   Scored now, before;
   std::future<Status> writing;  // of `before`

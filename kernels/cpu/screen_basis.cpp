@@ -13,12 +13,12 @@ namespace {
 
 constexpr int64_t kSample = 1024;  // references that the directions are fitted to
 constexpr int kIterations = 3;
-constexpr int64_t kMostDirections = 192;
+constexpr int64_t kMostDirections = 128;
 constexpr int64_t kStepOfDirections = 32;
 constexpr int64_t kProbes = 32;  // references that play queries
 constexpr size_t kNearest = 10;  // neighbours a query is taken to want
 // What a reference costs that the first m directions do not settle, in products of the tiles: measured.
-constexpr double kLookDims = 40, kLookConstant = 12000;
+constexpr double kLookDims = 10, kLookConstant = 1000;
 // What quantisation adds to a bound for unit rows (their coordinates have about the same size).
 constexpr double kQuantised = 0.02;
 constexpr double kProjectDims = 4;  // a float32 product of the projection, in products of the screen
