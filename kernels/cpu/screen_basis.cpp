@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kSample = 1024;  // references that the directions are fitted to
 constexpr int kIterations = 3;
-constexpr int64_t kMostDirections = 128;
+constexpr int64_t kMostDirections = 192;
 constexpr int64_t kStepOfDirections = 32;
 constexpr int64_t kProbes = 32;  // references that play queries
 constexpr size_t kNearest = 10;  // neighbours a query is taken to want
