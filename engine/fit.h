@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engine/certify.h"
+#include "engine/certify_rows.h"
 #include "engine/dependence.h"
 #include "engine/policy.h"
 #include "engine/search.h"
@@ -28,14 +30,9 @@ struct FitOptions {
   Unit unit = Unit::kAuto;
   bool approximate = false;
   SplitOptions split;
-};
-
-// A certify row that the surrogate is most certain about and the teacher labels otherwise.
-struct Suspect {
-  int64_t row = 0;  // of the log, from 0
-  double score = 0;
-  int32_t surrogate = 0;
-  int32_t teacher = 0;
+  std::vector<int32_t> never;            // labels, by index: rows with such a surrogate label are always deferred
+  double label_floor = 0;                // labels that learn does not show to agree this often are deferred; 0: none
+  std::optional<double> budget_seconds;  // of learning; once spent, no further candidate is tried
 };
 
 struct FitResult {
@@ -45,6 +42,7 @@ struct FitResult {
   UnitChoice unit;
   std::vector<Candidate> candidates;
   Candidate chosen;
+  std::vector<std::string> cut;       // what the budget left untried; not empty: the policy depends on time
   std::vector<Suspect> suspects;      // at most 20, most certain first
   std::vector<std::string> warnings;  // among them: certify groups that were left out, being larger than any of learn
   std::vector<std::pair<std::string, double>> seconds;  // by phase
@@ -55,7 +53,8 @@ struct FitResult {
 // Memory at the peak, in floats, with C labels and K folds: 2 n d for x and its learn rows; n C for out-of-fold
 // probabilities; (2 * 11 + 6) (d + 1) K C for the weights, gradients and L-BFGS history of the folds' softmax
 // regressions; 4 (d + 1)^2 for their preconditioner. Beyond: O(n) and the backend's own buffers. Deterministic in
-// (traces, x, options) and the backend's isa, for any number of threads; only `seconds` differs.
+// (traces, x, options) and the backend's isa, for any number of threads, unless a budget cut it short; only `seconds`
+// differs.
 Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, const FitOptions& options,
                       const std::function<void(const std::string&)>& progress = {});
 

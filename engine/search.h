@@ -26,7 +26,9 @@ struct SearchInput {
   std::vector<int32_t> unit;   // n: rows of one unit are related, and do not learn from each other
   std::vector<double> alphas;  // the sweep: candidates are compared by out-of-fold coverage at these
   double delta = 0.05;
-  int64_t n_certify = 0;  // the size of the certify set whose allowance they are compared under
+  std::vector<int32_t> never;   // labels whose rows are never handled
+  std::function<bool()> spent;  // true: try nothing more than is needed for a policy; empty: never
+  int64_t n_certify = 0;        // the size of the certify set whose allowance they are compared under
 };
 
 struct Candidate {
@@ -44,7 +46,9 @@ struct SearchResult {
   std::vector<Candidate> tried;         // in order
   std::vector<uint8_t> disagree;        // n
   std::vector<double> score;            // n: acceptor's probability of agreement
-  std::vector<uint8_t> gated;           // n
+  std::vector<int32_t> predicted;       // n
+  std::vector<uint8_t> gated;           // n: out of distribution, or predicted as a label of `never`
+  std::vector<std::string> cut;         // what was left untried, in words
   std::vector<double> label_frequency;  // C
   Acceptor acceptor;
   OodGate gate;
@@ -56,7 +60,8 @@ struct SearchResult {
 
 // Softmax regression along a path of strengths (strong to weak, stopped when out-of-fold loss has risen; the strength
 // of the least loss is kept), the kernel vote and the neighbour vote; candidates are their averages. Without the kernel
-// vote where its n x C matrices would be too large (kKernelVoteEntries). Deterministic for any thread count. progress,
+// vote where its n x C matrices would be too large (kKernelVoteEntries). Deterministic for any thread count, as long as
+// `spent` is. progress,
 // when set, is told what has just been done.
 Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input,
                                       const std::function<void(const std::string&)>& progress);

@@ -1,6 +1,8 @@
 #include "engine/fit.h"
 
+#include <algorithm>
 #include <chrono>
+#include <sstream>
 
 #include "engine/figures.h"
 #include "host/artifact/artifact.h"
@@ -23,12 +25,14 @@ struct FitCommand {
   std::string split = "auto";
   std::string unit = "auto";
   std::optional<std::string> precision;
+  std::vector<std::string> never;  // as given: labels, or several with commas between
   std::string output = ".tracer";
   int* exit_code = nullptr;
 
   int run();
   Status check_usage();
   std::string rejects_path() const { return input.rejects.empty() ? "rejects.jsonl" : input.rejects; }
+  Status resolve_never(const Traces& traces);
   Result<io::TraceFile> read_rows(bool keep_input) const;
   // The log's vectors: read from `npy`, or made from its text where that is "". Sets encoder_.
   Result<Matrix<float>> read_or_embed(const std::string& npy, const std::optional<Encoder>& encoder,
@@ -65,9 +69,15 @@ Json run_json(const FitResult& r, const FitOptions& o) {
                           {"log_loss", c.log_loss},
                           {"agreement", c.agreement},
                           {"coverage", c.coverage}});
-  return {{"seed", o.split.seed},           {"certify_fraction", o.split.certify_fraction},
-          {"min_coverage", o.min_coverage}, {"looks", o.looks},
-          {"split", split_json(r)},         {"candidates", candidates}};
+  Json run = {{"seed", o.split.seed},           {"certify_fraction", o.split.certify_fraction},
+              {"min_coverage", o.min_coverage}, {"looks", o.looks},
+              {"split", split_json(r)},         {"candidates", candidates}};
+  if (o.budget_seconds) {
+    run["budget_seconds"] = *o.budget_seconds;
+    run["cut"] = r.cut;
+    run["reproducible"] = r.cut.empty();
+  }
+  return run;
 }
 
 Json frontier_json(const Policy& policy) {
@@ -157,6 +167,23 @@ Status FitCommand::check_usage() {
   return {};
 }
 
+// The labels of --never by index. A value is one label, or several with commas between where no label is called that.
+Status FitCommand::resolve_never(const Traces& traces) {
+  const auto add = [&](const std::string& name) -> bool {
+    const auto at = std::lower_bound(traces.labels.begin(), traces.labels.end(), name);
+    if (at == traces.labels.end() || *at != name) return false;
+    fit.never.push_back(static_cast<int32_t>(at - traces.labels.begin()));
+    return true;
+  };
+  for (const std::string& value : never) {
+    if (add(value)) continue;
+    std::istringstream parts(value);
+    for (std::string name; std::getline(parts, name, ',');)
+      if (!add(name)) return bad_input("--never: no trace carries the label \"" + name + "\"");
+  }
+  return {};
+}
+
 Result<io::TraceFile> FitCommand::read_rows(bool keep_input) const {
   io::TraceReadOptions read;
   read.reader = reader_options(input);
@@ -213,10 +240,11 @@ int FitCommand::print(const FitResult& result, const io::TraceFile& file, const 
                                {"labels", file.traces.labels.size()},
                                {"split", split_json(result)},
                                {"frontier", frontier},
+                               {"deferred_labels", deferred_labels_json(result.policy)},
                                {"warnings", result.warnings},
                                {"seconds", std::move(seconds)}},
                               code);
-  std::string text = frontier_table(frontier);
+  std::string text = frontier_table(frontier) + deferred_labels_text(result.policy);
   if (asked.certified) {
     text += "certified at " + number(fit.alpha) + ": " + percent(*coverage(asked)) +
             " of the traffic handled, agreement with the teacher at least " + number(fit.alpha) + " (delta " +
@@ -255,6 +283,7 @@ int FitCommand::run() {
   }
   auto file = read_rows(embeds);
   if (!file.ok()) return fail(console, file.status());
+  if (const Status known = resolve_never(file->traces); !known.ok()) return usage_error(console, known.message());
   auto x = read_or_embed(*vectors, encoder, *file);
   if (!x.ok()) return fail(console, x.status());
   std::string log = log_digest(file->traces, *x);
@@ -317,6 +346,14 @@ void add_fit(CLI::App& app, int& exit_code) {
   sub->add_option("--min-coverage", fit.min_coverage, "a policy that would handle less is refused")
       ->check(unit_interval())
       ->capture_default_str();
+  sub->add_option("--never", command->never, "labels always left to the teacher: LABEL,...; may be given again")
+      ->allow_extra_args(false);
+  sub->add_option("--label-floor", fit.label_floor,
+                  "leave labels to the teacher that learn does not show to agree this often")
+      ->check(open_unit_interval());
+  sub->add_option("--budget-seconds", fit.budget_seconds,
+                  "once learning took this long, try nothing more; the policy's bytes then depend on time")
+      ->check(CLI::NonNegativeNumber);
   sub->add_flag("--simultaneous", fit.simultaneous,
                 "all targets hold together: each is tested at delta / their number");
   sub->add_option("--looks", fit.looks, "how many fits of this log will share delta")

@@ -26,6 +26,7 @@ int ReportCommand::run() const {
          {"dimension", p.dimension},
          {"traces", {{"path", from.traces_path}, {"sha256", from.traces_sha256}, {"rows", from.traces_rows}}},
          {"run", artifact->run},
+         {"deferred_labels", deferred_labels_json(p)},
          {"frontier", artifact->frontier},
          {"explain", artifact->explain}},
         kExitOk);
@@ -34,6 +35,7 @@ int ReportCommand::run() const {
                      ", delta " + number(p.delta) +
                      (p.simultaneous ? ", all targets together\n" : ", each target alone\n");
   text += frontier_table(artifact->frontier);
+  text += deferred_labels_text(p);
   for (const Json& warning : artifact->explain.value("warnings", Json::array()))
     if (warning.is_string()) text += "warning: " + shown(warning.get<std::string>()) + "\n";
   const Json suspects = artifact->explain.value("suspects", Json::array());
