@@ -9,29 +9,35 @@ namespace tracer {
 namespace {
 
 constexpr size_t kSuspects = 20;
+constexpr int64_t kBlock = 4096;  // certify rows scored together
 
 }  // namespace
 
 Result<CertifyRows> score_certify(Backend& backend, const Traces& traces, const Split& split, const Stage& stage,
-                                  const Matrix<float>& x) {
+                                  const Matrix<float>& x, const std::vector<int32_t>& place) {
   CertifyRows rows;
-  Matrix<float> vectors(static_cast<int64_t>(split.certify.size()), x.cols());
-  for (size_t i = 0; i < split.certify.size(); ++i)
-    std::copy_n(x.row(split.certify[i]), x.cols(), vectors.row(static_cast<int64_t>(i)));
-  std::vector<RowScore> scored;
-  TRACER_RETURN_IF_ERROR(score_rows(backend, stage, vectors.view(), scored));
   std::unordered_set<uint64_t> learned;
   for (int32_t r : split.learn) learned.insert(traces.text_hash[r]);
   rows.side.unit = split.certify_unit;
   rows.side.unit_rows = split.unit_rows;
-  for (size_t i = 0; i < scored.size(); ++i) {
-    const int32_t row = split.certify[i];
-    rows.side.units = std::max<int64_t>(rows.side.units, split.certify_unit[i] + 1);
-    rows.side.score.push_back(scored[i].score);
-    rows.side.gated.push_back(scored[i].gated);
-    rows.side.disagree.push_back(scored[i].features.label != traces.label[row]);
-    rows.predicted.push_back(scored[i].features.label);
-    rows.unseen.push_back(!learned.contains(traces.text_hash[row]));
+  for (int32_t u : split.certify_unit) rows.side.units = std::max<int64_t>(rows.side.units, u + 1);
+  auto prepared = prepare_stage(backend, stage);
+  if (!prepared.ok()) return prepared.status();
+  const auto n = static_cast<int64_t>(split.certify.size());
+  std::vector<RowScore> scored;
+  for (int64_t first = 0; first < n; first += kBlock) {
+    Matrix<float> vectors(std::min(kBlock, n - first), x.cols());
+    for (int64_t i = 0; i < vectors.rows(); ++i)
+      std::copy_n(x.row(place[split.certify[first + i]]), x.cols(), vectors.row(i));
+    TRACER_RETURN_IF_ERROR(score_rows(backend, *prepared, vectors.view(), scored));
+    for (int64_t i = 0; i < vectors.rows(); ++i) {
+      const int32_t row = split.certify[first + i];
+      rows.side.score.push_back(scored[i].score);
+      rows.side.gated.push_back(scored[i].gated);
+      rows.side.disagree.push_back(scored[i].features.label != traces.label[row]);
+      rows.predicted.push_back(scored[i].features.label);
+      rows.unseen.push_back(!learned.contains(traces.text_hash[row]));
+    }
   }
   return rows;
 }

@@ -26,9 +26,9 @@ struct CertifyRows {
   std::vector<uint8_t> unseen;  // the normalised text does not occur in learn
 };
 
-// x: all rows of the log, unit. Memory beyond the result: a gathered copy of the certify vectors.
+// place: of each row of the log in x (unit rows). Memory beyond the result: O(4096 (d + C)).
 Result<CertifyRows> score_certify(Backend& backend, const Traces& traces, const Split& split, const Stage& stage,
-                                  const Matrix<float>& x);
+                                  const Matrix<float>& x, const std::vector<int32_t>& place);
 
 // The figures beside a certificate that need more than scores: by label, and on unseen texts. side: as tested.
 void add_details(const Traces& traces, const Split& split, const CertifyRows& rows, const CertifySide& side,

@@ -8,6 +8,7 @@
 
 #include "engine/label_floor.h"
 #include "engine/refit.h"
+#include "engine/sample.h"
 
 namespace tracer {
 namespace {
@@ -36,6 +37,8 @@ Status check_options(const Traces& traces, const Matrix<float>& x, const FitOpti
   if (o.split.folds < 2 || o.split.folds > 100) return bad_input("--folds must lie between 2 and 100");
   if (o.looks < 1) return bad_input("--looks must be at least 1");
   if (!(o.label_floor >= 0 && o.label_floor < 1)) return bad_input("--label-floor must lie between 0 and 1");
+  if (o.max_references < kFewestReferences)
+    return bad_input("--max-references must be at least " + std::to_string(kFewestReferences));
   if (o.budget_seconds && !(*o.budget_seconds >= 0)) return bad_input("--budget-seconds must not be negative");
   for (int32_t label : o.never)
     if (label < 0 || label >= static_cast<int32_t>(traces.labels.size()))
@@ -55,12 +58,6 @@ std::vector<double> alphas_of(const FitOptions& o) {
   alphas.erase(std::unique(alphas.begin(), alphas.end(), [](double a, double b) { return b - a < 1e-9; }),
                alphas.end());
   return alphas;
-}
-
-Matrix<float> gather(const Matrix<float>& x, const std::vector<int32_t>& rows) {
-  Matrix<float> out(static_cast<int64_t>(rows.size()), x.cols());
-  for (size_t i = 0; i < rows.size(); ++i) std::copy_n(x.row(rows[i]), x.cols(), out.row(static_cast<int64_t>(i)));
-  return out;
 }
 
 std::vector<int32_t> pick(const std::vector<int32_t>& values, const std::vector<int32_t>& rows) {
@@ -104,6 +101,34 @@ int64_t certify_rows_foreseen(const Split& split) {
   if (split.kind != SplitKind::kGroups) return static_cast<int64_t>(split.certify.size());
   const double mean = static_cast<double>(split.learn.size()) / static_cast<double>(units_of(split.unit));
   return std::llround(mean * static_cast<double>(units_of(split.certify_unit)));
+}
+
+// Where the vectors lie once x has been put in order: the sample of learn, the rest of learn, the others. That way none
+// of these needs a copy.
+struct Layout {
+  int64_t sample_rows = 0;
+  std::vector<int32_t> learn, fold, unit;  // the learn rows in that order: row of the log, fold and unit
+  std::vector<int32_t> place;              // of each row of the log
+};
+
+Layout lay_out(const Split& split, const std::vector<int32_t>& sample, Matrix<float>& x) {
+  Layout at;
+  at.sample_rows = static_cast<int64_t>(sample.size());
+  std::vector<uint8_t> sampled(split.learn.size(), 0), placed(static_cast<size_t>(x.rows()), 0);
+  for (int32_t i : sample) sampled[i] = 1;
+  for (uint8_t part : {1, 0})
+    for (size_t i = 0; i < split.learn.size(); ++i) {
+      if (sampled[i] != part) continue;
+      at.learn.push_back(split.learn[i]), at.fold.push_back(split.fold[i]), at.unit.push_back(split.unit[i]);
+      placed[split.learn[i]] = 1;
+    }
+  std::vector<int32_t> order = at.learn;
+  for (int32_t row = 0; row < x.rows(); ++row)
+    if (!placed[row]) order.push_back(row);
+  permute_rows(x, order);
+  at.place.resize(order.size());
+  for (size_t i = 0; i < order.size(); ++i) at.place[order[i]] = static_cast<int32_t>(i);
+  return at;
 }
 
 // What learn decides of one alpha.
@@ -169,23 +194,28 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
     return result;
   }
 
-  Matrix<float> learn = gather(x, s.learn);
-  std::vector<int32_t> label = pick(traces.label, s.learn);
+  const Layout at = lay_out(s, sample_units(s.unit, s.fold, options.max_references, options.split.seed), x);
+  const int64_t n_learn = static_cast<int64_t>(s.learn.size()), searched = at.sample_rows;
+  LearnRows learn{
+      x.view().rows_from(0, n_learn), pick(traces.label, at.learn), at.fold, {at.learn.begin(), at.learn.end()}};
+  SearchInput input;
+  input.x = learn.x.rows_from(0, searched);
+  input.label.assign(learn.label.begin(), learn.label.begin() + searched);
+  input.fold.assign(learn.fold.begin(), learn.fold.begin() + searched);
+  input.unit.assign(at.unit.begin(), at.unit.begin() + searched);
+  input.label_frequency.assign(static_cast<size_t>(classes), 0.0);
+  for (int32_t l : learn.label) input.label_frequency[l] += 1.0 / static_cast<double>(n_learn);
   phases.done("split");
-  auto dependence = check_dependence(backend, learn.view(), label, s.learn, classes, sorted_by_label(traces.label),
-                                     s.kind, options.split.seed);
+  auto dependence =
+      check_dependence(backend, input.x, input.label, std::span(at.learn).first(static_cast<size_t>(searched)), classes,
+                       sorted_by_label(traces.label), s.kind, options.split.seed);
   if (!dependence.ok()) return dependence.status();
   result.dependence = std::move(dependence).value();
   if (!result.dependence.advice.empty()) result.warnings.push_back(result.dependence.advice);
   phases.done("dependence");
 
-  SearchInput input;
-  input.x = learn.view();
-  input.label = label;
   input.classes = classes;
-  input.fold = s.fold;
   input.folds = s.folds;
-  input.unit = s.unit;
   input.alphas = alphas;
   input.delta = certify_options.delta;
   input.n_certify = certify_rows_foreseen(s);
@@ -195,22 +225,22 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
       return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() >=
              *options.budget_seconds;
     };
-  auto searched = search_surrogate(backend, input, progress);
-  if (!searched.ok()) return searched.status();
-  SearchResult search = std::move(searched).value();
+  auto found = search_surrogate(backend, input, progress);
+  if (!found.ok()) return found.status();
+  SearchResult search = std::move(found).value();
   result.candidates = search.tried;
   result.chosen = search.best;
   result.cut = std::move(search.cut);
   if (!result.cut.empty()) result.warnings.push_back(cut_warning(*options.budget_seconds, result.cut));
   phases.done("search");
 
-  auto stage =
-      refit(backend, search, std::move(learn), std::move(label), s.fold, {s.learn.begin(), s.learn.end()}, classes);
+  auto stage = refit(backend, search, learn, classes);
   if (!stage.ok()) return stage.status();
   result.policy.stages.push_back(std::move(stage).value());
   phases.done("refit");
 
-  const LearnSide learn_side{std::move(search.score), std::move(search.disagree), std::move(search.gated), s.unit};
+  const LearnSide learn_side{std::move(search.score), std::move(search.disagree), std::move(search.gated),
+                             std::move(input.unit), n_learn};
   std::vector<AlphaPlan> plans;
   for (double alpha : alphas) {
     AlphaPlan plan{alpha, learn_side, {}};
@@ -238,7 +268,7 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
                               certify_options, static_cast<int64_t>(s.certify.size()), units_of(s.certify_unit),
                               s.unit_rows);
   // From here on the certify rows are open.
-  auto rows = score_certify(backend, traces, s, result.policy.stages[0], x);
+  auto rows = score_certify(backend, traces, s, result.policy.stages[0], x, at.place);
   if (!rows.ok()) return rows.status();
   CertifySide side = rows->side;
   for (size_t i = 0; i < side.gated.size(); ++i)

@@ -200,8 +200,11 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
                                       const std::function<void(const std::string&)>& progress) {
   const int64_t n = input.x.rows;
   SearchResult result;
-  result.label_frequency.assign(input.classes, 0.0);
-  for (int32_t l : input.label) result.label_frequency[l] += 1.0 / static_cast<double>(n);
+  result.label_frequency = input.label_frequency;
+  if (result.label_frequency.empty()) {
+    result.label_frequency.assign(input.classes, 0.0);
+    for (int32_t l : input.label) result.label_frequency[l] += 1.0 / static_cast<double>(n);
+  }
 
   Matrix<int32_t> neighbour(n, kNeighbours);
   Matrix<float> similarity(n, kNeighbours);

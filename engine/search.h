@@ -18,13 +18,14 @@ namespace tracer {
 inline constexpr double kSearchTolerance = 1e-3;
 
 struct SearchInput {
-  HostMatrix<const float> x;   // learn rows, n x d, unit rows
+  HostMatrix<const float> x;   // learn rows or a sample of them, n x d, unit rows
   std::vector<int32_t> label;  // n
   int64_t classes = 0;
-  std::vector<int32_t> fold;   // n
-  int folds = 0;               // >= 2
-  std::vector<int32_t> unit;   // n: rows of one unit are related, and do not learn from each other
-  std::vector<double> alphas;  // the sweep: candidates are compared by out-of-fold coverage at these
+  std::vector<int32_t> fold;            // n
+  int folds = 0;                        // >= 2
+  std::vector<int32_t> unit;            // n: rows of one unit are related, and do not learn from each other
+  std::vector<double> label_frequency;  // C: share of all learn rows; empty: of these
+  std::vector<double> alphas;           // the sweep: candidates are compared by out-of-fold coverage at these
   double delta = 0.05;
   std::vector<int32_t> never;   // labels whose rows are never handled
   std::function<bool()> spent;  // true: try nothing more than is needed for a policy; empty: never

@@ -1,5 +1,7 @@
 #include "engine/fit.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <chrono>
 #include <sstream>
@@ -49,6 +51,13 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+// Of this process, up to now.
+int64_t peak_memory_bytes() {
+  struct rusage usage {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
+}
+
 Json split_json(const FitResult& r) {
   return {{"kind", to_string(r.split.kind)},
           {"reason", r.split.reason},
@@ -72,6 +81,10 @@ Json run_json(const FitResult& r, const FitOptions& o) {
   Json run = {{"seed", o.split.seed},           {"certify_fraction", o.split.certify_fraction},
               {"min_coverage", o.min_coverage}, {"looks", o.looks},
               {"split", split_json(r)},         {"candidates", candidates}};
+  if (!r.policy.stages.empty()) {
+    const size_t references = r.policy.stages[0].neighbours.label.size();
+    if (references < r.split.learn.size()) run["references"] = {{"rows", references}, {"most", o.max_references}};
+  }
   if (o.budget_seconds) {
     run["budget_seconds"] = *o.budget_seconds;
     run["cut"] = r.cut;
@@ -217,7 +230,8 @@ Status FitCommand::write(FitResult& result, const io::TraceFile& file, const std
   artifact.policy = std::move(result.policy);
   if (!artifact.policy.stages.empty()) {
     if (!file.traces.id.empty())
-      for (int32_t row : result.split.learn) artifact.reference_ids.push_back(file.traces.id[row]);
+      for (int64_t row : artifact.policy.stages[0].neighbours.row)
+        artifact.reference_ids.push_back(file.traces.id[row]);
     // Rows are named by their place in the vector file: bad rows count.
     for (int64_t& row : artifact.policy.stages[0].neighbours.row) row = file.position[row];
   }
@@ -242,6 +256,7 @@ int FitCommand::print(const FitResult& result, const io::TraceFile& file, const 
                                {"frontier", frontier},
                                {"deferred_labels", deferred_labels_json(result.policy)},
                                {"warnings", result.warnings},
+                               {"peak_memory_bytes", peak_memory_bytes()},
                                {"seconds", std::move(seconds)}},
                               code);
   std::string text = frontier_table(frontier) + deferred_labels_text(result.policy);
@@ -314,6 +329,8 @@ int FitCommand::run() {
   for (const auto& [phase, value] : result.seconds) seconds[phase] = value;
   seconds["write"] = seconds_since(writing);
   seconds["total"] = seconds_since(started);
+  console.note(number(seconds["total"].get<double>()) + " s, at most " +
+               number(static_cast<double>(peak_memory_bytes()) / (1 << 20)) + " MiB of memory");
   return print(result, *file, *refusal, std::move(seconds));
 }
 
@@ -351,6 +368,11 @@ void add_fit(CLI::App& app, int& exit_code) {
   sub->add_option("--label-floor", fit.label_floor,
                   "leave labels to the teacher that learn does not show to agree this often")
       ->check(open_unit_interval());
+  sub->add_option(
+         "--max-references", fit.max_references,
+         "learn rows to look neighbours up among and to compare candidates on; of a larger log a random sample")
+      ->check(CLI::Range(kFewestReferences, int64_t{1} << 31))
+      ->capture_default_str();
   sub->add_option("--budget-seconds", fit.budget_seconds,
                   "once learning took this long, try nothing more; the policy's bytes then depend on time")
       ->check(CLI::NonNegativeNumber);

@@ -220,6 +220,22 @@ TEST_F(Cli, NeverTakesSeveralLabelsAndRefusesUnknownOnesByName) {
   EXPECT_EQ(Json::parse(two.out)["deferred_labels"]["never"], Json::array({"label 0", "label 1", "label 3"}));
 }
 
+TEST_F(Cli, ACapOnReferencesIsRecordedAndIdsFollowTheReferences) {
+  write_log(folder, "log", {});
+  const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "--max-references", "300", "-o", "p", "--json"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_GT(Json::parse(o.out)["peak_memory_bytes"].get<int64_t>(), 1 << 20);
+  EXPECT_TRUE(contains(o.err, "MiB of memory"));
+  const Json references = Json::parse(run({"report", "p", "--json"}).out)["run"]["references"];
+  EXPECT_EQ(references["most"], 300);
+  EXPECT_LE(references["rows"].get<int64_t>(), 300);
+  EXPECT_EQ(Json::parse(slurp(folder.path("p/references.json")))["ids"].size(), references["rows"].get<size_t>());
+  const Json near =
+      Json::parse(run({"inspect", "p", "--row", "0", "--embeddings", "log.npy", "--json"}).out)["nearest"];
+  for (const Json& n : near) EXPECT_EQ(n["id"], "r" + std::to_string(n["row"].get<int64_t>()));
+  EXPECT_EQ(run({"fit", "log.jsonl", "--max-references", "99", "-o", "q"}).code, 2);
+}
+
 TEST_F(Cli, ABudgetThatIsSpentSaysThatTheBytesDependOnTime) {
   write_log(folder, "log", {});
   const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "--budget-seconds", "0", "-o", "p"});
