@@ -18,7 +18,8 @@ Result<Stage> refit(Backend& backend, const SearchResult& search, const LearnRow
     if (state.weights(d, c) <= kRemovedBias) continue;
     for (int64_t r = 0; r <= d; ++r) state.weights(r, c) = search.start(r, c);
   }
-  TRACER_RETURN_IF_ERROR(minimise_softmax(backend, data, search.best.cost, {.tolerance = kSearchTolerance}, state));
+  TRACER_RETURN_IF_ERROR(
+      minimise_softmax(backend, data, search.best.cost, {kSearchTolerance, search.iterations}, state));
   stage.softmax.cost = search.best.cost;
   stage.softmax.w = Matrix<float>(d, classes);
   std::copy_n(state.weights.data(), d * classes, stage.softmax.w.data());

@@ -52,4 +52,24 @@ void permute_rows(Matrix<float>& x, std::span<const int32_t> order) {
   }
 }
 
+Layout lay_out(const Split& split, std::span<const int32_t> sample, Matrix<float>& x) {
+  Layout at;
+  at.sample_rows = static_cast<int64_t>(sample.size());
+  std::vector<uint8_t> sampled(split.learn.size(), 0), placed(static_cast<size_t>(x.rows()), 0);
+  for (int32_t i : sample) sampled[i] = 1;
+  for (uint8_t part : {1, 0})
+    for (size_t i = 0; i < split.learn.size(); ++i) {
+      if (sampled[i] != part) continue;
+      at.learn.push_back(split.learn[i]), at.fold.push_back(split.fold[i]), at.unit.push_back(split.unit[i]);
+      placed[split.learn[i]] = 1;
+    }
+  std::vector<int32_t> order = at.learn;
+  for (int32_t row = 0; row < x.rows(); ++row)
+    if (!placed[row]) order.push_back(row);
+  permute_rows(x, order);
+  at.place.resize(order.size());
+  for (size_t i = 0; i < order.size(); ++i) at.place[order[i]] = static_cast<int32_t>(i);
+  return at;
+}
+
 }  // namespace tracer

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/split.h"
 #include "kernels/matrix.h"
 
 namespace tracer {
@@ -18,5 +19,15 @@ std::vector<int32_t> sample_units(std::span<const int32_t> unit, std::span<const
 
 // Row i becomes what was row order[i]; order is a permutation. In place: one row of memory and a byte a row.
 void permute_rows(Matrix<float>& x, std::span<const int32_t> order);
+
+// Where the vectors lie once x has been put in order: the sample of learn, the rest of learn, the others. That way none
+// of these needs a copy.
+struct Layout {
+  int64_t sample_rows = 0;
+  std::vector<int32_t> learn, fold, unit;  // the learn rows in that order: row of the log, fold and unit
+  std::vector<int32_t> place;              // of each row of the log
+};
+// sample: indices into split.learn, ascending.
+Layout lay_out(const Split& split, std::span<const int32_t> sample, Matrix<float>& x);
 
 }  // namespace tracer

@@ -174,6 +174,7 @@ Result<Path> softmax_path(Backend& backend, const SearchInput& input, const RowM
                           const std::function<void(const std::string&)>& progress, std::vector<std::string>& cut) {
   const SoftmaxData data{input.x, input.label, input.classes, input.fold, &moments};
   SoftmaxState state = initial_softmax(data, input.folds);
+  const int iterations = search_iterations(input.x.rows, input.x.cols, input.classes, input.folds);
   Path best;
   for (double cost : kCosts) {
     if (best.cost > 0 && input.spent && input.spent()) {
@@ -181,7 +182,7 @@ Result<Path> softmax_path(Backend& backend, const SearchInput& input, const RowM
       break;
     }
     Matrix<float> probability(input.x.rows, input.classes);
-    TRACER_RETURN_IF_ERROR(minimise_softmax(backend, data, cost, {.tolerance = kSearchTolerance}, state));
+    TRACER_RETURN_IF_ERROR(minimise_softmax(backend, data, cost, {kSearchTolerance, iterations}, state));
     TRACER_RETURN_IF_ERROR(out_of_fold_probability(backend, data, state, probability.view()));
     const double loss = out_of_fold_log_loss(probability, input.label);
     if (progress)
@@ -195,6 +196,13 @@ Result<Path> softmax_path(Backend& backend, const SearchInput& input, const RowM
 }
 
 }  // namespace
+
+int search_iterations(int64_t rows, int64_t dimension, int64_t classes, int folds) {
+  constexpr double kOperations = 2e13;
+  const double each = 4 * static_cast<double>(rows) * static_cast<double>(dimension) * static_cast<double>(classes) *
+                      static_cast<double>(std::max(folds - 1, 1));
+  return static_cast<int>(std::clamp(kOperations / std::max(each, 1.0), 8.0, 200.0));
+}
 
 Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input,
                                       const std::function<void(const std::string&)>& progress) {
@@ -272,6 +280,7 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
   }
   if (stopped) result.cut.push_back("blends after " + std::to_string(result.tried.size()));
   result.start = std::move(path->start);
+  result.iterations = search_iterations(n, input.x.cols, input.classes, input.folds);
   return result;
 }
 

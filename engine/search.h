@@ -17,6 +17,11 @@ namespace tracer {
 // out-of-fold mean the same on the refit: out-of-fold loss has settled by then, and stopping early regularises.
 inline constexpr double kSearchTolerance = 1e-3;
 
+// Iterations that each of them may take at most, at a strength: 200, or, with many labels on many rows, as many (at
+// least 8) as the folds can do in about 2 * 10^13 floating-point operations: 1.5 to 4 minutes on two cores. Most need 5
+// to 20.
+int search_iterations(int64_t rows, int64_t dimension, int64_t classes, int folds);
+
 struct SearchInput {
   HostMatrix<const float> x;   // learn rows or a sample of them, n x d, unit rows
   std::vector<int32_t> label;  // n
@@ -57,6 +62,7 @@ struct SearchResult {
   RowMoments moments;    // of x, for the refit
   NeighbourGraph graph;  // of x, for the refit of the kernel vote; empty where it has no part
   float kernel_temperature = 1;
+  int iterations = 0;  // search_iterations, for the refit
 };
 
 // Softmax regression along a path of strengths (strong to weak, stopped when out-of-fold loss has risen; the strength

@@ -229,6 +229,7 @@ TEST_F(Cli, ACapOnReferencesIsRecordedAndIdsFollowTheReferences) {
   const Json references = Json::parse(run({"report", "p", "--json"}).out)["run"]["references"];
   EXPECT_EQ(references["most"], 300);
   EXPECT_LE(references["rows"].get<int64_t>(), 300);
+  EXPECT_TRUE(contains(run({"report", "p"}).out, "among a sample of "));
   EXPECT_EQ(Json::parse(slurp(folder.path("p/references.json")))["ids"].size(), references["rows"].get<size_t>());
   const Json near =
       Json::parse(run({"inspect", "p", "--row", "0", "--embeddings", "log.npy", "--json"}).out)["nearest"];
