@@ -52,10 +52,11 @@ Status run(Backend& backend, const std::string& folder, const std::string& name)
     TRACER_RETURN_IF_ERROR(score_rows(backend, policy.stages[0], test.x.view(), scores));
     for (size_t a = 0; a < cells.size(); ++a) {
       const Certificate& c = policy.certificates[a];
+      const DecisionRule rule = decision_rule(policy, c);
       alphas[a] = c.alpha;
       double handled = 0, agree = 0;
       for (int64_t i = 0; c.certified && i < fresh; ++i)
-        if (decide(scores[i], c.threshold) == Reason::kAccepted)
+        if (decide(scores[i], rule) == Reason::kAccepted)
           ++handled, agree += scores[i].features.label == test.traces.label[i];
       cells[a].coverage.push_back(handled / static_cast<double>(fresh));
       if (handled == 0) continue;

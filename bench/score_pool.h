@@ -73,8 +73,7 @@ inline Status train_pool(Backend& backend, const std::string& folder, const std:
   out.learn = eligible_scores(searched->score, searched->disagree, searched->gated);
   out.out_of_fold_agreement = searched->best.agreement;
 
-  auto stage =
-      refit(backend, *searched, learn_x.clone(), in.label, in.fold, std::vector<int64_t>(in.label.size()), in.classes);
+  auto stage = refit(backend, *searched, {in.x, in.label, in.fold, std::vector<int64_t>(in.label.size())}, in.classes);
   if (!stage.ok()) return stage.status();
   std::vector<RowScore> scored;
   TRACER_RETURN_IF_ERROR(score_rows(backend, *stage, rest_x.view(), scored));

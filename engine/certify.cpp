@@ -75,7 +75,8 @@ Certifier::Certifier(const LearnSide& learn, bool runs, const char* unit_name, c
       n_certify_(n_certify),
       n_units_(n_units),
       unit_rows_(unit_rows),
-      n_learn_(static_cast<int64_t>(learn.score.size())) {
+      n_learn_(static_cast<int64_t>(learn.score.size())),
+      learn_rows_(learn.rows > 0 ? learn.rows : n_learn_) {
   learn_ = eligible_scores(learn.score, learn.disagree, learn.gated);
   if (runs_) {
     learn_runs_ = eligible_runs(learn.score, learn.disagree, learn.gated, learn.unit);
@@ -89,7 +90,7 @@ Certificate Certifier::certify(const CertifySide& side, double alpha) const {
   c.alpha = alpha;
   c.delta = options_.delta;
   c.unit = unit_name_;
-  c.n_learn = n_learn_;
+  c.n_learn = learn_rows_;
   c.n_certify = n_certify_;
   c.n_units = n_units_;
   c.unit_rows = runs_ ? unit_rows_ : 1;
@@ -162,7 +163,7 @@ RefusalEstimate Certifier::estimate(double alpha) const {
     if (target >= 0.5 && target < alpha - 1e-9 && in_reach(target, 1)) e.best_alpha = target;
   }
   // The certify side grows with the log; the out-of-fold curve is taken to stay as it is.
-  const double total = static_cast<double>(n_learn_ + n_certify_);
+  const double total = static_cast<double>(learn_rows_ + n_certify_);
   for (double times = 1; times <= 1024; times *= 1.25)
     if (in_reach(alpha, times)) {
       e.traces_missing = static_cast<int64_t>(std::ceil(total * (times - 1)));

@@ -27,6 +27,7 @@ struct LearnSide {
   std::vector<uint8_t> disagree;
   std::vector<uint8_t> gated;
   std::vector<int32_t> unit;
+  int64_t rows = 0;  // of learn, where these are a sample of it; 0: these are all
 };
 
 // The frozen policy's figures on the rows it never learned from.
@@ -64,7 +65,9 @@ class Certifier {
   CertifyOptions options_;
   bool runs_;
   std::string unit_name_;
-  int64_t n_certify_, n_units_, unit_rows_, n_learn_;
+  int64_t n_certify_, n_units_, unit_rows_;
+  int64_t n_learn_;     // out-of-fold rows
+  int64_t learn_rows_;  // of learn, as the certificate states it
   LearnScores learn_;
   RunScores learn_runs_;
   std::optional<ImaginedCertify> imagined_;

@@ -5,16 +5,13 @@
 #include <cmath>
 #include <new>
 #include <numeric>
-#include <unordered_set>
 
-#include "engine/canonical.h"
+#include "engine/label_floor.h"
 #include "engine/refit.h"
-#include "engine/router.h"
+#include "engine/sample.h"
 
 namespace tracer {
 namespace {
-
-constexpr size_t kSuspects = 20;
 
 class Phases {
  public:
@@ -39,6 +36,13 @@ Status check_options(const Traces& traces, const Matrix<float>& x, const FitOpti
   if (!inside(o.split.certify_fraction)) return bad_input("--certify-fraction must lie between 0 and 1");
   if (o.split.folds < 2 || o.split.folds > 100) return bad_input("--folds must lie between 2 and 100");
   if (o.looks < 1) return bad_input("--looks must be at least 1");
+  if (!(o.label_floor >= 0 && o.label_floor < 1)) return bad_input("--label-floor must lie between 0 and 1");
+  if (o.max_references < kFewestReferences)
+    return bad_input("--max-references must be at least " + std::to_string(kFewestReferences));
+  if (o.budget_seconds && !(*o.budget_seconds >= 0)) return bad_input("--budget-seconds must not be negative");
+  for (int32_t label : o.never)
+    if (label < 0 || label >= static_cast<int32_t>(traces.labels.size()))
+      return bad_input("--never: no label has the index " + std::to_string(label));
   for (double a : o.sweep)
     if (!inside(a)) return bad_input("every alpha of --sweep must lie between 0 and 1");
   if (!inside(o.alpha)) return bad_input("--alpha must lie between 0 and 1");
@@ -56,12 +60,6 @@ std::vector<double> alphas_of(const FitOptions& o) {
   return alphas;
 }
 
-Matrix<float> gather(const Matrix<float>& x, const std::vector<int32_t>& rows) {
-  Matrix<float> out(static_cast<int64_t>(rows.size()), x.cols());
-  for (size_t i = 0; i < rows.size(); ++i) std::copy_n(x.row(rows[i]), x.cols(), out.row(static_cast<int64_t>(i)));
-  return out;
-}
-
 std::vector<int32_t> pick(const std::vector<int32_t>& values, const std::vector<int32_t>& rows) {
   std::vector<int32_t> out;
   out.reserve(rows.size());
@@ -77,66 +75,6 @@ void order_by_fold(Split& split) {
   split.learn = pick(split.learn, order);
   split.fold = pick(split.fold, order);
   split.unit = pick(split.unit, order);
-}
-
-struct CertifyRows {
-  CertifySide side;
-  std::vector<int32_t> predicted;
-  std::vector<uint8_t> unseen;
-};
-
-Result<CertifyRows> score_certify(Backend& backend, const Traces& traces, const Split& split, const Stage& stage,
-                                  const Matrix<float>& x) {
-  CertifyRows rows;
-  const Matrix<float> vectors = gather(x, split.certify);
-  std::vector<RowScore> scored;
-  Matrix<int32_t> neighbour;
-  Matrix<float> similarity;
-  TRACER_RETURN_IF_ERROR(score_rows(backend, stage, vectors.view(), scored, &neighbour, &similarity));
-  parallel_for(backend, vectors.rows(), [&](int64_t i) {  // what is certified is what decides on every backend
-    scored[static_cast<size_t>(i)] = canonical_score(stage, vectors.row(i), neighbour.row(i), similarity.row(i));
-  });
-  std::unordered_set<uint64_t> learned;
-  for (int32_t r : split.learn) learned.insert(traces.text_hash[r]);
-  rows.side.unit = split.certify_unit;
-  rows.side.unit_rows = split.unit_rows;
-  for (size_t i = 0; i < scored.size(); ++i) {
-    const int32_t row = split.certify[i];
-    rows.side.units = std::max<int64_t>(rows.side.units, split.certify_unit[i] + 1);
-    rows.side.score.push_back(scored[i].score);
-    rows.side.gated.push_back(scored[i].gated);
-    rows.side.disagree.push_back(scored[i].features.label != traces.label[row]);
-    rows.predicted.push_back(scored[i].features.label);
-    rows.unseen.push_back(!learned.contains(traces.text_hash[row]));
-  }
-  return rows;
-}
-
-// The figures beside a certificate that need more than scores.
-void add_details(const Traces& traces, const Split& split, const CertifyRows& rows, Certificate& c) {
-  std::vector<LabelFigures> figures(traces.labels.size());
-  for (size_t l = 0; l < figures.size(); ++l) figures[l].label = static_cast<int32_t>(l);
-  for (size_t i = 0; i < rows.predicted.size(); ++i) {
-    ++figures[traces.label[split.certify[i]]].rows;
-    if (!c.certified || rows.side.gated[i] || !(rows.side.score[i] > c.threshold)) continue;
-    const bool agree = !rows.side.disagree[i];
-    ++figures[rows.predicted[i]].handled;
-    figures[rows.predicted[i]].agree += agree;
-    if (rows.unseen[i]) ++c.unseen_handled, c.unseen_agree += agree;
-  }
-  for (const LabelFigures& f : figures)
-    if (f.rows > 0 || f.handled > 0) c.labels.push_back(f);
-}
-
-std::vector<Suspect> find_suspects(const Traces& traces, const Split& split, const CertifyRows& rows) {
-  std::vector<Suspect> suspects;
-  for (size_t i = 0; i < rows.predicted.size(); ++i)
-    if (rows.side.disagree[i] && !rows.side.gated[i])
-      suspects.push_back({split.certify[i], rows.side.score[i], rows.predicted[i], traces.label[split.certify[i]]});
-  std::stable_sort(suspects.begin(), suspects.end(),
-                   [](const Suspect& a, const Suspect& b) { return a.score > b.score; });
-  if (suspects.size() > kSuspects) suspects.resize(kSuspects);
-  return suspects;
 }
 
 void warn_about_data(const Traces& traces, const Split& split, FitResult& result) {
@@ -165,10 +103,24 @@ int64_t certify_rows_foreseen(const Split& split) {
   return std::llround(mean * static_cast<double>(units_of(split.certify_unit)));
 }
 
+// What learn decides of one alpha.
+struct AlphaPlan {
+  double alpha = 0;
+  LearnSide learn;  // gated: rows that the floor defers too
+  LabelFloor floor;
+};
+
+std::string cut_warning(double seconds, const std::vector<std::string>& cut) {
+  std::string text = "--budget-seconds " + std::to_string(std::llround(seconds)) + " was spent; not tried: ";
+  for (size_t i = 0; i < cut.size(); ++i) text += (i > 0 ? ", " : "") + cut[i];
+  return text + "; what was tried depends on time, and the policy's bytes with it";
+}
+
 Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<float> x, const FitOptions& options,
                              const std::function<void(const std::string&)>& progress) {
   TRACER_RETURN_IF_ERROR(check_options(traces, x, options));
   FitResult result;
+  const auto started = std::chrono::steady_clock::now();
   Phases phases(result.seconds);
   const auto alphas = alphas_of(options);
   const int64_t classes = static_cast<int64_t>(traces.labels.size());
@@ -176,6 +128,11 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
   result.policy.dimension = x.cols();
   result.policy.alpha = options.alpha;
   result.policy.delta = options.delta;
+  result.policy.never = options.never;
+  std::sort(result.policy.never.begin(), result.policy.never.end());
+  result.policy.never.erase(std::unique(result.policy.never.begin(), result.policy.never.end()),
+                            result.policy.never.end());
+  result.policy.label_floor = options.label_floor;
   result.policy.simultaneous = options.simultaneous;
 
   TRACER_RETURN_IF_ERROR(backend.normalise_rows(x.view()));
@@ -209,41 +166,65 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
     return result;
   }
 
-  Matrix<float> learn = gather(x, s.learn);
-  std::vector<int32_t> label = pick(traces.label, s.learn);
+  const Layout at = lay_out(s, sample_units(s.unit, s.fold, options.max_references, options.split.seed), x);
+  const int64_t n_learn = static_cast<int64_t>(s.learn.size()), searched = at.sample_rows;
+  LearnRows learn{
+      x.view().rows_from(0, n_learn), pick(traces.label, at.learn), at.fold, {at.learn.begin(), at.learn.end()}};
+  SearchInput input;
+  input.x = learn.x.rows_from(0, searched);
+  input.label.assign(learn.label.begin(), learn.label.begin() + searched);
+  input.fold.assign(learn.fold.begin(), learn.fold.begin() + searched);
+  input.unit.assign(at.unit.begin(), at.unit.begin() + searched);
+  input.label_frequency.assign(static_cast<size_t>(classes), 0.0);
+  for (int32_t l : learn.label) input.label_frequency[l] += 1.0 / static_cast<double>(n_learn);
   phases.done("split");
-  auto dependence = check_dependence(backend, learn.view(), label, s.learn, classes, sorted_by_label(traces.label),
-                                     s.kind, options.split.seed);
+  auto dependence =
+      check_dependence(backend, input.x, input.label, std::span(at.learn).first(static_cast<size_t>(searched)), classes,
+                       sorted_by_label(traces.label), s.kind, options.split.seed);
   if (!dependence.ok()) return dependence.status();
   result.dependence = std::move(dependence).value();
   if (!result.dependence.advice.empty()) result.warnings.push_back(result.dependence.advice);
   phases.done("dependence");
 
-  SearchInput input;
-  input.x = learn.view();
-  input.label = label;
   input.classes = classes;
-  input.fold = s.fold;
   input.folds = s.folds;
-  input.unit = s.unit;
   input.alphas = alphas;
   input.delta = certify_options.delta;
   input.n_certify = certify_rows_foreseen(s);
-  auto searched = search_surrogate(backend, input, progress);
-  if (!searched.ok()) return searched.status();
-  SearchResult search = std::move(searched).value();
+  input.never = result.policy.never;
+  if (options.budget_seconds)
+    input.spent = [&] {
+      return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() >=
+             *options.budget_seconds;
+    };
+  auto found = search_surrogate(backend, input, progress);
+  if (!found.ok()) return found.status();
+  SearchResult search = std::move(found).value();
   result.candidates = search.tried;
   result.chosen = search.best;
+  result.cut = std::move(search.cut);
+  if (!result.cut.empty()) result.warnings.push_back(cut_warning(*options.budget_seconds, result.cut));
   phases.done("search");
 
-  auto stage =
-      refit(backend, search, std::move(learn), std::move(label), s.fold, {s.learn.begin(), s.learn.end()}, classes);
+  auto stage = refit(backend, search, learn, classes);
   if (!stage.ok()) return stage.status();
   result.policy.stages.push_back(std::move(stage).value());
   phases.done("refit");
 
-  LearnSide learn_side{search.score, search.disagree, search.gated, s.unit};
-  result.unit = choose_unit(learn_side, options.unit, options.alpha, s.kind != SplitKind::kRows);
+  const LearnSide learn_side{std::move(search.score), std::move(search.disagree), std::move(search.gated),
+                             std::move(input.unit), n_learn};
+  std::vector<AlphaPlan> plans;
+  for (double alpha : alphas) {
+    AlphaPlan plan{alpha, learn_side, {}};
+    if (options.label_floor > 0) {
+      plan.floor = plan_label_floor(learn_side, search.predicted, classes, alpha, options.label_floor, options.delta);
+      apply_label_floor(plan.floor, learn_side.score, search.predicted, plan.learn.gated);
+    }
+    plans.push_back(std::move(plan));
+  }
+  const auto asked = std::find_if(plans.begin(), plans.end(),
+                                  [&](const AlphaPlan& p) { return std::abs(p.alpha - options.alpha) < 1e-9; });
+  result.unit = choose_unit(asked->learn, options.unit, options.alpha, s.kind != SplitKind::kRows);
   if (result.unit.runs) {
     if (const LeftOut left = leave_out_large_units(result.split); left.units > 0)
       result.warnings.push_back(std::to_string(left.units) + " certify groups of more than " +
@@ -252,18 +233,34 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
                                 " rows in all, were left out: certificates are about groups of at most " +
                                 std::to_string(s.unit_rows) + " rows");
   }
-  const Certifier certifier(learn_side, result.unit.runs, s.kind == SplitKind::kGroups ? "groups" : "runs",
-                            certify_options, static_cast<int64_t>(s.certify.size()), units_of(s.certify_unit),
-                            s.unit_rows);
+  std::vector<Certifier> certifiers;  // one serves every alpha, unless each has labels of its own to defer
+  for (const AlphaPlan& plan : plans)
+    if (certifiers.empty() || options.label_floor > 0)
+      certifiers.emplace_back(plan.learn, result.unit.runs, s.kind == SplitKind::kGroups ? "groups" : "runs",
+                              certify_options, static_cast<int64_t>(s.certify.size()), units_of(s.certify_unit),
+                              s.unit_rows);
   // From here on the certify rows are open.
-  auto rows = score_certify(backend, traces, s, result.policy.stages[0], x);
+  auto rows = score_certify(backend, traces, s, result.policy.stages[0], x, at.place);
   if (!rows.ok()) return rows.status();
-  for (double alpha : alphas) {
-    Certificate c = certifier.certify(rows->side, alpha);
-    add_details(traces, s, *rows, c);
+  CertifySide side = rows->side;
+  for (size_t i = 0; i < side.gated.size(); ++i)
+    side.gated[i] |= std::binary_search(result.policy.never.begin(), result.policy.never.end(), rows->predicted[i]);
+  result.suspects = find_suspects(traces, s, *rows, side);
+  const std::vector<uint8_t> gated = side.gated;
+  for (size_t a = 0; a < plans.size(); ++a) {
+    const LabelFloor& floor = plans[a].floor;
+    side.gated = gated;
+    apply_label_floor(floor, side.score, rows->predicted, side.gated);
+    Certificate c = certifiers[std::min(a, certifiers.size() - 1)].certify(side, plans[a].alpha);
+    for (const FlooredLabel& f : floor.below)
+      if (!std::binary_search(result.policy.never.begin(), result.policy.never.end(), f.label)) c.floored.push_back(f);
+    if (c.certified && threshold_below(floor.least_score) > c.threshold) {  // the same rows: the others are gated
+      c.threshold = threshold_below(floor.least_score);
+      c.method = "l2d";
+    }
+    add_details(traces, s, *rows, side, c);
     result.policy.certificates.push_back(std::move(c));
   }
-  result.suspects = find_suspects(traces, s, *rows);
   phases.done("certify");
   return result;
 }

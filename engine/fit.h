@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engine/certify.h"
+#include "engine/certify_rows.h"
 #include "engine/dependence.h"
 #include "engine/policy.h"
 #include "engine/search.h"
@@ -17,6 +19,8 @@
 #include "kernels/backend.h"
 
 namespace tracer {
+
+inline constexpr int64_t kFewestReferences = 100;
 
 struct FitOptions {
   double alpha = 0.95;
@@ -28,14 +32,10 @@ struct FitOptions {
   Unit unit = Unit::kAuto;
   bool approximate = false;
   SplitOptions split;
-};
-
-// A certify row that the surrogate is most certain about and the teacher labels otherwise.
-struct Suspect {
-  int64_t row = 0;  // of the log, from 0
-  double score = 0;
-  int32_t surrogate = 0;
-  int32_t teacher = 0;
+  std::vector<int32_t> never;            // labels, by index: rows with such a surrogate label are always deferred
+  int64_t max_references = 100000;       // learn rows that neighbours are looked up among and candidates compared on
+  double label_floor = 0;                // labels that learn does not show to agree this often are deferred; 0: none
+  std::optional<double> budget_seconds;  // of learning; once spent, no further candidate is tried
 };
 
 struct FitResult {
@@ -45,6 +45,7 @@ struct FitResult {
   UnitChoice unit;
   std::vector<Candidate> candidates;
   Candidate chosen;
+  std::vector<std::string> cut;       // what the budget left untried; not empty: the policy depends on time
   std::vector<Suspect> suspects;      // at most 20, most certain first
   std::vector<std::string> warnings;  // among them: certify groups that were left out, being larger than any of learn
   std::vector<std::pair<std::string, double>> seconds;  // by phase
@@ -52,10 +53,11 @@ struct FitResult {
 
 // x: n x d vectors aligned with the traces, taken over. A refusal is a result; an error is bad options (kBadInput), a
 // failing backend, or too little memory (kOutOfMemory: nothing is thrown).
-// Memory at the peak, in floats, with C labels and K folds: 2 n d for x and its learn rows; n C for out-of-fold
-// probabilities; (2 * 11 + 6) (d + 1) K C for the weights, gradients and L-BFGS history of the folds' softmax
-// regressions; 4 (d + 1)^2 for their preconditioner. Beyond: O(n) and the backend's own buffers. Deterministic in
-// (traces, x, options) and the backend's isa, for any number of threads; only `seconds` differs.
+// Memory at the peak, in floats, with C labels and K folds: n d for x, and with s = min(n, max_references): s d for
+// the references; 3 s C for out-of-fold probabilities, and 9 s C while the kernel vote is learned; (2 * 11 + 6) (d + 1)
+// K C for the weights, gradients and L-BFGS history of the folds' softmax regressions; 4 (d + 1)^2 for their
+// preconditioner. Beyond: O(n) and the backend's own buffers. Deterministic in (traces, x, options) and the backend's
+// isa, for any number of threads, unless a budget cut it short; only `seconds` differs.
 Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, const FitOptions& options,
                       const std::function<void(const std::string&)>& progress = {});
 

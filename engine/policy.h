@@ -67,6 +67,14 @@ struct LabelFigures {
   int64_t agree = 0;    // among them
 };
 
+// A label whose rows are deferred, being below the label floor: out-of-fold rows that a policy at the certificate's
+// alpha would have handled with it, and how many of them agreed (engine/label_floor.h).
+struct FlooredLabel {
+  int32_t label = 0;
+  int64_t handled = 0;
+  int64_t agree = 0;
+};
+
 // Estimates that accompany a refusal; never certificates.
 struct RefusalEstimate {
   std::optional<double> best_alpha;       // largest alpha out-of-fold rows put within reach
@@ -96,7 +104,8 @@ struct Certificate {
   int64_t tested = 0;            // hypotheses looked at
   double expected_coverage = 0;  // planned on learn
   std::vector<LabelFigures> labels;
-  RefusalEstimate estimate;  // meaningful when not certified
+  std::vector<FlooredLabel> floored;  // ascending
+  RefusalEstimate estimate;           // meaningful when not certified
 };
 
 struct Policy {
@@ -106,7 +115,9 @@ struct Policy {
   std::vector<Certificate> certificates;  // ascending alpha
   double alpha = 0;                       // the one asked for
   double delta = 0;
-  bool simultaneous = false;  // every certificate holds together at delta
+  std::vector<int32_t> never;  // labels whose rows are always deferred, ascending
+  double label_floor = 0;      // agreement that learn must show of a label; 0: none asked for
+  bool simultaneous = false;   // every certificate holds together at delta
 
   const Certificate* certificate(double alpha) const;  // null when that alpha was not part of the sweep
 };

@@ -7,17 +7,19 @@
 
 namespace tracer {
 
-Result<Stage> refit(Backend& backend, const SearchResult& search, Matrix<float> learn, std::vector<int32_t> label,
-                    const std::vector<int32_t>& fold, std::vector<int64_t> row, int64_t classes) {
+Result<Stage> refit(Backend& backend, const SearchResult& search, const LearnRows& learn, int64_t classes) {
   Stage stage;
-  const int64_t d = learn.cols();
-  const SoftmaxData data{learn.view(), label, classes, fold, &search.moments};
+  const int64_t d = learn.x.cols, searched = static_cast<int64_t>(search.score.size());
+  const std::vector<int32_t> label(learn.label.begin(), learn.label.begin() + searched);
+  const SoftmaxData data{learn.x, learn.label, classes, learn.fold,
+                         searched == learn.x.rows ? &search.moments : nullptr};
   SoftmaxState state = initial_softmax(data, 0);
   for (int64_t c = 0; c < classes; ++c) {
     if (state.weights(d, c) <= kRemovedBias) continue;
     for (int64_t r = 0; r <= d; ++r) state.weights(r, c) = search.start(r, c);
   }
-  TRACER_RETURN_IF_ERROR(minimise_softmax(backend, data, search.best.cost, {.tolerance = kSearchTolerance}, state));
+  TRACER_RETURN_IF_ERROR(
+      minimise_softmax(backend, data, search.best.cost, {kSearchTolerance, search.iterations}, state));
   stage.softmax.cost = search.best.cost;
   stage.softmax.w = Matrix<float>(d, classes);
   std::copy_n(state.weights.data(), d * classes, stage.softmax.w.data());
@@ -28,9 +30,10 @@ Result<Stage> refit(Backend& backend, const SearchResult& search, Matrix<float> 
     stage.kernel = {std::move(votes->vote), std::move(votes->prior), static_cast<int>(kKernelVoteNeighbours),
                     search.kernel_temperature};
   }
-  stage.neighbours.references = std::move(learn);
-  stage.neighbours.label = std::move(label);
-  stage.neighbours.row = std::move(row);
+  stage.neighbours.references = Matrix<float>(searched, d);
+  std::copy_n(learn.x.data, searched * d, stage.neighbours.references.data());
+  stage.neighbours.label = label;
+  stage.neighbours.row.assign(learn.row.begin(), learn.row.begin() + searched);
   stage.neighbours.sharpness = search.best.vote_sharpness;
   stage.kernel_weight = search.best.kernel_weight;
   stage.vote_weight = search.best.vote_weight;

@@ -11,9 +11,16 @@
 
 namespace tracer {
 
-// learn (n x d, unit rows; taken over as the references), label and fold: what search_surrogate saw. row: n, the rows
-// of the log. Softmax regression starts from the mean of the folds' weights.
-Result<Stage> refit(Backend& backend, const SearchResult& search, Matrix<float> learn, std::vector<int32_t> label,
-                    const std::vector<int32_t>& fold, std::vector<int64_t> row, int64_t classes);
+// All learn rows: those that search_surrogate saw first, in its order.
+struct LearnRows {
+  HostMatrix<const float> x;   // n x d, unit rows
+  std::vector<int32_t> label;  // n
+  std::vector<int32_t> fold;   // n
+  std::vector<int64_t> row;    // n: of the log
+};
+
+// Softmax regression is learned from all rows, starting from the mean of the folds' weights; the kernel vote from the
+// rows that were searched, which become the references (copied).
+Result<Stage> refit(Backend& backend, const SearchResult& search, const LearnRows& learn, int64_t classes);
 
 }  // namespace tracer

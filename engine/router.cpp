@@ -22,8 +22,21 @@ const char* to_string(Reason reason) {
       return "below_threshold";
     case Reason::kOutOfDistribution:
       return "out_of_distribution";
+    case Reason::kNeverLabel:
+      return "never_label";
+    case Reason::kBelowLabelFloor:
+      return "below_label_floor";
   }
   return "?";
+}
+
+DecisionRule decision_rule(const Policy& policy, const Certificate& certificate) {
+  DecisionRule rule{certificate.threshold, {}};
+  if (policy.never.empty() && certificate.floored.empty()) return rule;
+  rule.by_label.assign(policy.labels.size(), Reason::kAccepted);
+  for (const FlooredLabel& f : certificate.floored) rule.by_label[f.label] = Reason::kBelowLabelFloor;
+  for (int32_t label : policy.never) rule.by_label[label] = Reason::kNeverLabel;
+  return rule;
 }
 
 namespace {

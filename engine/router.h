@@ -12,8 +12,16 @@
 namespace tracer {
 
 // Frozen values: they are written to files.
-enum class Reason : int { kAccepted = 0, kBelowThreshold = 1, kOutOfDistribution = 2 };
-const char* to_string(Reason reason);  // "accepted", "below_threshold", "out_of_distribution"
+enum class Reason : int {
+  kAccepted = 0,
+  kBelowThreshold = 1,
+  kOutOfDistribution = 2,
+  kNeverLabel = 3,
+  kBelowLabelFloor = 4
+};
+inline constexpr int kReasons = 5;
+// "accepted", "below_threshold", "out_of_distribution", "never_label", "below_label_floor"
+const char* to_string(Reason reason);
 
 struct RowScore {
   RowFeatures features;
@@ -21,9 +29,20 @@ struct RowScore {
   bool gated = false;  // out of distribution
 };
 
-inline Reason decide(const RowScore& row, double threshold) {
+// What one certificate of a policy handles.
+struct DecisionRule {
+  double threshold = 1;
+  std::vector<Reason> by_label;  // C: why rows with that surrogate label are deferred, or kAccepted; empty: all of that
+};
+DecisionRule decision_rule(const Policy& policy, const Certificate& certificate);
+
+// The first that applies of: never_label, out_of_distribution, below_label_floor, below_threshold.
+inline Reason decide(const RowScore& row, const DecisionRule& rule) {
+  const Reason label = rule.by_label.empty() ? Reason::kAccepted : rule.by_label[row.features.label];
+  if (label == Reason::kNeverLabel) return label;
   if (row.gated) return Reason::kOutOfDistribution;
-  return row.score > threshold ? Reason::kAccepted : Reason::kBelowThreshold;
+  if (label != Reason::kAccepted) return label;
+  return row.score > rule.threshold ? Reason::kAccepted : Reason::kBelowThreshold;
 }
 
 // A stage made ready for many batches: what scoring would otherwise prepare again for each. Refers to the stage and

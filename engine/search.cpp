@@ -24,6 +24,7 @@ constexpr int64_t kNeighbours = 15;
 struct Scored {
   std::vector<uint8_t> disagree;
   std::vector<double> score;
+  std::vector<int32_t> predicted;
   std::vector<uint8_t> gated;
   Acceptor acceptor;
   OodGate gate;
@@ -81,8 +82,9 @@ Scored score_candidate(const SearchInput& input, const std::vector<double>& freq
                        const std::vector<RowFeatures>& features) {
   Scored s;
   const int64_t n = static_cast<int64_t>(features.size());
-  std::vector<uint8_t> agree(n);
-  s.disagree.resize(n), s.score.resize(n), s.gated.resize(n);
+  std::vector<uint8_t> agree(n), never(input.classes, 0);
+  for (int32_t label : input.never) never[label] = 1;
+  s.disagree.resize(n), s.score.resize(n), s.gated.resize(n), s.predicted.resize(n);
   for (int64_t i = 0; i < n; ++i) {
     agree[i] = features[i].label == input.label[i];
     s.disagree[i] = !agree[i];
@@ -91,7 +93,8 @@ Scored score_candidate(const SearchInput& input, const std::vector<double>& freq
   s.gate = fit_gate(features, input.classes);
   for (int64_t i = 0; i < n; ++i) {
     s.score[i] = accept_score(s.acceptor, features[i], frequency[features[i].label]);
-    s.gated[i] = out_of_distribution(s.gate, features[i]);
+    s.predicted[i] = features[i].label;
+    s.gated[i] = out_of_distribution(s.gate, features[i]) || never[features[i].label];
   }
   return s;
 }
@@ -168,13 +171,18 @@ struct Path {
 };
 
 Result<Path> softmax_path(Backend& backend, const SearchInput& input, const RowMoments& moments,
-                          const std::function<void(const std::string&)>& progress) {
+                          const std::function<void(const std::string&)>& progress, std::vector<std::string>& cut) {
   const SoftmaxData data{input.x, input.label, input.classes, input.fold, &moments};
   SoftmaxState state = initial_softmax(data, input.folds);
+  const int iterations = search_iterations(input.x.rows, input.x.cols, input.classes, input.folds);
   Path best;
   for (double cost : kCosts) {
+    if (best.cost > 0 && input.spent && input.spent()) {
+      cut.push_back("softmax regression of cost " + std::to_string(static_cast<int>(cost)) + " and above");
+      break;
+    }
     Matrix<float> probability(input.x.rows, input.classes);
-    TRACER_RETURN_IF_ERROR(minimise_softmax(backend, data, cost, {.tolerance = kSearchTolerance}, state));
+    TRACER_RETURN_IF_ERROR(minimise_softmax(backend, data, cost, {kSearchTolerance, iterations}, state));
     TRACER_RETURN_IF_ERROR(out_of_fold_probability(backend, data, state, probability.view()));
     const double loss = out_of_fold_log_loss(probability, input.label);
     if (progress)
@@ -189,12 +197,22 @@ Result<Path> softmax_path(Backend& backend, const SearchInput& input, const RowM
 
 }  // namespace
 
+int search_iterations(int64_t rows, int64_t dimension, int64_t classes, int folds) {
+  constexpr double kOperations = 2e13;
+  const double each = 4 * static_cast<double>(rows) * static_cast<double>(dimension) * static_cast<double>(classes) *
+                      static_cast<double>(std::max(folds - 1, 1));
+  return static_cast<int>(std::clamp(kOperations / std::max(each, 1.0), 8.0, 200.0));
+}
+
 Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input,
                                       const std::function<void(const std::string&)>& progress) {
   const int64_t n = input.x.rows;
   SearchResult result;
-  result.label_frequency.assign(input.classes, 0.0);
-  for (int32_t l : input.label) result.label_frequency[l] += 1.0 / static_cast<double>(n);
+  result.label_frequency = input.label_frequency;
+  if (result.label_frequency.empty()) {
+    result.label_frequency.assign(input.classes, 0.0);
+    for (int32_t l : input.label) result.label_frequency[l] += 1.0 / static_cast<double>(n);
+  }
 
   Matrix<int32_t> neighbour(n, kNeighbours);
   Matrix<float> similarity(n, kNeighbours);
@@ -202,7 +220,10 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
       backend.topk_cosine(input.x, input.x, input.fold, input.fold, TopK{neighbour.view(), similarity.view()}));
   const NeighbourVote no_vote{neighbour.view(), similarity.view(), input.label, 0.0f, kSharpness};
   OutOfFoldKernel kernel;
-  if (n * input.classes <= kKernelVoteEntries) {
+  const auto spent = [&] { return input.spent && input.spent(); };
+  if (n * input.classes <= kKernelVoteEntries && spent()) {
+    result.cut.push_back("kernel vote");
+  } else if (n * input.classes <= kKernelVoteEntries) {
     auto graph = neighbour_graph(backend, input.x, kKernelVoteNeighbours, input.unit);
     if (!graph.ok()) return graph.status();
     result.graph = std::move(graph).value();
@@ -218,19 +239,20 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
   auto moments = row_moments(backend, input.x);
   if (!moments.ok()) return moments.status();
   result.moments = std::move(moments).value();
-  auto path = softmax_path(backend, input, result.moments, progress);
+  auto path = softmax_path(backend, input, result.moments, progress, result.cut);
   if (!path.ok()) return path.status();
 
   const Allowance allowance(input);
   std::vector<DecisionFeatures> decided(n);
   std::vector<RowFeatures> features(n);
   Matrix<float> s(n, input.classes);
-  bool have = false;
+  bool have = false, stopped = false;
   for (float u : kKernelWeights) {
-    if (u > 0 && kernel.probability.empty()) break;
+    if (stopped || (u > 0 && kernel.probability.empty())) break;
     if (u > 0) blend(backend, path->probability.view(), kernel.probability.view(), u, s.view());
     const Matrix<float>& mixed = u > 0 ? s : path->probability;
     for (float v : kVoteWeights) {
+      if (have && (stopped = stopped || spent())) break;
       NeighbourVote vote = no_vote;
       vote.weight = v;
       TRACER_RETURN_IF_ERROR(backend.decision_features_from(mixed.view(), vote, decided));
@@ -250,12 +272,15 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
       result.best = c;
       result.disagree = std::move(scored.disagree);
       result.score = std::move(scored.score);
+      result.predicted = std::move(scored.predicted);
       result.gated = std::move(scored.gated);
       result.acceptor = std::move(scored.acceptor);
       result.gate = std::move(scored.gate);
     }
   }
+  if (stopped) result.cut.push_back("blends after " + std::to_string(result.tried.size()));
   result.start = std::move(path->start);
+  result.iterations = search_iterations(n, input.x.cols, input.classes, input.folds);
   return result;
 }
 

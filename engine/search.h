@@ -17,16 +17,24 @@ namespace tracer {
 // out-of-fold mean the same on the refit: out-of-fold loss has settled by then, and stopping early regularises.
 inline constexpr double kSearchTolerance = 1e-3;
 
+// Iterations that each of them may take at most, at a strength: 200, or, with many labels on many rows, as many (at
+// least 8) as the folds can do in about 2 * 10^13 floating-point operations: 1.5 to 4 minutes on two cores. Most need 5
+// to 20.
+int search_iterations(int64_t rows, int64_t dimension, int64_t classes, int folds);
+
 struct SearchInput {
-  HostMatrix<const float> x;   // learn rows, n x d, unit rows
+  HostMatrix<const float> x;   // learn rows or a sample of them, n x d, unit rows
   std::vector<int32_t> label;  // n
   int64_t classes = 0;
-  std::vector<int32_t> fold;   // n
-  int folds = 0;               // >= 2
-  std::vector<int32_t> unit;   // n: rows of one unit are related, and do not learn from each other
-  std::vector<double> alphas;  // the sweep: candidates are compared by out-of-fold coverage at these
+  std::vector<int32_t> fold;            // n
+  int folds = 0;                        // >= 2
+  std::vector<int32_t> unit;            // n: rows of one unit are related, and do not learn from each other
+  std::vector<double> label_frequency;  // C: share of all learn rows; empty: of these
+  std::vector<double> alphas;           // the sweep: candidates are compared by out-of-fold coverage at these
   double delta = 0.05;
-  int64_t n_certify = 0;  // the size of the certify set whose allowance they are compared under
+  std::vector<int32_t> never;   // labels whose rows are never handled
+  std::function<bool()> spent;  // true: try nothing more than is needed for a policy; empty: never
+  int64_t n_certify = 0;        // the size of the certify set whose allowance they are compared under
 };
 
 struct Candidate {
@@ -44,7 +52,9 @@ struct SearchResult {
   std::vector<Candidate> tried;         // in order
   std::vector<uint8_t> disagree;        // n
   std::vector<double> score;            // n: acceptor's probability of agreement
-  std::vector<uint8_t> gated;           // n
+  std::vector<int32_t> predicted;       // n
+  std::vector<uint8_t> gated;           // n: out of distribution, or predicted as a label of `never`
+  std::vector<std::string> cut;         // what was left untried, in words
   std::vector<double> label_frequency;  // C
   Acceptor acceptor;
   OodGate gate;
@@ -52,11 +62,13 @@ struct SearchResult {
   RowMoments moments;    // of x, for the refit
   NeighbourGraph graph;  // of x, for the refit of the kernel vote; empty where it has no part
   float kernel_temperature = 1;
+  int iterations = 0;  // search_iterations, for the refit
 };
 
 // Softmax regression along a path of strengths (strong to weak, stopped when out-of-fold loss has risen; the strength
 // of the least loss is kept), the kernel vote and the neighbour vote; candidates are their averages. Without the kernel
-// vote where its n x C matrices would be too large (kKernelVoteEntries). Deterministic for any thread count. progress,
+// vote where its n x C matrices would be too large (kKernelVoteEntries). Deterministic for any thread count, as long as
+// `spent` is. progress,
 // when set, is told what has just been done.
 Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input,
                                       const std::function<void(const std::string&)>& progress);

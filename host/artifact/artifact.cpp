@@ -32,7 +32,8 @@ Json manifest_json(const Artifact& a, const std::map<std::string, std::string_vi
   const Policy& p = a.policy;
   Json m;
   m["format"] = kFormatName;
-  m["format_version"] = kFormatVersion;
+  const bool defers_labels = !p.never.empty() || p.label_floor > 0;
+  m["format_version"] = defers_labels ? kDeferredLabelsVersion : kFormatVersion;
   EncoderIdentity encoder = a.provenance.encoder;
   encoder.dimension = p.dimension;
   m["dimension"] = p.dimension;
@@ -62,6 +63,11 @@ Json manifest_json(const Artifact& a, const std::map<std::string, std::string_vi
                  {"vectors", a.provenance.vectors_path}};
   m["run"] = a.run;
   m["labels"] = p.labels;
+  if (!p.never.empty()) {
+    m["never"] = Json::array();
+    for (int32_t label : p.never) m["never"].push_back(p.labels[label]);
+  }
+  if (p.label_floor > 0) m["label_floor"] = p.label_floor;
   m["parts"] = Json::object();
   for (const auto& [name, bytes] : parts)
     m["parts"][name] = {{"sha256", io::sha256_hex(bytes)}, {"bytes", bytes.size()}};

@@ -17,7 +17,10 @@ namespace tracer {
 
 using Json = nlohmann::ordered_json;
 
+// Policies with deferred labels (never, label_floor) are of the version that brought them, so that a reader which does
+// not know them refuses; others are written as before.
 inline constexpr int kFormatVersion = 2;
+inline constexpr int kDeferredLabelsVersion = 3;
 
 // Where the rows came from. Text and vectors of the log stay outside; learn vectors are inside as references.
 struct Provenance {

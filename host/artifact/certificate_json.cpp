@@ -69,6 +69,17 @@ Json certificate_json(const Certificate& c, const Policy& policy) {
                            {"n_agree", f.agree},
                            {"teacher_agreement", optional_json(agreement(f.agree, f.handled))},
                            {"teacher_agreement_lower", optional_json(agreement_lower(f.agree, f.handled, c.delta))}});
+  if (policy.label_floor > 0) {
+    j["below_label_floor"] = Json::array();
+    for (const FlooredLabel& f : c.floored)
+      j["below_label_floor"].push_back(
+          {{"label", policy.labels[f.label]},
+           {"index", f.label},
+           {"n_handled", f.handled},
+           {"n_agree", f.agree},
+           {"teacher_agreement", optional_json(agreement(f.agree, f.handled))},
+           {"teacher_agreement_lower", optional_json(agreement_lower(f.agree, f.handled, policy.delta))}});
+  }
   j["estimate"] = c.certified ? Json(nullptr) : estimate_json(c.estimate);
   return j;
 }
@@ -110,6 +121,24 @@ Result<Certificate> parse_certificate(const Json& json, int64_t labels) {
     TRACER_RETURN_IF_ERROR(g.status());
     figures.label = static_cast<int32_t>(index);
     c.labels.push_back(figures);
+  }
+  if (json.contains("below_label_floor")) {
+    const Json& below = f.array("below_label_floor");
+    TRACER_RETURN_IF_ERROR(f.status());
+    for (const Json& entry : below) {
+      FlooredLabel label;
+      JsonFields g(entry, "certificate.json: below_label_floor");
+      int64_t index = 0;
+      g.count("index", index, labels - 1);
+      g.count("n_handled", label.handled);
+      g.count("n_agree", label.agree, label.handled);
+      TRACER_RETURN_IF_ERROR(g.status());
+      label.label = static_cast<int32_t>(index);
+      if (!c.floored.empty() && label.label <= c.floored.back().label)
+        return bad_input("certificate.json: below_label_floor: \"index\": expected ascending labels, found " +
+                         std::to_string(index) + " after " + std::to_string(c.floored.back().label));
+      c.floored.push_back(label);
+    }
   }
   if (!c.certified) {
     const Json& estimate = f.object("estimate");

@@ -81,16 +81,22 @@ Look look_of(const Traces& traces, const FitResult& result, const FitOptions& o,
     split.update(std::to_string(part->size()) + ":");
     update(split, *part);
   }
-  const Json config = {{"log", look.log},
-                       {"split", split.hex()},
-                       {"unit_runs", result.unit.runs},
-                       {"alphas", look.alphas},
-                       {"delta", o.delta},
-                       {"looks", o.looks},
-                       {"seed", o.split.seed},
-                       {"min_coverage", o.min_coverage},
-                       {"simultaneous", o.simultaneous},
-                       {"approximate", o.approximate}};
+  Json config = {{"log", look.log},
+                 {"split", split.hex()},
+                 {"unit_runs", result.unit.runs},
+                 {"alphas", look.alphas},
+                 {"delta", o.delta},
+                 {"looks", o.looks},
+                 {"seed", o.split.seed},
+                 {"min_coverage", o.min_coverage},
+                 {"simultaneous", o.simultaneous},
+                 {"approximate", o.approximate}};
+  // Only where they were asked for: other looks keep the name they had before these options existed.
+  if (!o.never.empty()) config["never"] = result.policy.never;
+  if (o.label_floor > 0) config["label_floor"] = o.label_floor;
+  if (!result.policy.stages.empty() && result.policy.stages[0].neighbours.label.size() < result.split.learn.size())
+    config["max_references"] = o.max_references;
+  if (!result.cut.empty()) config["cut"] = result.cut;  // what a budget left untried decides the outcome
   look.config = io::sha256_hex(config.dump());
   return look;
 }

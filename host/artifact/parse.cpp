@@ -127,6 +127,30 @@ Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number,
   return {};
 }
 
+// The labels that a policy defers, in what brought them: version 3.
+Status parse_deferred_labels(const Json& manifest, int64_t version, Policy& policy) {
+  JsonFields f(manifest, kManifest);
+  for (const char* key : {"never", "label_floor"})
+    if (version != kDeferredLabelsVersion && manifest.contains(key))
+      return bad_input(std::string(kManifest) + ": \"" + key + "\": expected format version " +
+                       std::to_string(kDeferredLabelsVersion) + ", found " + std::to_string(version));
+  if (manifest.contains("label_floor")) f.number("label_floor", policy.label_floor, 0, 1);
+  if (manifest.contains("never"))
+    for (const Json& name : f.array("never")) {
+      if (!name.is_string())
+        return bad_input("manifest.json: never: expected strings, found " + std::string(name.type_name()));
+      const auto& text = name.get_ref<const std::string&>();
+      const auto at = std::lower_bound(policy.labels.begin(), policy.labels.end(), text);
+      if (at == policy.labels.end() || *at != text)
+        return bad_input("manifest.json: never: expected labels of the policy, found \"" + text + "\"");
+      const auto label = static_cast<int32_t>(at - policy.labels.begin());
+      if (!policy.never.empty() && label <= policy.never.back())
+        return bad_input("manifest.json: never: expected distinct labels in bytewise order, found \"" + text + "\"");
+      policy.never.push_back(label);
+    }
+  return f.status();
+}
+
 }  // namespace
 
 Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view certificates_text,
@@ -144,9 +168,9 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
   TRACER_RETURN_IF_ERROR(f.status());
   if (format != kFormatName)
     return bad_input(std::string(kManifest) + ": expected format \"" + kFormatName + "\", found \"" + format + "\"");
-  if (version != kFormatVersion)
-    return bad_input(std::string(kManifest) + ": expected format version " + std::to_string(kFormatVersion) +
-                     ", found " + std::to_string(version));
+  if (version != kFormatVersion && version != kDeferredLabelsVersion)
+    return bad_input(std::string(kManifest) + ": expected format version " + std::to_string(kFormatVersion) + " or " +
+                     std::to_string(kDeferredLabelsVersion) + ", found " + std::to_string(version));
   f.count("dimension", policy.dimension, int64_t{1} << 24);
   f.number("alpha", policy.alpha, 0, 1);
   f.number("delta", policy.delta, 0, 1);
@@ -165,6 +189,7 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
   if (policy.labels.empty() || !std::is_sorted(policy.labels.begin(), policy.labels.end()) ||
       std::adjacent_find(policy.labels.begin(), policy.labels.end()) != policy.labels.end())
     return bad_input("manifest.json: labels: expected distinct labels in bytewise order");
+  TRACER_RETURN_IF_ERROR(parse_deferred_labels(manifest, version, policy));
   if (encoders.size() != 1)
     return bad_input("manifest.json: encoders: this version runs 1, found " + std::to_string(encoders.size()));
   auto encoder = parse_encoder(encoders[0], "manifest.json: encoders");
@@ -192,6 +217,8 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
   for (const Json& entry : c.array("certificates")) {
     auto certificate = parse_certificate(entry, static_cast<int64_t>(policy.labels.size()));
     if (!certificate.ok()) return certificate.status();
+    if (!certificate->floored.empty() && !(policy.label_floor > 0))
+      return bad_input("certificate.json: below_label_floor: expected a label floor in manifest.json, found none");
     if (certificate->certified && policy.stages.empty())
       return bad_input("certificate.json: expected a stage behind a certified policy, found none");
     policy.certificates.push_back(std::move(certificate).value());

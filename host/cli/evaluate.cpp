@@ -6,6 +6,7 @@
 #include "host/cli/command.h"
 #include "host/cli/inputs.h"
 #include "host/cli/policy_input.h"
+#include "host/cli/reasons.h"
 #include "host/cli/tables.h"
 #include "host/io/json_fields.h"
 #include "host/io/output_stream.h"
@@ -28,7 +29,8 @@ struct EvaluateCommand {
   Status count(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader);
   int print(const LoadedPolicy& loaded) const;
 
-  int64_t rows_ = 0, handled_ = 0, agree_ = 0, below_ = 0, far_ = 0;
+  ReasonCounts counts_;
+  int64_t agree_ = 0;
   std::vector<LabelCounts> labels_;
   int64_t unknown_labels_ = 0;
 };
@@ -58,18 +60,16 @@ Status EvaluateCommand::count(Backend& backend, const LoadedPolicy& loaded, Batc
       TRACER_RETURN_IF_ERROR(check_score(loaded, scores[i], "line " + std::to_string(row.line)));
       const auto known = index.find(row.label);
       const int32_t teacher = known == index.end() ? -1 : known->second;
-      ++rows_;
       if (teacher >= 0)
         ++labels_[teacher].rows;
       else
         ++unknown_labels_;
-      const Reason reason = decide(scores[i], loaded.certificate.threshold);
-      below_ += reason == Reason::kBelowThreshold;
-      far_ += reason == Reason::kOutOfDistribution;
+      const Reason reason = decide(scores[i], loaded.rule);
+      counts_.add(reason);
       if (reason != Reason::kAccepted) continue;
       const int32_t answer = scores[i].features.label;
       const bool agrees = answer == teacher;
-      ++handled_, agree_ += agrees;
+      agree_ += agrees;
       ++labels_[answer].handled, labels_[answer].agree += agrees;
       if (agrees || !errors_out) continue;
       Json line = {{"line", row.line},     {"id", row.id ? Json(*row.id) : Json(nullptr)},
@@ -79,7 +79,7 @@ Status EvaluateCommand::count(Backend& backend, const LoadedPolicy& loaded, Batc
     }
   }
   if (errors_out) TRACER_RETURN_IF_ERROR(errors_out->close());
-  if (rows_ > 0) return {};
+  if (counts_.rows() > 0) return {};
   return bad_input(input.traces + (reader.rejects().count() == 0
                                        ? ": no rows"
                                        : ": no good row; first bad one, " + reader.rejects().first()));
@@ -88,17 +88,16 @@ Status EvaluateCommand::count(Backend& backend, const LoadedPolicy& loaded, Batc
 int EvaluateCommand::print(const LoadedPolicy& loaded) const {
   const Policy& p = loaded.artifact.policy;
   const double delta = loaded.certificate.delta;
-  const auto share = agreement(agree_, handled_);
-  const auto lower = agreement_lower(agree_, handled_, delta);
+  const int64_t rows = counts_.rows(), handled = counts_.handled();
+  const auto share = agreement(agree_, handled);
+  const auto lower = agreement_lower(agree_, handled, delta);
   int code = kExitOk;
   if (fail_below >= 0 && !(share && *share >= fail_below)) code = kExitAlarm;
   if (!common.console.json) {
     std::string text =
-        counted(rows_, "row") + ", alpha " + number(loaded.certificate.alpha) + ": handled " +
-        std::to_string(handled_) +
-        (rows_ > 0 ? " (" + percent(static_cast<double>(handled_) / static_cast<double>(rows_)) + ")" : "") +
-        ", deferred " + std::to_string(below_) + " below the threshold and " + std::to_string(far_) +
-        " out of distribution\nagreement with the teacher on handled rows: " +
+        counted(rows, "row") + ", alpha " + number(loaded.certificate.alpha) + ": handled " + std::to_string(handled) +
+        (rows > 0 ? " (" + percent(static_cast<double>(handled) / static_cast<double>(rows)) + ")" : "") +
+        ", deferred " + counts_.deferred_text(", ", " and ") + "\nagreement with the teacher on handled rows: " +
         (share ? number(*share) + ", at least " + number(*lower) + " (delta " + number(delta) + ")" : "none handled") +
         "\n";
     return common.console.print(text) ? code : kExitRuntime;
@@ -115,13 +114,13 @@ int EvaluateCommand::print(const LoadedPolicy& loaded) const {
                       {"teacher_agreement_lower", optional_json(agreement_lower(c.agree, c.handled, delta))}});
   }
   return common.console.print_json(
-      {{"rows", rows_},
+      {{"rows", rows},
        {"alpha", loaded.certificate.alpha},
-       {"handled", handled_},
-       {"coverage", rows_ > 0 ? Json(static_cast<double>(handled_) / static_cast<double>(rows_)) : Json(nullptr)},
+       {"handled", handled},
+       {"coverage", rows > 0 ? Json(static_cast<double>(handled) / static_cast<double>(rows)) : Json(nullptr)},
        {"teacher_agreement", optional_json(share)},
        {"teacher_agreement_lower", optional_json(lower)},
-       {"deferred", {{"below_threshold", below_}, {"out_of_distribution", far_}}},
+       {"deferred", counts_.deferred()},
        {"unknown_labels", unknown_labels_},
        {"labels", labels}},
       code);

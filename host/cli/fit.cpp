@@ -1,12 +1,17 @@
 #include "engine/fit.h"
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <chrono>
+#include <sstream>
 
 #include "engine/figures.h"
 #include "host/artifact/artifact.h"
 #include "host/artifact/ledger.h"
 #include "host/cli/command.h"
 #include "host/cli/embedding.h"
+#include "host/cli/fit_json.h"
 #include "host/cli/inputs.h"
 #include "host/cli/tables.h"
 #include "host/io/npy.h"
@@ -23,12 +28,14 @@ struct FitCommand {
   std::string split = "auto";
   std::string unit = "auto";
   std::optional<std::string> precision;
+  std::vector<std::string> never;  // as given: labels, or several with commas between
   std::string output = ".tracer";
   int* exit_code = nullptr;
 
   int run();
   Status check_usage();
   std::string rejects_path() const { return input.rejects.empty() ? "rejects.jsonl" : input.rejects; }
+  Status resolve_never(const Traces& traces);
   Result<io::TraceFile> read_rows(bool keep_input) const;
   // The log's vectors: read from `npy`, or made from its text where that is "". Sets encoder_.
   Result<Matrix<float>> read_or_embed(const std::string& npy, const std::optional<Encoder>& encoder,
@@ -45,59 +52,11 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-Json split_json(const FitResult& r) {
-  return {{"kind", to_string(r.split.kind)},
-          {"reason", r.split.reason},
-          {"n_learn", r.split.learn.size()},
-          {"n_certify", r.split.certify.size()},
-          {"n_guard", r.split.unused.size()},
-          {"folds", r.split.folds},
-          {"unit", r.policy.certificates.empty() ? "rows" : r.policy.certificates[0].unit},
-          {"unit_reason", r.unit.reason}};
-}
-
-Json run_json(const FitResult& r, const FitOptions& o) {
-  Json candidates = Json::array();
-  for (const Candidate& c : r.candidates)
-    candidates.push_back({{"cost", c.cost},
-                          {"kernel_weight", static_cast<double>(c.kernel_weight)},
-                          {"vote_weight", static_cast<double>(c.vote_weight)},
-                          {"log_loss", c.log_loss},
-                          {"agreement", c.agreement},
-                          {"coverage", c.coverage}});
-  return {{"seed", o.split.seed},           {"certify_fraction", o.split.certify_fraction},
-          {"min_coverage", o.min_coverage}, {"looks", o.looks},
-          {"split", split_json(r)},         {"candidates", candidates}};
-}
-
-Json frontier_json(const Policy& policy) {
-  Json frontier = Json::array();
-  for (const Certificate& c : policy.certificates) frontier.push_back(frontier_entry(c));
-  return frontier;
-}
-
-Json explain_json(const FitResult& r, const io::TraceFile& file) {
-  const Traces& traces = file.traces;
-  const Dependence& d = r.dependence;
-  Json suspects = Json::array();
-  for (const Suspect& s : r.suspects) {
-    Json j = {{"row", file.position[s.row]},
-              {"line", traces.line[s.row]},
-              {"score", s.score},
-              {"surrogate", traces.labels[s.surrogate]},
-              {"teacher", traces.labels[s.teacher]}};
-    if (!traces.id.empty() && !traces.id[s.row].empty()) j["id"] = traces.id[s.row];
-    suspects.push_back(std::move(j));
-  }
-  return {{"dependence",
-           {{"neighbour_share", d.neighbour_share},
-            {"chance_share", d.chance_share},
-            {"adjacent_share", d.adjacent_share},
-            {"agreement_rows", d.agreement_rows},
-            {"agreement_groups", d.agreement_groups},
-            {"related", d.repelled || d.flattered}}},
-          {"warnings", r.warnings},
-          {"suspects", suspects}};
+// Of this process, up to now.
+int64_t peak_memory_bytes() {
+  struct rusage usage {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
 }
 
 // A look that the ledger does not allow proves nothing.
@@ -157,6 +116,23 @@ Status FitCommand::check_usage() {
   return {};
 }
 
+// The labels of --never by index. A value is one label, or several with commas between where no label is called that.
+Status FitCommand::resolve_never(const Traces& traces) {
+  const auto add = [&](const std::string& name) -> bool {
+    const auto at = std::lower_bound(traces.labels.begin(), traces.labels.end(), name);
+    if (at == traces.labels.end() || *at != name) return false;
+    fit.never.push_back(static_cast<int32_t>(at - traces.labels.begin()));
+    return true;
+  };
+  for (const std::string& value : never) {
+    if (add(value)) continue;
+    std::istringstream parts(value);
+    for (std::string name; std::getline(parts, name, ',');)
+      if (!add(name)) return bad_input("--never: no trace carries the label \"" + name + "\"");
+  }
+  return {};
+}
+
 Result<io::TraceFile> FitCommand::read_rows(bool keep_input) const {
   io::TraceReadOptions read;
   read.reader = reader_options(input);
@@ -190,7 +166,8 @@ Status FitCommand::write(FitResult& result, const io::TraceFile& file, const std
   artifact.policy = std::move(result.policy);
   if (!artifact.policy.stages.empty()) {
     if (!file.traces.id.empty())
-      for (int32_t row : result.split.learn) artifact.reference_ids.push_back(file.traces.id[row]);
+      for (int64_t row : artifact.policy.stages[0].neighbours.row)
+        artifact.reference_ids.push_back(file.traces.id[row]);
     // Rows are named by their place in the vector file: bad rows count.
     for (int64_t& row : artifact.policy.stages[0].neighbours.row) row = file.position[row];
   }
@@ -213,10 +190,12 @@ int FitCommand::print(const FitResult& result, const io::TraceFile& file, const 
                                {"labels", file.traces.labels.size()},
                                {"split", split_json(result)},
                                {"frontier", frontier},
+                               {"deferred_labels", deferred_labels_json(result.policy)},
                                {"warnings", result.warnings},
+                               {"peak_memory_bytes", peak_memory_bytes()},
                                {"seconds", std::move(seconds)}},
                               code);
-  std::string text = frontier_table(frontier);
+  std::string text = frontier_table(frontier) + deferred_labels_text(result.policy);
   if (asked.certified) {
     text += "certified at " + number(fit.alpha) + ": " + percent(*coverage(asked)) +
             " of the traffic handled, agreement with the teacher at least " + number(fit.alpha) + " (delta " +
@@ -255,6 +234,7 @@ int FitCommand::run() {
   }
   auto file = read_rows(embeds);
   if (!file.ok()) return fail(console, file.status());
+  if (const Status known = resolve_never(file->traces); !known.ok()) return usage_error(console, known.message());
   auto x = read_or_embed(*vectors, encoder, *file);
   if (!x.ok()) return fail(console, x.status());
   std::string log = log_digest(file->traces, *x);
@@ -285,6 +265,8 @@ int FitCommand::run() {
   for (const auto& [phase, value] : result.seconds) seconds[phase] = value;
   seconds["write"] = seconds_since(writing);
   seconds["total"] = seconds_since(started);
+  console.note(number(seconds["total"].get<double>()) + " s, at most " +
+               number(static_cast<double>(peak_memory_bytes()) / (1 << 20)) + " MiB of memory");
   return print(result, *file, *refusal, std::move(seconds));
 }
 
@@ -317,6 +299,19 @@ void add_fit(CLI::App& app, int& exit_code) {
   sub->add_option("--min-coverage", fit.min_coverage, "a policy that would handle less is refused")
       ->check(unit_interval())
       ->capture_default_str();
+  sub->add_option("--never", command->never, "labels always left to the teacher: LABEL,...; may be given again")
+      ->allow_extra_args(false);
+  sub->add_option("--label-floor", fit.label_floor,
+                  "leave labels to the teacher that learn does not show to agree this often")
+      ->check(open_unit_interval());
+  sub->add_option(
+         "--max-references", fit.max_references,
+         "learn rows to look neighbours up among and to compare candidates on; of a larger log a random sample")
+      ->check(CLI::Range(kFewestReferences, int64_t{1} << 31))
+      ->capture_default_str();
+  sub->add_option("--budget-seconds", fit.budget_seconds,
+                  "once learning took this long, try nothing more; the policy's bytes then depend on time")
+      ->check(CLI::NonNegativeNumber);
   sub->add_flag("--simultaneous", fit.simultaneous,
                 "all targets hold together: each is tested at delta / their number");
   sub->add_option("--looks", fit.looks, "how many fits of this log will share delta")

@@ -28,7 +28,8 @@ struct InspectCommand {
                 const Matrix<int32_t>& near, const Matrix<float>& similarity) const;
 };
 
-std::string why(const RowScore& s, Reason reason, double threshold, const std::string& label) {
+std::string why(const RowScore& s, Reason reason, const LoadedPolicy& loaded, const std::string& label) {
+  const double threshold = loaded.certificate.threshold;
   switch (reason) {
     case Reason::kAccepted:
       return "handled: the teacher is expected to say " + label + " too with probability " + number(s.score) +
@@ -39,6 +40,11 @@ std::string why(const RowScore& s, Reason reason, double threshold, const std::s
     case Reason::kOutOfDistribution:
       return "deferred: unlike anything learned (mean distance to its 10 nearest traces " +
              number(s.features.mean_distance_10) + ")";
+    case Reason::kNeverLabel:
+      return "deferred: the surrogate says " + label + ", which this policy never answers (--never)";
+    case Reason::kBelowLabelFloor:
+      return "deferred: the surrogate says " + label + ", which learn did not show to agree " +
+             number(loaded.artifact.policy.label_floor) + " of the time (--label-floor)";
   }
   return "";
 }
@@ -47,7 +53,7 @@ Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, con
                               const Matrix<int32_t>& near, const Matrix<float>& similarity) const {
   const Policy& p = loaded.artifact.policy;
   const NeighbourMember& member = p.stages[0].neighbours;
-  const Reason reason = decide(s, loaded.certificate.threshold);
+  const Reason reason = decide(s, loaded.rule);
   std::vector<int32_t> order(p.labels.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
@@ -72,7 +78,7 @@ Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, con
           {"surrogate", label},
           {"score", s.score},
           {"threshold", loaded.certificate.threshold},
-          {"why", why(s, reason, loaded.certificate.threshold, label)},
+          {"why", why(s, reason, loaded, label)},
           {"features",
            {{"top1", s.features.top1},
             {"margin", s.features.top1 - s.features.top2},

@@ -26,7 +26,7 @@ Result<LoadedPolicy> load_policy(const PolicyOptions& options, const Console& co
   if (!c->certified)
     return refused(options.folder + ": alpha " + number(alpha) + " is not certified: " + c->reason + "; " +
                    refusal_estimate(*c));
-  LoadedPolicy loaded{options.folder, Artifact{}, *c, ""};
+  LoadedPolicy loaded{options.folder, Artifact{}, *c, decision_rule(policy, *c), ""};
   if (alpha < policy.alpha - 1e-9 || alpha > policy.alpha + 1e-9)
     if (!policy.simultaneous)
       loaded.warning = "alpha " + number(alpha) + " is not the one fit was asked for (" + number(policy.alpha) +

@@ -23,6 +23,7 @@ struct LoadedPolicy {
   std::string folder;
   Artifact artifact;
   Certificate certificate;
+  DecisionRule rule;  // of the certificate
   // Set when alpha is not the one fit was asked for and certificates do not hold together.
   std::string warning;
 };

@@ -26,6 +26,7 @@ int ReportCommand::run() const {
          {"dimension", p.dimension},
          {"traces", {{"path", from.traces_path}, {"sha256", from.traces_sha256}, {"rows", from.traces_rows}}},
          {"run", artifact->run},
+         {"deferred_labels", deferred_labels_json(p)},
          {"frontier", artifact->frontier},
          {"explain", artifact->explain}},
         kExitOk);
@@ -33,7 +34,13 @@ int ReportCommand::run() const {
                      counted(static_cast<int64_t>(p.labels.size()), "label") + ", asked for alpha " + number(p.alpha) +
                      ", delta " + number(p.delta) +
                      (p.simultaneous ? ", all targets together\n" : ", each target alone\n");
+  if (!p.stages.empty() && !p.certificates.empty())
+    if (const auto references = static_cast<int64_t>(p.stages[0].neighbours.label.size());
+        references < p.certificates[0].n_learn)
+      text += "neighbours are looked up among a sample of " + std::to_string(references) + " of " +
+              std::to_string(p.certificates[0].n_learn) + " learn rows\n";
   text += frontier_table(artifact->frontier);
+  text += deferred_labels_text(p);
   for (const Json& warning : artifact->explain.value("warnings", Json::array()))
     if (warning.is_string()) text += "warning: " + shown(warning.get<std::string>()) + "\n";
   const Json suspects = artifact->explain.value("suspects", Json::array());

@@ -10,6 +10,7 @@
 #include "host/cli/command.h"
 #include "host/cli/inputs.h"
 #include "host/cli/policy_input.h"
+#include "host/cli/reasons.h"
 #include "host/io/file.h"
 #include "host/io/json_text.h"
 #include "host/io/output_stream.h"
@@ -32,7 +33,7 @@ struct RouteCommand {
   Status route(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, io::OutputStream& out);
   Json summary(const LoadedPolicy& loaded, const BatchReader& reader) const;
 
-  int64_t rows_ = 0, handled_ = 0, below_ = 0, far_ = 0;
+  ReasonCounts counts_;
   std::vector<std::string> label_;  // as JSON
   std::string threshold_;
 };
@@ -45,16 +46,14 @@ void append_number(std::string& line, double v) {
 
 // Lines of one batch.
 Status RouteCommand::write(const LoadedPolicy& loaded, const Scored& scored, io::OutputStream& out) {
-  const double threshold = loaded.certificate.threshold;
   std::string line;
   for (size_t i = 0; i < scored.batch.rows.size(); ++i) {
     const RowBatch::Row& row = scored.batch.rows[i];
     const RowScore& score = scored.scores[i];
     TRACER_RETURN_IF_ERROR(check_score(loaded, score, "line " + std::to_string(row.line)));
-    const Reason reason = decide(score, threshold);
+    const Reason reason = decide(score, loaded.rule);
     const bool handled = reason == Reason::kAccepted;
-    ++rows_, handled_ += handled;
-    below_ += reason == Reason::kBelowThreshold, far_ += reason == Reason::kOutOfDistribution;
+    counts_.add(reason);
     line = "{\"id\":";
     line += row.id ? io::json_string(*row.id) : std::to_string(row.line);
     line += ",\"label\":";
@@ -100,9 +99,9 @@ Json RouteCommand::summary(const LoadedPolicy& loaded, const BatchReader& reader
           {"alpha", loaded.certificate.alpha},
           {"alpha_of_fit", loaded.artifact.policy.alpha},
           {"threshold", loaded.certificate.threshold},
-          {"rows", rows_},
-          {"handled", handled_},
-          {"deferred", {{"below_threshold", below_}, {"out_of_distribution", far_}}},
+          {"rows", counts_.rows()},
+          {"handled", counts_.handled()},
+          {"deferred", counts_.deferred()},
           {"bad_rows", reader.rejects().count()},
           {"warnings", loaded.warning.empty() ? Json::array() : Json::array({loaded.warning})}};
 }
@@ -145,8 +144,8 @@ int RouteCommand::run() {
         io::write_file_atomic(sidecar, document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
     if (!written.ok()) return fail(console, written);
   }
-  console.note(counted(rows_, "row") + ": " + std::to_string(handled_) + " handled, " + std::to_string(below_) +
-               " below the threshold, " + std::to_string(far_) + " out of distribution");
+  console.note(counted(counts_.rows(), "row") + ": " + std::to_string(counts_.handled()) + " handled, " +
+               counts_.deferred_text(", ", ", "));
   const int64_t bad = reader->rejects().count();
   if (bad > 0)
     console.warn(counted(bad, "row") + " could not be read, without a line in the output; first, " +

@@ -2,7 +2,9 @@
 
 #include <cstdio>
 
+#include "engine/figures.h"
 #include "host/cli/command.h"
+#include "host/io/json_fields.h"
 
 namespace tracer::cli {
 namespace {
@@ -39,6 +41,36 @@ std::string frontier_table(const Json& frontier) {
     text += "\n";
   }
   return text;
+}
+
+std::string deferred_labels_text(const Policy& policy) {
+  std::string text;
+  for (int32_t label : policy.never) text += (text.empty() ? "never answered: " : ", ") + shown(policy.labels[label]);
+  if (!text.empty()) text += "\n";
+  if (!(policy.label_floor > 0)) return text;
+  text += "labels deferred, not shown to agree " + number(policy.label_floor) + " of the time:";
+  for (size_t a = 0; a < policy.certificates.size(); ++a)
+    text += (a > 0 ? ", " : " ") + std::to_string(policy.certificates[a].floored.size()) + " at " +
+            number(policy.certificates[a].alpha);
+  return text + "\n";
+}
+
+Json deferred_labels_json(const Policy& policy) {
+  Json never = Json::array(), floors = Json::array();
+  for (int32_t label : policy.never) never.push_back(policy.labels[label]);
+  for (const Certificate& c : policy.certificates) {
+    Json labels = Json::array();
+    for (const FlooredLabel& f : c.floored)
+      labels.push_back({{"label", policy.labels[f.label]},
+                        {"n_handled", f.handled},
+                        {"n_agree", f.agree},
+                        {"teacher_agreement", optional_json(agreement(f.agree, f.handled))},
+                        {"teacher_agreement_lower", optional_json(agreement_lower(f.agree, f.handled, policy.delta))}});
+    if (policy.label_floor > 0) floors.push_back({{"alpha", c.alpha}, {"labels", std::move(labels)}});
+  }
+  return {{"never", std::move(never)},
+          {"label_floor", policy.label_floor > 0 ? Json(policy.label_floor) : Json(nullptr)},
+          {"below_label_floor", std::move(floors)}};
 }
 
 std::string refusal_estimate(const Json& e) {

@@ -12,6 +12,10 @@ std::string number(double v);       // shortest form: 0.95
 std::string percent(double share);  // "93.1 %"
 // Coverage against alpha, one line each, with what was refused and why.
 std::string frontier_table(const Json& frontier);
+// Labels that the policy defers whatever their score: those of --never, and for each alpha those below the label floor
+// with the out-of-fold figures that decided. As text, empty where there are none; the labels are named in the JSON.
+std::string deferred_labels_text(const Policy& policy);
+Json deferred_labels_json(const Policy& policy);
 // What a refused target would take; estimates, in words.
 std::string refusal_estimate(const Certificate& c);
 std::string refusal_estimate(const Json& estimate);

@@ -31,5 +31,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   x(0, 0) = 1;
   std::vector<tracer::RowScore> scores;
   if (!tracer::score_rows(**backend, p.stages[0], x.view(), scores).ok()) std::abort();
+  for (const tracer::Certificate& c : p.certificates) (void)tracer::decide(scores[0], tracer::decision_rule(p, c));
   return 0;
 }

@@ -132,6 +132,59 @@ TEST(Artifact, AMissingPartIsNamed) {
   }
 }
 
+TEST(Artifact, DeferredLabelsAreReadBackAndNeedTheirVersion) {
+  const TempFolder folder;
+  Artifact a = small_artifact();
+  ASSERT_TRUE(write_artifact(folder.path("old"), a).ok());
+  EXPECT_TRUE(io::contains(slurp(folder.path("old/") + kManifest), "\"format_version\": 2"));  // older readers take it
+  a.policy.never = {0, 2};
+  a.policy.label_floor = 0.9;
+  a.policy.certificates[0].floored = {{1, 20, 17}, {2, 0, 0}};
+  ASSERT_TRUE(write_artifact(folder.path("p"), a).ok());
+  const auto b = read_artifact(folder.path("p"));
+  ASSERT_TRUE(b.ok()) << b.status().message();
+  EXPECT_EQ(b->policy.never, a.policy.never);
+  EXPECT_EQ(b->policy.label_floor, 0.9);
+  const auto& floored = b->policy.certificates[0].floored;
+  ASSERT_EQ(floored.size(), 2u);
+  EXPECT_EQ(floored[0].label, 1);
+  EXPECT_EQ(floored[0].handled, 20);
+  EXPECT_EQ(floored[0].agree, 17);
+  EXPECT_EQ(floored[1].label, 2);
+  const std::string manifest = slurp(folder.path("p/") + kManifest),
+                    certificates = slurp(folder.path("p/") + kCertificates);
+  const auto weights = io::SafetensorsFile::open(folder.path("p/") + kWeights);
+  ASSERT_TRUE(weights.ok());
+  struct Case {
+    bool in_manifest;
+    const char *from, *to, *expected;
+  };
+  const Case cases[] = {
+      {true, "\"format_version\": 3", "\"format_version\": 2", "\"never\": expected format version 3, found 2"},
+      {true, "\"format_version\": 3", "\"format_version\": 4", "expected format version 2 or 3, found 4"},
+      {true, "\"never\": [\n  \"card\"", "\"never\": [\n  \"cart\"",
+       "manifest.json: never: expected labels of the policy, found \"cart\""},
+      {true, "\"never\": [\n  \"card\"", "\"never\": [\n  7", "manifest.json: never: expected strings"},
+      {true, "\"never\": [\n  \"card\"", "\"never\": [\n  \"ünï\"", "never: expected distinct labels"},
+      {true, "\"label_floor\": 0.9", "\"label_floor\": 2", "manifest.json: \"label_floor\""},
+      {true, "\"label_floor\": 0.9", "\"label_floor\": 0", "expected a label floor in manifest.json, found none"},
+      {false, "\"n_agree\": 17", "\"n_agree\": 21", "certificate.json: below_label_floor: \"n_agree\""},
+      {false, "\"index\": 2", "\"index\": 3", "certificate.json: below_label_floor: \"index\""},
+      {false, "\"index\": 2", "\"index\": 1", "expected ascending labels, found 1 after 1"},
+      {false, "\"below_label_floor\": [", "\"below_label_floor\": 1, \"x\": [", "below_label_floor"},
+  };
+  for (const Case& c : cases) {
+    std::string text = c.in_manifest ? manifest : certificates;
+    const size_t at = text.find(c.from);
+    ASSERT_NE(at, std::string::npos) << c.from;
+    text.replace(at, std::string(c.from).size(), c.to);
+    const auto r =
+        c.in_manifest ? parse_artifact(text, certificates, *weights) : parse_artifact(manifest, text, *weights);
+    ASSERT_FALSE(r.ok()) << c.to;
+    EXPECT_TRUE(io::contains(r.status().message(), c.expected)) << c.to << ": " << r.status().message();
+  }
+}
+
 // Damage that digests cannot show, because whoever made it wrote matching ones.
 TEST(Artifact, WellSealedNonsenseIsRefusedWithExpectedAndFound) {
   const TempFolder folder;
@@ -151,7 +204,7 @@ TEST(Artifact, WellSealedNonsenseIsRefusedWithExpectedAndFound) {
     const char *from, *to, *expected;
   };
   const Case cases[] = {
-      {"\"format_version\": 2", "\"format_version\": 1", "expected format version 2, found 1"},
+      {"\"format_version\": 2", "\"format_version\": 1", "expected format version 2 or 3, found 1"},
       {"\"format\": \"tracer-policy\"", "\"format\": \"other\"", "found \"other\""},
       {"\"dimension\": 4", "\"dimension\": 5", "encoders: \"dimension\": expected 5 as of the policy, found 4"},
       {"\"weight\": 0.25", "\"weight\": 0.5", "expected weights that sum to 1"},

@@ -1,4 +1,5 @@
 // The commands as their users meet them.
+#include <algorithm>
 #include <filesystem>
 
 #include "cli_process.h"
@@ -158,6 +159,94 @@ TEST_F(Cli, PlannedLooksShareDelta) {
   EXPECT_EQ(certificates["certificates"][0]["delta"], 0.025);
 }
 
+TEST_F(Cli, NeverAndLabelFloorAreHonouredByEveryCommand) {
+  write_log(folder, "log", {});
+  std::string text = slurp(folder.path("log.jsonl"));
+  int seen = 0;  // of label 1 every other one becomes label 2: it does not reach the floor
+  for (size_t at = 0; (at = text.find("label 1", at)) != std::string::npos; ++at)
+    if (++seen % 2 == 0) text[at + 6] = '2';
+  folder.write("log.jsonl", text);
+  const Outcome fit = run({"fit", "log.jsonl", "--alpha", "0.8", "--never", "label 0", "--label-floor", "0.85",
+                           "--sweep", "0.9", "-o", "p", "--json"});
+  ASSERT_EQ(fit.code, 0) << fit.err;
+  const Json labels = Json::parse(fit.out)["deferred_labels"];
+  EXPECT_EQ(labels["never"], Json::array({"label 0"}));
+  EXPECT_EQ(labels["label_floor"], 0.85);
+  ASSERT_EQ(labels["below_label_floor"].size(), 2u);  // an entry for each alpha
+  const Json& below = labels["below_label_floor"][0];
+  EXPECT_EQ(below["alpha"], 0.8);
+  const auto label1 = std::find_if(below["labels"].begin(), below["labels"].end(),
+                                   [](const Json& l) { return l["label"] == "label 1"; });
+  ASSERT_NE(label1, below["labels"].end()) << below.dump();
+  EXPECT_FALSE((*label1)["n_handled"] > 0 && (*label1)["teacher_agreement_lower"].get<double>() >= 0.85);
+  const Outcome route = run({"route", "p", "log.jsonl", "-o", "out.jsonl"});
+  ASSERT_EQ(route.code, 0) << route.err;
+  EXPECT_TRUE(contains(route.err, "with a label never to be answered")) << route.err;
+  int64_t never = 0, floor = 0, first_never = -1;
+  const auto lines = json_lines(slurp(folder.path("out.jsonl")));
+  for (size_t i = 0; i < lines.size(); ++i) {
+    never += lines[i]["reason"] == "never_label", floor += lines[i]["reason"] == "below_label_floor";
+    if (first_never < 0 && lines[i]["reason"] == "never_label") first_never = static_cast<int64_t>(i);
+    EXPECT_NE(lines[i]["label"], "label 0");
+    EXPECT_NE(lines[i]["label"], "label 1");
+  }
+  EXPECT_GT(never, 300);
+  EXPECT_GT(floor, 100);
+  const Json meta = Json::parse(slurp(folder.path("out.jsonl.meta.json")));
+  EXPECT_EQ(meta["deferred"]["never_label"], never);
+  EXPECT_EQ(meta["deferred"]["below_label_floor"], floor);
+  const Json evaluated = Json::parse(run({"evaluate", "p", "log.jsonl", "--json"}).out);
+  EXPECT_EQ(evaluated["deferred"], meta["deferred"]);
+  const Outcome inspect = run({"inspect", "p", "--row", std::to_string(first_never), "--embeddings", "log.npy"});
+  EXPECT_TRUE(contains(inspect.out, "deferred: the surrogate says label 0, which this policy never answers"))
+      << inspect.out << inspect.err;
+  const Outcome report = run({"report", "p"});
+  EXPECT_TRUE(contains(report.out, "never answered: label 0")) << report.out;
+  EXPECT_TRUE(contains(report.out, "not shown to agree 0.85 of the time: ")) << report.out;
+  EXPECT_EQ(Json::parse(run({"report", "p", "--json"}).out)["deferred_labels"], labels);
+  // Another --never is another look at the same certify rows.
+  EXPECT_EQ(run({"fit", "log.jsonl", "--alpha", "0.8", "--sweep", "0.9", "--label-floor", "0.85", "-o", "p"}).code, 3);
+}
+
+TEST_F(Cli, NeverTakesSeveralLabelsAndRefusesUnknownOnesByName) {
+  write_log(folder, "log", {});
+  const Outcome unknown = run({"fit", "log.jsonl", "--never", "label 1,label 9", "-o", "p"});
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_TRUE(contains(unknown.err, "--never: no trace carries the label \"label 9\"")) << unknown.err;
+  EXPECT_FALSE(std::filesystem::exists(folder.path("p")));
+  const Outcome two = run(
+      {"fit", "log.jsonl", "--alpha", "0.9", "--never", "label 1,label 3", "--never", "label 0", "-o", "p", "--json"});
+  ASSERT_EQ(two.code, 0) << two.err;
+  EXPECT_EQ(Json::parse(two.out)["deferred_labels"]["never"], Json::array({"label 0", "label 1", "label 3"}));
+}
+
+TEST_F(Cli, ACapOnReferencesIsRecordedAndIdsFollowTheReferences) {
+  write_log(folder, "log", {});
+  const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "--max-references", "300", "-o", "p", "--json"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_GT(Json::parse(o.out)["peak_memory_bytes"].get<int64_t>(), 1 << 20);
+  EXPECT_TRUE(contains(o.err, "MiB of memory"));
+  const Json references = Json::parse(run({"report", "p", "--json"}).out)["run"]["references"];
+  EXPECT_EQ(references["most"], 300);
+  EXPECT_LE(references["rows"].get<int64_t>(), 300);
+  EXPECT_TRUE(contains(run({"report", "p"}).out, "among a sample of "));
+  EXPECT_EQ(Json::parse(slurp(folder.path("p/references.json")))["ids"].size(), references["rows"].get<size_t>());
+  const Json near =
+      Json::parse(run({"inspect", "p", "--row", "0", "--embeddings", "log.npy", "--json"}).out)["nearest"];
+  for (const Json& n : near) EXPECT_EQ(n["id"], "r" + std::to_string(n["row"].get<int64_t>()));
+  EXPECT_EQ(run({"fit", "log.jsonl", "--max-references", "99", "-o", "q"}).code, 2);
+}
+
+TEST_F(Cli, ABudgetThatIsSpentSaysThatTheBytesDependOnTime) {
+  write_log(folder, "log", {});
+  const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "--budget-seconds", "0", "-o", "p"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_TRUE(contains(o.err, "the policy's bytes with it")) << o.err;
+  const Json report = Json::parse(run({"report", "p", "--json"}).out);
+  EXPECT_EQ(report["run"]["reproducible"], false);
+  EXPECT_EQ(report["run"]["cut"].size(), 3u);
+}
+
 TEST_F(Cli, ReportInspectAndDoctor) {
   fit_policy();
   const Outcome report = run({"report", "p", "--json"});
@@ -217,6 +306,8 @@ TEST_F(Cli, HelpVersionAndUsage) {
                                                        {"fit", "x", "--sweep", "0.9,nan"},
                                                        {"fit", "x", "--folds", "1"},
                                                        {"fit", "x", "--delta", "0"},
+                                                       {"fit", "x", "--label-floor", "1"},
+                                                       {"fit", "x", "--budget-seconds", "-1"},
                                                        {"fit", "x", "--group-by", "k", "--split", "rows"},
                                                        {"fit", "x", "--unit", "runs", "--split", "rows"},
                                                        {"route", "p", "x"},

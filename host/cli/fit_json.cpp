@@ -1,0 +1,70 @@
+#include "host/cli/fit_json.h"
+
+namespace tracer::cli {
+
+Json split_json(const FitResult& r) {
+  return {{"kind", to_string(r.split.kind)},
+          {"reason", r.split.reason},
+          {"n_learn", r.split.learn.size()},
+          {"n_certify", r.split.certify.size()},
+          {"n_guard", r.split.unused.size()},
+          {"folds", r.split.folds},
+          {"unit", r.policy.certificates.empty() ? "rows" : r.policy.certificates[0].unit},
+          {"unit_reason", r.unit.reason}};
+}
+
+Json run_json(const FitResult& r, const FitOptions& o) {
+  Json candidates = Json::array();
+  for (const Candidate& c : r.candidates)
+    candidates.push_back({{"cost", c.cost},
+                          {"kernel_weight", static_cast<double>(c.kernel_weight)},
+                          {"vote_weight", static_cast<double>(c.vote_weight)},
+                          {"log_loss", c.log_loss},
+                          {"agreement", c.agreement},
+                          {"coverage", c.coverage}});
+  Json run = {{"seed", o.split.seed},           {"certify_fraction", o.split.certify_fraction},
+              {"min_coverage", o.min_coverage}, {"looks", o.looks},
+              {"split", split_json(r)},         {"candidates", candidates}};
+  if (!r.policy.stages.empty()) {
+    const size_t references = r.policy.stages[0].neighbours.label.size();
+    if (references < r.split.learn.size()) run["references"] = {{"rows", references}, {"most", o.max_references}};
+  }
+  if (o.budget_seconds) {
+    run["budget_seconds"] = *o.budget_seconds;
+    run["cut"] = r.cut;
+    run["reproducible"] = r.cut.empty();
+  }
+  return run;
+}
+
+Json frontier_json(const Policy& policy) {
+  Json frontier = Json::array();
+  for (const Certificate& c : policy.certificates) frontier.push_back(frontier_entry(c));
+  return frontier;
+}
+
+Json explain_json(const FitResult& r, const io::TraceFile& file) {
+  const Traces& traces = file.traces;
+  const Dependence& d = r.dependence;
+  Json suspects = Json::array();
+  for (const Suspect& s : r.suspects) {
+    Json j = {{"row", file.position[s.row]},
+              {"line", traces.line[s.row]},
+              {"score", s.score},
+              {"surrogate", traces.labels[s.surrogate]},
+              {"teacher", traces.labels[s.teacher]}};
+    if (!traces.id.empty() && !traces.id[s.row].empty()) j["id"] = traces.id[s.row];
+    suspects.push_back(std::move(j));
+  }
+  return {{"dependence",
+           {{"neighbour_share", d.neighbour_share},
+            {"chance_share", d.chance_share},
+            {"adjacent_share", d.adjacent_share},
+            {"agreement_rows", d.agreement_rows},
+            {"agreement_groups", d.agreement_groups},
+            {"related", d.repelled || d.flattered}}},
+          {"warnings", r.warnings},
+          {"suspects", suspects}};
+}
+
+}  // namespace tracer::cli
