@@ -17,7 +17,8 @@ enum class Stream : uint64_t {
   kDisagree = 5,
   kBet = 6,
   kPermute = 7,
-  kPosteriorKept = 8
+  kPosteriorKept = 8,
+  kSubsample = 9
 };
 
 // The finaliser of SplitMix64 (Steele, Lea, Flood 2014).
