@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <set>
 
 namespace tracer {
@@ -10,8 +11,8 @@ namespace {
 
 constexpr int kRates = 100;
 constexpr double kLeastRate = 0.05, kMostRate = 2;
-constexpr int kPlateaus = 4000;  // steps of the profile over [0, 1]
-constexpr int kSizes = 3000;     // steps of the profile over sizes, in logarithms
+constexpr int kPlateaus = 2000;  // steps of the profile over [0, 1]
+constexpr int kSizes = 1500;     // steps of the profile over sizes, in logarithms
 constexpr double kRounding = 1e-12;
 
 // P(|T| <= t), for whole degrees of freedom (Abramowitz and Stegun 26.7.3 and 26.7.4).
@@ -25,6 +26,24 @@ double student_t_within(double t, int64_t freedom) {
     sum += term;
   }
   return odd ? 2 / std::acos(-1.0) * (angle + sine * sum) : sine * sum;
+}
+
+// k of the weights n^k: minus the slope of ln(variance at a size) on ln(size).
+double weight_exponent(const std::vector<CurvePoint>& points) {
+  constexpr double kLeastVariance = 1e-8, kUsual = 1, kMost = 4;
+  std::map<double, std::vector<double>> by_size;
+  for (const CurvePoint& p : points) by_size[p.traces].push_back(p.coverage);
+  double n = 0, x = 0, y = 0, xx = 0, xy = 0;
+  for (const auto& [size, values] : by_size) {
+    if (values.size() < 2) continue;
+    double mean = 0, variance = kLeastVariance;
+    for (double v : values) mean += v / static_cast<double>(values.size());
+    for (double v : values) variance += (v - mean) * (v - mean) / static_cast<double>(values.size() - 1);
+    const double a = std::log(size), b = std::log(variance), w = static_cast<double>(values.size() - 1);
+    n += w, x += w * a, y += w * b, xx += w * a * a, xy += w * a * b;
+  }
+  const double square = n * xx - x * x;
+  return square > 1e-9 * n * n ? std::clamp(-(n * xy - x * y) / square, 0.0, kMost) : kUsual;
 }
 
 }  // namespace
@@ -78,12 +97,14 @@ Result<LearningCurve> LearningCurve::fit(const std::vector<CurvePoint>& points) 
   LearningCurve curve;
   curve.smallest_ = *sizes.begin();
   curve.largest_ = *sizes.rbegin();
+  const double exponent = weight_exponent(points);
   double least = std::numeric_limits<double>::infinity();
   for (int i = 0; i < kRates; ++i) {
     Sums s;
     s.rate = kLeastRate * std::pow(kMostRate / kLeastRate, i / (kRates - 1.0));
     for (const CurvePoint& p : points) {
-      const double w = p.traces / curve.largest_, z = std::pow(w, -s.rate), y = p.coverage;
+      const double share = p.traces / curve.largest_, y = p.coverage;
+      const double w = std::pow(share, exponent), z = std::pow(share, -s.rate);
       s.w += w, s.y += w * y, s.yy += w * y * y, s.z += w * z, s.zz += w * z * z, s.zy += w * z * y;
     }
     // Free, else on one of the two edges.

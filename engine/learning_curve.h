@@ -22,11 +22,13 @@ struct TracesNeeded {
   std::optional<double> low, high;
 };
 
-// Weighted least squares, weights proportional to n (the variance of a share falls with 1/n), plateau <= 1, drop >= 0
-// (more traces do no harm), rate on a fixed grid in [0.05, 2]. Intervals are profiles: the values that raise the sum of
-// squares by no more than the F(1, points - 3) quantile allows. They hold when the points scatter independently around
-// such a curve; fits of one log share its rows, so what another log would give is not in them. Preferred to a bootstrap
-// of the seeds, which with five of them is too narrow and cannot tell when a target is out of reach. Deterministic.
+// Weighted least squares, plateau <= 1, drop >= 0 (more traces do no harm), rate on a fixed grid in [0.05, 2]. The
+// weight of a point is n^k, with k in [0, 4] read off how its scatter at one size falls with the size (1 where no two
+// sizes have several points): near the ceiling coverage scatters far less than where certification just begins.
+// Intervals are profiles: the values that raise the sum of squares by no more than the F(1, points - 3) quantile
+// allows. They hold when the points scatter independently around such a curve; fits of one log share its rows, so what
+// another log would give is not in them. Preferred to a bootstrap of the seeds, which with five of them is too narrow
+// and cannot tell when a target is out of reach. Deterministic.
 class LearningCurve {
  public:
   static constexpr double kLevel = 0.90;  // of the intervals
