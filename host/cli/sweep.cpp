@@ -40,7 +40,7 @@ struct SweepCommand {
   SplitFlags split;
   std::optional<std::string> precision;
   int64_t seeds = 5, first_seed = 0;
-  std::string curve;  // as given; "": none
+  std::optional<std::string> curve;  // as given
   std::optional<double> target;
   std::string csv, json_file, svg, state_file;
 
@@ -110,8 +110,8 @@ Status SweepCommand::read_sizes() {
   if (curve == "auto") {
     // Doublings from 500, or from an eighth of a small log; the last one well below the whole.
     for (int64_t n = std::min<int64_t>(500, std::max<int64_t>(1, all / 8)); n <= all * 4 / 5; n *= 2) sizes.insert(n);
-  } else if (!curve.empty()) {
-    auto asked = parse_sizes(curve);
+  } else if (curve) {
+    auto asked = parse_sizes(*curve);
     if (!asked.ok()) return asked.status();
     for (int64_t n : *asked)
       if (n > all)
@@ -286,10 +286,9 @@ int SweepCommand::run() {
   const Console& console = common.console;
   const auto started = Clock::now();
   if (const Status usage = read_split_flags(split, fit); !usage.ok()) return usage_error(console, usage.message());
-  if (!curve.empty() && curve != "auto")
-    if (const auto sizes = parse_sizes(curve); !sizes.ok()) return usage_error(console, sizes.status().message());
-  if (target && curve.empty())
-    return usage_error(console, "--target-coverage is for learning curves: give --curve too");
+  if (curve && curve != "auto")
+    if (const auto sizes = parse_sizes(*curve); !sizes.ok()) return usage_error(console, sizes.status().message());
+  if (target && !curve) return usage_error(console, "--target-coverage is for learning curves: give --curve too");
   if (!test.embeddings.empty() && test.traces.empty()) return usage_error(console, "--test-embeddings needs --test");
   // Rows or runs are decided once for all alphas, at one of them.
   std::sort(fit.sweep.begin(), fit.sweep.end());

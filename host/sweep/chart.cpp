@@ -12,7 +12,7 @@ namespace {
 using svg::Panel;
 using svg::Points;
 
-constexpr double kWidth = 760, kLeft = 70, kTop = 80, kPanelWidth = 590, kPanelHeight = 320, kPanelStep = 440;
+constexpr double kWidth = 760, kLeft = 70, kTop = 96, kPanelWidth = 590, kPanelHeight = 320, kPanelStep = 440;
 constexpr char kInk[] = "#1f5fa8";
 constexpr char kRefused[] = "#b3261e";
 // Of Okabe and Ito (2008), told apart by the colour-blind too.

@@ -6,7 +6,7 @@
 namespace tracer::svg {
 namespace {
 
-constexpr double kTickSpace = 30;  // pixels that the text of a tick needs
+constexpr double kDigit = 7;  // pixels of a digit of a tick, at most
 
 std::string list(const Panel& panel, const Points& points) {
   std::string out;
@@ -57,13 +57,13 @@ std::string Panel::axes(const std::string& title, const std::vector<Tick>& ticks
     out += segment(left, y(v), left + width, y(v), grid);
     out += text(left - 8, y(v) + 4, fixed(v), small + " text-anchor=\"end\"");
   }
-  double free = -1e9;
-  for (const Tick& tick : ticks) {
-    const double at = x(tick.at);
+  double free = 1e9;  // from the right: the last tick keeps its text
+  for (auto tick = ticks.rbegin(); tick != ticks.rend(); ++tick) {
+    const double at = x(tick->at), half = kDigit * static_cast<double>(tick->text.size()) / 2;
     out += segment(at, top, at, bottom, grid);
-    if (at < free) continue;
-    out += text(at, bottom + 18, tick.text, small + " text-anchor=\"middle\"");
-    free = at + kTickSpace;
+    if (at + half > free) continue;
+    out += text(at, bottom + 18, tick->text, small + " text-anchor=\"middle\"");
+    free = at - half - kDigit;
   }
   out += segment(left, bottom, left + width, bottom, "stroke=\"#444\"") +
          segment(left, top, left, bottom, "stroke=\"#444\"");
