@@ -3,12 +3,10 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <filesystem>
 #include <map>
 #include <optional>
-#include <set>
 
 #include "host/artifact/ledger.h"
 #include "host/cli/command.h"
@@ -17,6 +15,7 @@
 #include "host/cli/labelled_log.h"
 #include "host/cli/progress.h"
 #include "host/cli/split_options.h"
+#include "host/cli/sweep_input.h"
 #include "host/cli/sweep_report.h"
 #include "host/cli/tables.h"
 #include "host/io/output_stream.h"
@@ -47,8 +46,6 @@ struct SweepCommand {
   int run();
 
  private:
-  Status read_test(Backend& backend, const std::string& vectors, const Encoder* encoder);
-  Status read_sizes();
   std::string check_usage(const std::string& vectors, const std::string& test_vectors) const;
   Json config(const Backend& backend) const;
   Status fit_all(Backend& backend, std::optional<SweepState>& state);
@@ -66,8 +63,7 @@ struct SweepCommand {
 
   io::TraceFile log_;
   LogVectors vectors_;
-  std::optional<FreshRows> fresh_;
-  std::string test_digest_;
+  std::optional<TestLog> test_;
   std::vector<int64_t> sizes_;  // ascending; the last one is all rows
   std::vector<SweepRun> runs_;  // by size, then seed
   double read_seconds_ = 0;
@@ -88,42 +84,6 @@ Status check_writable(const std::string& path) {
   return makes_regular_file(path) ? io::AtomicFile::create(path).status() : Status();
 }
 
-// "500,1000": kBadInput for anything else.
-Result<std::vector<int64_t>> parse_sizes(const std::string& text) {
-  std::vector<int64_t> sizes;
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  while (true) {
-    int64_t n = 0;
-    const auto [stop, error] = std::from_chars(at, end, n);
-    if (error != std::errc() || n < 1 || (stop != end && (*stop != ',' || stop + 1 == end)))
-      return bad_input("--curve: expected auto, or numbers of traces with commas between, found " + shown(text));
-    sizes.push_back(n);
-    if (stop == end) return sizes;
-    at = stop + 1;
-  }
-}
-
-Status SweepCommand::read_sizes() {
-  const int64_t all = log_.traces.rows();
-  std::set<int64_t> sizes = {all};
-  if (curve == "auto") {
-    // Doublings from 500, or from an eighth of a small log; the last one well below the whole.
-    for (int64_t n = std::min<int64_t>(500, std::max<int64_t>(1, all / 8)); n <= all * 4 / 5; n *= 2) sizes.insert(n);
-  } else if (curve) {
-    auto asked = parse_sizes(*curve);
-    if (!asked.ok()) return asked.status();
-    for (int64_t n : *asked)
-      if (n > all)
-        common.console.warn("--curve " + std::to_string(n) + ": the log has " + std::to_string(all) +
-                            " rows; left out");
-      else
-        sizes.insert(n);
-  }
-  sizes_.assign(sizes.begin(), sizes.end());
-  return {};
-}
-
 // "" or a usage error in words.
 std::string SweepCommand::check_usage(const std::string& vectors, const std::string& test_vectors) const {
   if (!vectors.empty() && precision) return "--precision is for text, but vectors are given: " + vectors;
@@ -139,46 +99,11 @@ std::string SweepCommand::check_usage(const std::string& vectors, const std::str
                        "");
 }
 
-Status SweepCommand::read_test(Backend& backend, const std::string& vectors, const Encoder* encoder) {
-  const Console& console = common.console;
-  std::optional<Encoder> own;
-  if (vectors.empty() && encoder == nullptr) {
-    if (!vectors_.encoder.known())
-      return bad_input("--test " + test.traces + ": has no vectors, and nothing is known of what made those of " +
-                       input.traces + "; give --test-embeddings");
-    auto opened = open_named_encoder(test.encoder, vectors_.encoder.precision, backend.threads(), console);
-    if (!opened.ok()) return opened.status();
-    own.emplace(std::move(opened).value());
-    encoder = &*own;
-  }
-  auto file = read_log(test, "", "", vectors.empty(), console);
-  if (!file.ok()) return file.status();
-  auto read = read_or_embed(vectors, vectors.empty() ? encoder : nullptr, *file, test.traces, console);
-  if (!read.ok()) return read.status();
-  if (read->encoder.known() && vectors_.encoder.known() && !read->encoder.makes_vectors_of(vectors_.encoder))
-    return bad_input("--test " + test.traces + ": its vectors are of " + describe(read->encoder) +
-                     ", those of the log of " + describe(vectors_.encoder));
-  if (read->x.cols() != vectors_.x.cols())
-    return bad_input("--test " + test.traces + ": expected vectors of dimension " + std::to_string(vectors_.x.cols()) +
-                     ", found " + std::to_string(read->x.cols()));
-  test_digest_ = log_digest(file->traces, read->x);
-  TRACER_RETURN_IF_ERROR(backend.normalise_rows(read->x.view()));
-  fresh_.emplace();
-  fresh_->x = std::move(read->x);
-  std::map<std::string, int32_t> index;
-  for (size_t l = 0; l < log_.traces.labels.size(); ++l) index[log_.traces.labels[l]] = static_cast<int32_t>(l);
-  for (int32_t label : file->traces.label) {
-    const auto known = index.find(file->traces.labels[label]);
-    fresh_->label.push_back(known == index.end() ? -1 : known->second);
-  }
-  return {};
-}
-
 // Everything but the sizes and seeds that decides a run.
 Json SweepCommand::config(const Backend& backend) const {
   return {{"log", log_.sha256},
           {"rows_and_vectors", log_digest(log_.traces, vectors_.x)},
-          {"test", test_digest_},
+          {"test", test_ ? test_->digest : ""},
           {"alphas", fit.sweep},
           {"delta", fit.delta},
           {"simultaneous", fit.simultaneous},
@@ -215,7 +140,7 @@ Status SweepCommand::fit_all(Backend& backend, std::optional<SweepState>& state)
       FitOptions options = fit;
       options.split.seed = seed;
       const auto start = Clock::now();
-      auto run = sweep_run(backend, log_.traces, vectors_.x, fresh_ ? &*fresh_ : nullptr, n, options);
+      auto run = sweep_run(backend, log_.traces, vectors_.x, test_ ? &test_->rows : nullptr, n, options);
       if (!run.ok()) return run.status();
       if (state) TRACER_RETURN_IF_ERROR(state->append(*run));
       runs_.push_back(std::move(run).value());
@@ -245,7 +170,7 @@ Json SweepCommand::document(const Backend& backend, const std::vector<SweepCell>
   (void)::getrusage(RUSAGE_SELF, &usage);
   return {{"rows", log_.traces.rows()},
           {"labels", log_.traces.labels.size()},
-          {"test_rows", fresh_ ? Json(fresh_->rows()) : Json(nullptr)},
+          {"test_rows", test_ ? Json(test_->rows.rows()) : Json(nullptr)},
           {"device", std::string(backend.name()) + " " + std::string(backend.isa())},
           {"threads", backend.threads()},
           {"delta", fit.delta},
@@ -271,7 +196,7 @@ int SweepCommand::report(const Backend& backend, double total) const {
   const std::string name = std::filesystem::path(input.traces).filename().string();
   const std::string title =
       shown(name) + ", delta " + number(fit.delta) +
-      (fresh_ ? ", coverage on " + shown(std::filesystem::path(test.traces).filename().string()) : "");
+      (test_ ? ", coverage on " + shown(std::filesystem::path(test.traces).filename().string()) : "");
   for (const Status& written : {write_text(csv, sweep_csv(runs_)), write_text(svg, sweep_svg(title, cells, curves)),
                                 write_text(json_file, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n")})
     if (!written.ok()) return fail(console, written);
@@ -279,15 +204,16 @@ int SweepCommand::report(const Backend& backend, double total) const {
   if (csv == "-" || svg == "-" || json_file == "-") return kExitOk;
   console.note("peak memory " + std::to_string(json["peak_memory_bytes"].get<int64_t>() >> 20) + " MiB, " +
                duration(total) + " in all");
-  return console.print(sweep_table(cells, curves, fresh_.has_value())) ? kExitOk : kExitRuntime;
+  return console.print(sweep_table(cells, curves, test_.has_value())) ? kExitOk : kExitRuntime;
 }
 
 int SweepCommand::run() {
   const Console& console = common.console;
   const auto started = Clock::now();
   if (const Status usage = read_split_flags(split, fit); !usage.ok()) return usage_error(console, usage.message());
-  if (curve && curve != "auto")
-    if (const auto sizes = parse_sizes(*curve); !sizes.ok()) return usage_error(console, sizes.status().message());
+  auto parsed = parse_curve(curve);
+  if (!parsed.ok()) return usage_error(console, parsed.status().message());
+  const CurveSizes asked = std::move(parsed).value();
   if (target && !curve) return usage_error(console, "--target-coverage is for learning curves: give --curve too");
   if (!test.embeddings.empty() && test.traces.empty()) return usage_error(console, "--test-embeddings needs --test");
   // Rows or runs are decided once for all alphas, at one of them.
@@ -324,9 +250,13 @@ int SweepCommand::run() {
   auto x = read_or_embed(*vectors, embeds, log_, input.traces, console);
   if (!x.ok()) return fail(console, x.status());
   vectors_ = std::move(x).value();
-  if (!test.traces.empty())
-    if (const Status read = read_test(**backend, *test_vectors, embeds); !read.ok()) return fail(console, read);
-  if (const Status sizes = read_sizes(); !sizes.ok()) return usage_error(console, sizes.message());
+  if (!test.traces.empty()) {
+    auto read =
+        read_test(**backend, test, *test_vectors, {log_.traces.labels, vectors_, input.traces}, embeds, console);
+    if (!read.ok()) return fail(console, read.status());
+    test_.emplace(std::move(read).value());
+  }
+  sizes_ = sweep_sizes(asked, log_.traces.rows(), console);
   read_seconds_ = seconds_since(started);
 
   std::optional<SweepState> state;
