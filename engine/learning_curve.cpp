@@ -91,9 +91,7 @@ Result<LearningCurve> LearningCurve::fit(const std::vector<CurvePoint>& points) 
     sizes.insert(p.traces);
   }
   if (sizes.size() < 3)
-    return refused(sizes.empty() ? std::string("no size certifies")
-                                 : "only " + std::to_string(sizes.size()) + (sizes.size() == 1 ? " size" : " sizes") +
-                                       " with a certificate, 3 are needed");
+    return refused("a learning curve needs points of 3 sizes, and has " + std::to_string(sizes.size()));
   LearningCurve curve;
   curve.smallest_ = *sizes.begin();
   curve.largest_ = *sizes.rbegin();
