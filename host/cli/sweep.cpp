@@ -88,6 +88,7 @@ Status check_writable(const std::string& path) {
 std::string SweepCommand::check_usage(const std::string& vectors, const std::string& test_vectors) const {
   if (!vectors.empty() && precision) return "--precision is for text, but vectors are given: " + vectors;
   if (state_file == "-") return "--state: name a file";
+  if (input.traces == "-" && test.traces == "-") return "TRACES and --test cannot both be standard input";
   int to_stdout = common.console.json;
   for (const std::string* path : {&csv, &json_file, &svg}) to_stdout += *path == "-";
   if (to_stdout > 1) return "standard output can carry one thing: --json, or one output called -";
@@ -121,7 +122,12 @@ Json SweepCommand::config(const Backend& backend) const {
 Status SweepCommand::fit_all(Backend& backend, std::optional<SweepState>& state) {
   std::map<std::pair<int64_t, uint64_t>, SweepRun> finished;
   if (state)
-    for (const SweepRun& run : state->runs()) finished.insert_or_assign({run.traces, run.seed}, run);
+    for (const SweepRun& run : state->runs()) {
+      if (run.points.size() != fit.sweep.size())
+        return bad_input(state_file + ": expected " + std::to_string(fit.sweep.size()) + " points a fit, found " +
+                         std::to_string(run.points.size()));
+      finished.insert_or_assign({run.traces, run.seed}, run);
+    }
   const auto total = static_cast<int64_t>(sizes_.size()) * seeds;
   int64_t done = 0, taken_over = 0;
   double spent = 0, fitted = 0, left = 0;  // the time of a fit is taken to grow with its rows
@@ -218,6 +224,8 @@ int SweepCommand::run() {
   if (!test.embeddings.empty() && test.traces.empty()) return usage_error(console, "--test-embeddings needs --test");
   // Rows or runs are decided once for all alphas, at one of them.
   std::sort(fit.sweep.begin(), fit.sweep.end());
+  const auto same = [](double a, double b) { return b - a < 1e-9; };  // as fit() has it
+  fit.sweep.erase(std::unique(fit.sweep.begin(), fit.sweep.end(), same), fit.sweep.end());
   const auto usual = std::find(fit.sweep.begin(), fit.sweep.end(), FitOptions().alpha);
   fit.alpha = usual != fit.sweep.end() ? *usual : fit.sweep[fit.sweep.size() / 2];
 

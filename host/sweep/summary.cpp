@@ -72,7 +72,9 @@ std::vector<AlphaCurve> learning_curves(const std::vector<SweepRun>& runs, std::
       c.needed = c.curve->needed(c.target);
     } else {
       c.why_not = "half of the seeds certify at " +
-                  (usable.empty() ? std::string("no size") : usable.size() == 1 ? "1 size" : "2 sizes") +
+                  (usable.empty()       ? std::string("no size")
+                   : usable.size() == 1 ? "1 size"
+                                        : "2 sizes") +
                   ", 3 are needed";
     }
     curves.push_back(std::move(c));

@@ -249,6 +249,7 @@ TEST_F(CliSweep, BadOptionsAreUsageErrors) {
       {{"--csv", "x", "--state", "x"}, "--state"},
       {{"--csv", "-", "--json"}, "standard output"},
       {{"--state", "-"}, "--state"}};
+  EXPECT_EQ(run({"sweep", "-", "--test", "-"}).code, 2);
   for (const auto& [options, word] : wrong) {
     std::vector<std::string> args = {"sweep", "log.jsonl"};
     args.insert(args.end(), options.begin(), options.end());
