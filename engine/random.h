@@ -18,7 +18,8 @@ enum class Stream : uint64_t {
   kBet = 6,
   kPermute = 7,
   kPosteriorKept = 8,
-  kSample = 9
+  kSample = 9,
+  kSubsample = 10
 };
 
 // The finaliser of SplitMix64 (Steele, Lea, Flood 2014).

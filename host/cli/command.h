@@ -70,6 +70,7 @@ Result<std::unique_ptr<Backend>> open_backend(const Common& common);
 // A command adds itself to the application and stores its exit code when it runs.
 void add_fit(CLI::App& app, int& exit_code);
 void add_evaluate(CLI::App& app, int& exit_code);
+void add_sweep(CLI::App& app, int& exit_code);
 void add_route(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);

@@ -13,9 +13,9 @@
 #include "host/cli/embedding.h"
 #include "host/cli/fit_json.h"
 #include "host/cli/inputs.h"
+#include "host/cli/labelled_log.h"
+#include "host/cli/split_options.h"
 #include "host/cli/tables.h"
-#include "host/io/npy.h"
-#include "host/io/traces.h"
 
 namespace tracer::cli {
 namespace {
@@ -24,26 +24,18 @@ struct FitCommand {
   Common common;
   InputOptions input;
   FitOptions fit;
-  std::string group_by;
-  std::string split = "auto";
-  std::string unit = "auto";
+  SplitFlags split;
   std::optional<std::string> precision;
   std::vector<std::string> never;  // as given: labels, or several with commas between
   std::string output = ".tracer";
   int* exit_code = nullptr;
 
   int run();
-  Status check_usage();
   std::string rejects_path() const { return input.rejects.empty() ? "rejects.jsonl" : input.rejects; }
   Status resolve_never(const Traces& traces);
-  Result<io::TraceFile> read_rows(bool keep_input) const;
-  // The log's vectors: read from `npy`, or made from its text where that is "". Sets encoder_.
-  Result<Matrix<float>> read_or_embed(const std::string& npy, const std::optional<Encoder>& encoder,
-                                      const io::TraceFile& file);
   Status write(FitResult& result, const io::TraceFile& file, const std::string& vectors, Json ledger,
                bool is_void) const;
   int print(const FitResult& result, const io::TraceFile& file, const std::string& refusal, Json seconds) const;
-  Result<Matrix<float>> read_vectors(const std::string& path, const io::TraceFile& file) const;
 
   EncoderIdentity encoder_;  // of the vectors
 };
@@ -72,50 +64,6 @@ void void_certificates(FitResult& r, const std::string& why) {
   r.warnings.push_back(why);
 }
 
-Result<Matrix<float>> FitCommand::read_vectors(const std::string& path, const io::TraceFile& file) const {
-  auto reader = io::NpyReader::open(path);
-  if (!reader.ok()) return reader.status();
-  if (reader->rows() != file.positions)
-    return bad_input(path + ": expected " + std::to_string(file.positions) + " vectors, one for each row of " +
-                     input.traces + ", found " + std::to_string(reader->rows()));
-  const int64_t n = file.traces.rows();
-  Matrix<float> x(n, reader->cols());
-  // Positions ascend; bad rows leave gaps.
-  for (int64_t i = 0; i < n;) {
-    int64_t j = i + 1;
-    while (j < n && file.position[j] == file.position[j - 1] + 1) ++j;
-    TRACER_RETURN_IF_ERROR(reader->read_rows(file.position[i], j - i, x.view().rows_from(i, j - i)));
-    i = j;
-  }
-  return x;
-}
-
-Result<Matrix<float>> FitCommand::read_or_embed(const std::string& npy, const std::optional<Encoder>& encoder,
-                                                const io::TraceFile& file) {
-  if (!encoder) {
-    auto noted = read_vector_note(npy);
-    if (!noted.ok()) return noted.status();
-    encoder_ = std::move(noted).value();
-    return read_vectors(npy, file);
-  }
-  encoder_ = encoder->identity;
-  return embed_log(*encoder, file.input, common.console);
-}
-
-Status FitCommand::check_usage() {
-  if (!group_by.empty() && split == "auto") split = "groups";
-  if (!group_by.empty() && split != "groups") return bad_input("--group-by keeps groups whole: leave --split out");
-  if (unit == "runs" && split == "rows")
-    return bad_input("--unit runs needs a split that keeps runs: --split runs, --split time or --group-by");
-  fit.split.kind = split == "rows"     ? SplitKind::kRows
-                   : split == "runs"   ? SplitKind::kRuns
-                   : split == "time"   ? SplitKind::kTime
-                   : split == "groups" ? SplitKind::kGroups
-                                       : SplitKind::kAuto;
-  fit.unit = unit == "rows" ? Unit::kRows : unit == "runs" ? Unit::kRuns : Unit::kAuto;
-  return {};
-}
-
 // The labels of --never by index. A value is one label, or several with commas between where no label is called that.
 Status FitCommand::resolve_never(const Traces& traces) {
   const auto add = [&](const std::string& name) -> bool {
@@ -131,21 +79,6 @@ Status FitCommand::resolve_never(const Traces& traces) {
       if (!add(name)) return bad_input("--never: no trace carries the label \"" + name + "\"");
   }
   return {};
-}
-
-Result<io::TraceFile> FitCommand::read_rows(bool keep_input) const {
-  io::TraceReadOptions read;
-  read.reader = reader_options(input);
-  read.reader.group_by = group_by;
-  read.rejects_path = rejects_path();
-  read.max_bad_ratio = input.max_bad_ratio;
-  read.keep_input = keep_input;
-  auto file = io::read_traces(input.traces, read);
-  if (file.ok() && file->bad > 0)
-    common.console.warn(std::to_string(file->bad) + " of " + std::to_string(file->positions) +
-                        " rows could not be read and were left out; first, " + file->first_bad + "; all of them in " +
-                        read.rejects_path);
-  return file;
 }
 
 // The new policy replaces the one in `output`; after a void look the earlier one stays, and only its ledger grows.
@@ -211,7 +144,7 @@ int FitCommand::print(const FitResult& result, const io::TraceFile& file, const 
 int FitCommand::run() {
   const Console& console = common.console;
   const auto started = std::chrono::steady_clock::now();
-  const Status usage = check_usage();
+  const Status usage = read_split_flags(split, fit);
   if (!usage.ok()) return usage_error(console, usage.message());
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
@@ -232,20 +165,22 @@ int FitCommand::run() {
     if (!opened.ok()) return fail(console, opened.status());
     encoder = std::move(opened).value();
   }
-  auto file = read_rows(embeds);
+  auto file = read_log(input, split.group_by, rejects_path(), embeds, console);
   if (!file.ok()) return fail(console, file.status());
   if (const Status known = resolve_never(file->traces); !known.ok()) return usage_error(console, known.message());
-  auto x = read_or_embed(*vectors, encoder, *file);
-  if (!x.ok()) return fail(console, x.status());
-  std::string log = log_digest(file->traces, *x);
+  auto read = read_or_embed(*vectors, encoder ? &*encoder : nullptr, *file, input.traces, console);
+  if (!read.ok()) return fail(console, read.status());
+  encoder_ = read->encoder;
+  Matrix<float> x = std::move(read->x);
+  std::string log = log_digest(file->traces, x);
   Json seconds = {{"read", seconds_since(started)}};
   console.note("read " + std::to_string(file->traces.rows()) + " traces, " +
                std::to_string(file->traces.labels.size()) + " labels, vectors of dimension " +
-               std::to_string(x->cols()) + "; computing on " + std::string((*backend)->name()) + " (" +
+               std::to_string(x.cols()) + "; computing on " + std::string((*backend)->name()) + " (" +
                std::string((*backend)->isa()) + ", " + std::to_string((*backend)->threads()) + " threads)");
 
-  auto fitted = tracer::fit(**backend, file->traces, std::move(x).value(), fit,
-                            [&](const std::string& done) { console.note(done); });
+  auto fitted =
+      tracer::fit(**backend, file->traces, std::move(x), fit, [&](const std::string& done) { console.note(done); });
   if (!fitted.ok()) return fail(console, fitted.status());
   FitResult& result = *fitted;
   console.note("split by " + std::string(to_string(result.split.kind)) + " (" + result.split.reason +
@@ -289,13 +224,7 @@ void add_fit(CLI::App& app, int& exit_code) {
   sub->add_option("--delta", fit.delta, "chance of a false certificate that you accept")
       ->check(open_unit_interval())
       ->capture_default_str();
-  sub->add_option("--split", command->split, "auto, rows, runs or time")
-      ->check(CLI::IsMember({"auto", "rows", "runs", "time"}))
-      ->capture_default_str();
-  sub->add_option("--group-by", command->group_by, "key (of the row or its metadata) whose groups stay on one side");
-  sub->add_option("--certify-fraction", fit.split.certify_fraction, "share of the log kept for the certificate")
-      ->check(open_unit_interval())
-      ->capture_default_str();
+  add_split_options(*sub, command->split, fit);
   sub->add_option("--min-coverage", fit.min_coverage, "a policy that would handle less is refused")
       ->check(unit_interval())
       ->capture_default_str();
@@ -317,13 +246,7 @@ void add_fit(CLI::App& app, int& exit_code) {
   sub->add_option("--looks", fit.looks, "how many fits of this log will share delta")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  sub->add_option("--unit", command->unit, "what is independent: auto, rows or runs")
-      ->check(CLI::IsMember({"auto", "rows", "runs"}))
-      ->capture_default_str();
   sub->add_flag("--approximate", fit.approximate, "where runs do not certify exactly, use a design effect and say so");
-  sub->add_option("--folds", fit.split.folds, "cross-validation folds")
-      ->check(CLI::Range(2, 100))
-      ->capture_default_str();
   sub->add_option("--seed", fit.split.seed, "same seed, same bytes")->capture_default_str();
   add_precision_option(*sub, command->precision);
   sub->add_option("-o,--output", command->output, "folder of the policy")->capture_default_str();

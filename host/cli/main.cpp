@@ -54,6 +54,7 @@ int main(int argc, char** argv) {
   tracer::cli::add_embed(app, exit_code);
   tracer::cli::add_fit(app, exit_code);
   tracer::cli::add_evaluate(app, exit_code);
+  tracer::cli::add_sweep(app, exit_code);
   tracer::cli::add_route(app, exit_code);
   tracer::cli::add_report(app, exit_code);
   tracer::cli::add_inspect(app, exit_code);

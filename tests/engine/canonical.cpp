@@ -96,7 +96,7 @@ TEST(Canonical, SameDecisionsOnEveryInstructionSet) {
   int64_t split = 0, differ = 0;
   const auto count = [&](const std::vector<RowScore>& a, const std::vector<RowScore>& b, int64_t& different) {
     for (double t : thresholds)
-      for (size_t i = 0; i < a.size(); ++i) different += decide(a[i], t) != decide(b[i], t);
+      for (size_t i = 0; i < a.size(); ++i) different += decide(a[i], {t, {}}) != decide(b[i], {t, {}});
   };
   count(first, last, split);
   EXPECT_GE(split, static_cast<int64_t>(thresholds.size()));

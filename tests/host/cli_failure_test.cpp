@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <thread>
 
 #include "cli_process.h"
@@ -128,7 +129,40 @@ TEST_F(CliFailure, AnImpossibleDeviceSaysWhy) {
   EXPECT_TRUE(contains(o.err, "cuda"));
 }
 
-// Killed at any instant of the fit: the earlier policy is whole, or the new one is.
+// Stopped at any instant of the fit: the earlier policy stands, byte for byte, and nothing is left beside it.
+TEST_F(CliFailure, AStoppedFitLeavesTheEarlierPolicy) {
+  fit_policy();
+  write_log(folder, "grown", {.rows = 8000, .seed = 5});
+  std::map<std::string, std::string> earlier;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path("p")))
+    earlier[entry.path().filename().string()] = slurp(entry.path());
+  const std::string binary = std::getenv("TRACER_TEST_BINARY");
+  for (int signal : {SIGINT, SIGTERM, SIGKILL})
+    for (int ms : {1, 20, 60, 120, 200}) {
+      const pid_t pid = ::fork();
+      if (pid == 0) {
+        ::signal(SIGINT, SIG_DFL);
+        if (::chdir(folder.root().c_str()) != 0) ::_exit(99);
+        ::execl(binary.c_str(), binary.c_str(), "fit", "grown.jsonl", "--alpha", "0.9", "-o", "p", "--quiet", nullptr);
+        ::_exit(98);
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+      ::kill(pid, signal);
+      int status = 0;
+      ::waitpid(pid, &status, 0);
+      ASSERT_TRUE(WIFSIGNALED(status)) << "the log is too small: the fit was done after " << ms << " ms";
+      EXPECT_EQ(WTERMSIG(status), signal);
+      size_t files = 0;
+      for (const auto& entry : std::filesystem::directory_iterator(folder.path("p"))) {
+        EXPECT_EQ(slurp(entry.path()), earlier[entry.path().filename().string()]) << entry.path();
+        ++files;
+      }
+      EXPECT_EQ(files, earlier.size());
+    }
+  EXPECT_EQ(run({"route", "p", "log.jsonl", "-o", "out"}).code, 0);
+}
+
+// Killed also while it writes: the earlier policy is whole, or the new one is.
 TEST_F(CliFailure, AKilledFitLeavesAWholePolicy) {
   fit_policy();
   const std::string binary = std::getenv("TRACER_TEST_BINARY");

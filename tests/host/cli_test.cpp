@@ -293,7 +293,7 @@ TEST_F(Cli, SameBytesForAnyNumberOfThreads) {
 TEST_F(Cli, HelpVersionAndUsage) {
   EXPECT_TRUE(contains(run({"--help"}).out, "route"));
   EXPECT_TRUE(contains(run({"--version"}).out, "tracer "));
-  for (const char* command : {"fit", "evaluate", "route", "report", "inspect", "doctor"}) {
+  for (const char* command : {"fit", "evaluate", "sweep", "route", "report", "inspect", "doctor"}) {
     const Outcome o = run({command, "--help"});
     EXPECT_EQ(o.code, 0);
     EXPECT_EQ(o.err, "");

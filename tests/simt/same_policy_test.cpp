@@ -52,7 +52,7 @@ TEST(SamePolicy, DecidesAlikeOnTheCudaSource) {
   const auto expected = scores(*cpu, stage, x, thresholds), got = scores(*cuda, stage, x, thresholds);
   for (size_t i = 0; i < got.size(); ++i) {
     EXPECT_EQ(got[i].features.label, expected[i].features.label);
-    for (double t : thresholds) EXPECT_EQ(decide(got[i], t), decide(expected[i], t)) << "row " << i;
+    for (double t : thresholds) EXPECT_EQ(decide(got[i], {t, {}}), decide(expected[i], {t, {}})) << "row " << i;
   }
 }
 

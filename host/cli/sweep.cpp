@@ -1,0 +1,332 @@
+#include "engine/sweep.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <optional>
+
+#include "host/artifact/ledger.h"
+#include "host/cli/command.h"
+#include "host/cli/embedding.h"
+#include "host/cli/inputs.h"
+#include "host/cli/labelled_log.h"
+#include "host/cli/progress.h"
+#include "host/cli/split_options.h"
+#include "host/cli/sweep_input.h"
+#include "host/cli/sweep_report.h"
+#include "host/cli/tables.h"
+#include "host/io/output_stream.h"
+#include "host/sweep/chart.h"
+#include "host/sweep/csv.h"
+#include "host/sweep/run_json.h"
+#include "host/sweep/state.h"
+#include "tracer_version.h"
+
+namespace tracer::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+struct SweepCommand {
+  Common common;
+  InputOptions input, test;
+  FitOptions fit;
+  SplitFlags split;
+  std::optional<std::string> precision;
+  int64_t seeds = 5, first_seed = 0;
+  std::optional<std::string> curve;  // as given
+  std::optional<double> target;
+  std::string csv, json_file, svg, state_file;
+
+  int run();
+
+ private:
+  std::string check_usage(const std::string& vectors, const std::string& test_vectors) const;
+  Json config(const Backend& backend) const;
+  Status fit_all(Backend& backend, std::optional<SweepState>& state);
+  Json document(const Backend& backend, const std::vector<SweepCell>& cells, const std::vector<AlphaCurve>& curves,
+                double total) const;
+  int report(const Backend& backend, double total) const;
+  std::vector<FileUse> outputs() const {
+    return {{"--csv", csv},
+            {"--json-file", json_file},
+            {"--svg", svg},
+            {"--state", state_file},
+            {"--rejects", rejects_path()}};
+  }
+  std::string rejects_path() const { return input.rejects.empty() ? "rejects.jsonl" : input.rejects; }
+
+  io::TraceFile log_;
+  LogVectors vectors_;
+  std::optional<TestLog> test_;
+  std::vector<int64_t> sizes_;  // ascending; the last one is all rows
+  std::vector<SweepRun> runs_;  // by size, then seed
+  double read_seconds_ = 0;
+};
+
+// A picture or table is whole or absent; what is no file (a pipe) is written as it comes.
+Status write_text(const std::string& path, const std::string& text) {
+  if (path.empty()) return {};
+  if (makes_regular_file(path)) return io::write_file_atomic(path, text);
+  auto out = io::OutputStream::open(path);
+  if (!out.ok()) return out.status();
+  TRACER_RETURN_IF_ERROR(out->write_line(std::string_view(text).substr(0, text.size() - 1)));
+  return out->close();
+}
+
+// Before hours of fitting, not after: can that file be made?
+Status check_writable(const std::string& path) {
+  return makes_regular_file(path) ? io::AtomicFile::create(path).status() : Status();
+}
+
+// "" or a usage error in words.
+std::string SweepCommand::check_usage(const std::string& vectors, const std::string& test_vectors) const {
+  if (!vectors.empty() && precision) return "--precision is for text, but vectors are given: " + vectors;
+  if (state_file == "-") return "--state: name a file";
+  if (input.traces == "-" && test.traces == "-") return "TRACES and --test cannot both be standard input";
+  int to_stdout = common.console.json;
+  for (const std::string* path : {&csv, &json_file, &svg}) to_stdout += *path == "-";
+  if (to_stdout > 1) return "standard output can carry one thing: --json, or one output called -";
+  return check_outputs(outputs(),
+                       {{"TRACES", input.traces},
+                        {"--embeddings", vectors},
+                        {"--test", test.traces},
+                        {"--test-embeddings", test_vectors}},
+                       "");
+}
+
+// Everything but the sizes and seeds that decides a run.
+Json SweepCommand::config(const Backend& backend) const {
+  return {{"log", log_.sha256},
+          {"rows_and_vectors", log_digest(log_.traces, vectors_.x)},
+          {"test", test_ ? test_->digest : ""},
+          {"alphas", fit.sweep},
+          {"delta", fit.delta},
+          {"simultaneous", fit.simultaneous},
+          {"min_coverage", fit.min_coverage},
+          {"approximate", fit.approximate},
+          {"split", to_string(fit.split.kind)},
+          {"group_by", split.group_by},
+          {"unit", split.unit},
+          {"certify_fraction", fit.split.certify_fraction},
+          {"folds", fit.split.folds},
+          {"device", std::string(backend.name()) + " " + std::string(backend.isa())},
+          {"build", TRACER_VERSION " " TRACER_GIT_SHA}};
+}
+
+Status SweepCommand::fit_all(Backend& backend, std::optional<SweepState>& state) {
+  std::map<std::pair<int64_t, uint64_t>, SweepRun> finished;
+  if (state)
+    for (const SweepRun& run : state->runs()) {
+      if (run.points.size() != fit.sweep.size())
+        return bad_input(state_file + ": expected " + std::to_string(fit.sweep.size()) + " points a fit, found " +
+                         std::to_string(run.points.size()));
+      finished.insert_or_assign({run.traces, run.seed}, run);
+    }
+  const auto total = static_cast<int64_t>(sizes_.size()) * seeds;
+  int64_t done = 0, taken_over = 0;
+  double spent = 0, fitted = 0, left = 0;  // the time of a fit is taken to grow with its rows
+  for (int64_t n : sizes_)
+    for (int64_t s = 0; s < seeds; ++s)
+      if (!finished.contains({n, static_cast<uint64_t>(first_seed + s)})) left += static_cast<double>(n);
+  for (int64_t n : sizes_)
+    for (int64_t s = 0; s < seeds; ++s) {
+      ++done;
+      const auto seed = static_cast<uint64_t>(first_seed + s);
+      if (const auto known = finished.find({n, seed}); known != finished.end()) {
+        runs_.push_back(known->second);
+        ++taken_over;
+        continue;
+      }
+      FitOptions options = fit;
+      options.split.seed = seed;
+      const auto start = Clock::now();
+      auto run = sweep_run(backend, log_.traces, vectors_.x, test_ ? &test_->rows : nullptr, n, options);
+      if (!run.ok()) return run.status();
+      if (state) TRACER_RETURN_IF_ERROR(state->append(*run));
+      runs_.push_back(std::move(run).value());
+      const double took = seconds_since(start);
+      spent += took, fitted += static_cast<double>(n), left -= static_cast<double>(n);
+      common.console.note("fit " + std::to_string(done) + " of " + std::to_string(total) + ": " + counted(n, "trace") +
+                          ", seed " + std::to_string(seed) + ", " + duration(took) +
+                          (left > 0 ? "; about " + duration(spent * left / fitted) + " left" : ""));
+    }
+  if (taken_over > 0) common.console.note(counted(taken_over, "fit") + " taken from " + state_file);
+  return {};
+}
+
+Json SweepCommand::document(const Backend& backend, const std::vector<SweepCell>& cells,
+                            const std::vector<AlphaCurve>& curves, double total) const {
+  Json runs = Json::array(), seed_list = Json::array();
+  std::map<std::string, double> phases;
+  for (const SweepRun& run : runs_) {
+    runs.push_back(run_json(run));
+    for (const auto& [phase, value] : run.seconds) phases[phase] += value;
+  }
+  for (int64_t s = 0; s < seeds; ++s) seed_list.push_back(first_seed + s);
+  Json seconds = {{"read", read_seconds_}};
+  for (const auto& [phase, value] : phases) seconds[phase] = value;
+  seconds["total"] = total;
+  struct rusage usage {};
+  (void)::getrusage(RUSAGE_SELF, &usage);
+  return {{"rows", log_.traces.rows()},
+          {"labels", log_.traces.labels.size()},
+          {"test_rows", test_ ? Json(test_->rows.rows()) : Json(nullptr)},
+          {"device", std::string(backend.name()) + " " + std::string(backend.isa())},
+          {"threads", backend.threads()},
+          {"delta", fit.delta},
+          {"seeds", std::move(seed_list)},
+          {"sizes", sizes_},
+          {"summary", summary_json(cells)},
+          {"learning_curves", curves_json(curves, sizes_.back())},
+          {"runs", std::move(runs)},
+          {"seconds", std::move(seconds)},
+          {"peak_memory_bytes", int64_t{usage.ru_maxrss} * 1024}};
+}
+
+int SweepCommand::report(const Backend& backend, double total) const {
+  const Console& console = common.console;
+  for (const SweepRun& run : runs_) {  // the other seeds say the same of the same log
+    if (run.traces != sizes_.back()) continue;
+    for (const std::string& warning : run.warnings) console.warn(warning);
+    break;
+  }
+  const auto cells = summarise(runs_);
+  const auto curves = sizes_.size() > 1 ? learning_curves(runs_, target) : std::vector<AlphaCurve>();
+  const Json json = document(backend, cells, curves, total);
+  const std::string name = std::filesystem::path(input.traces).filename().string();
+  const std::string title =
+      shown(name) + ", delta " + number(fit.delta) +
+      (test_ ? ", coverage on " + shown(std::filesystem::path(test.traces).filename().string()) : "");
+  for (const Status& written : {write_text(csv, sweep_csv(runs_)), write_text(svg, sweep_svg(title, cells, curves)),
+                                write_text(json_file, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n")})
+    if (!written.ok()) return fail(console, written);
+  if (console.json) return console.print_json(json, kExitOk);
+  if (csv == "-" || svg == "-" || json_file == "-") return kExitOk;
+  console.note("peak memory " + std::to_string(json["peak_memory_bytes"].get<int64_t>() >> 20) + " MiB, " +
+               duration(total) + " in all");
+  return console.print(sweep_table(cells, curves, test_.has_value())) ? kExitOk : kExitRuntime;
+}
+
+int SweepCommand::run() {
+  const Console& console = common.console;
+  const auto started = Clock::now();
+  if (const Status usage = read_split_flags(split, fit); !usage.ok()) return usage_error(console, usage.message());
+  auto parsed = parse_curve(curve);
+  if (!parsed.ok()) return usage_error(console, parsed.status().message());
+  const CurveSizes asked = std::move(parsed).value();
+  if (target && !curve) return usage_error(console, "--target-coverage is for learning curves: give --curve too");
+  if (!test.embeddings.empty() && test.traces.empty()) return usage_error(console, "--test-embeddings needs --test");
+  // Rows or runs are decided once for all alphas, at one of them.
+  std::sort(fit.sweep.begin(), fit.sweep.end());
+  const auto same = [](double a, double b) { return b - a < 1e-9; };  // as fit() has it
+  fit.sweep.erase(std::unique(fit.sweep.begin(), fit.sweep.end(), same), fit.sweep.end());
+  const auto usual = std::find(fit.sweep.begin(), fit.sweep.end(), FitOptions().alpha);
+  fit.alpha = usual != fit.sweep.end() ? *usual : fit.sweep[fit.sweep.size() / 2];
+
+  auto backend = open_backend(common);
+  if (!backend.ok()) return fail(console, backend.status());
+  auto vectors = vectors_path(input);
+  if (!vectors.ok()) return fail(console, vectors.status());
+  // How rows are read is the same for both logs.
+  const std::string test_traces = test.traces, test_embeddings = test.embeddings;
+  test = input;
+  test.traces = test_traces, test.embeddings = test_embeddings;
+  Result<std::string> test_vectors = std::string();
+  if (!test.traces.empty()) test_vectors = vectors_path(test);
+  if (!test_vectors.ok()) return fail(console, test_vectors.status());
+  if (const std::string wrong = check_usage(*vectors, *test_vectors); !wrong.empty())
+    return usage_error(console, wrong);
+  for (const std::string* path : {&csv, &json_file, &svg})
+    if (const Status writable = check_writable(*path); !writable.ok()) return fail(console, writable);
+
+  std::optional<Encoder> encoder;
+  if (vectors->empty()) {
+    auto opened = open_named_encoder(input.encoder, precision, (*backend)->threads(), console);
+    if (!opened.ok()) return fail(console, opened.status());
+    encoder.emplace(std::move(opened).value());
+  }
+  const Encoder* embeds = encoder ? &*encoder : nullptr;
+  auto file = read_log(input, split.group_by, rejects_path(), encoder.has_value(), console);
+  if (!file.ok()) return fail(console, file.status());
+  log_ = std::move(file).value();
+  auto x = read_or_embed(*vectors, embeds, log_, input.traces, console);
+  if (!x.ok()) return fail(console, x.status());
+  vectors_ = std::move(x).value();
+  if (!test.traces.empty()) {
+    auto read =
+        read_test(**backend, test, *test_vectors, {log_.traces.labels, vectors_, input.traces}, embeds, console);
+    if (!read.ok()) return fail(console, read.status());
+    test_.emplace(std::move(read).value());
+  }
+  sizes_ = sweep_sizes(asked, log_.traces.rows(), console);
+  read_seconds_ = seconds_since(started);
+
+  std::optional<SweepState> state;
+  if (!state_file.empty()) {
+    auto opened = SweepState::open(state_file, config(**backend));
+    if (!opened.ok())
+      return opened.status().code() == ErrorCode::kBadInput ? usage_error(console, opened.status().message())
+                                                            : fail(console, opened.status());
+    state.emplace(std::move(opened).value());
+  }
+  if (const Status fitted = fit_all(**backend, state); !fitted.ok()) return fail(console, fitted);
+  return report(**backend, seconds_since(started));
+}
+
+}  // namespace
+
+void add_sweep(CLI::App& app, int& exit_code) {
+  auto command = std::make_shared<SweepCommand>();
+  CLI::App* sub =
+      app.add_subcommand("sweep", "benchmark: coverage against alpha over several seeds and sizes of the log");
+  sub->footer(
+      "For benchmarks: no policy is written and no ledger is kept. Whoever looks at several seeds and then fits the "
+      "best "
+      "one has no certificate; name alpha and seed, and run fit once.");
+  sub->add_option("TRACES", command->input.traces, "traces: JSONL or CSV, plain or gzip; - for standard input")
+      ->required();
+  add_input_options(*sub, command->input, true);
+  sub->add_option("--test", command->test.traces,
+                  "fresh labelled rows, read alike: coverage and agreement are measured on them");
+  sub->add_option("--test-embeddings", command->test.embeddings, "vectors of --test (default: as for TRACES)");
+  FitOptions& fit = command->fit;
+  sub->add_option("--alphas", fit.sweep, "agreements with the teacher to certify")
+      ->delimiter(',')
+      ->check(open_unit_interval())
+      ->capture_default_str();
+  sub->add_option("--seeds", command->seeds, "how many seeds")->check(CLI::Range(1, 10000))->capture_default_str();
+  sub->add_option("--seed", command->first_seed, "the first of them; the others follow")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 53))
+      ->capture_default_str();
+  sub->add_option("--curve", command->curve,
+                  "learning curve: numbers of traces (500,1000,...) or auto; all rows always join");
+  sub->add_option("--target-coverage", command->target,
+                  "how many more traces for this coverage (default: half of the way to the plateau)")
+      ->check(open_unit_interval());
+  sub->add_option("--delta", fit.delta, "chance of a false certificate that you accept, for each fit and alpha")
+      ->check(open_unit_interval())
+      ->capture_default_str();
+  add_split_options(*sub, command->split, fit);
+  sub->add_option("--min-coverage", fit.min_coverage, "a policy that would handle less is refused")
+      ->check(unit_interval())
+      ->capture_default_str();
+  sub->add_flag("--simultaneous", fit.simultaneous, "the targets of a fit hold together, at delta / their number each");
+  sub->add_flag("--approximate", fit.approximate, "where runs do not certify exactly, use a design effect");
+  add_precision_option(*sub, command->precision);
+  sub->add_option("--csv", command->csv,
+                  "write a line for each size, seed and alpha to this file (-: standard output)");
+  sub->add_option("--json-file", command->json_file, "write the JSON document to this file");
+  sub->add_option("--svg", command->svg, "draw coverage against alpha, and the learning curves, to this file");
+  sub->add_option("--state", command->state_file,
+                  "keep finished fits in this file, and take over those it has: a sweep that was stopped goes on");
+  add_common(*sub, command->common, true);
+  sub->callback([command, &exit_code] { exit_code = command->run(); });
+}
+
+}  // namespace tracer::cli
