@@ -117,19 +117,6 @@ void insert(float f, int32_t reference, int32_t n, float* similarity, int32_t* i
 }
 
 // Written with the compiler's shuffles: g++ 12 warns about its own unpack intrinsics.
-inline V low_of(V a, V b) {
-  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
-}
-inline V high_of(V a, V b) {
-  return __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
-}
-inline V low_pairs(V a, V b) {
-  return __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
-}
-inline V high_pairs(V a, V b) {
-  return __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
-}
-
 inline V even_quads(V a, V b) {
   return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
 }
@@ -142,15 +129,15 @@ inline void transpose(V (&t)[16]) {
   V u[16];
 #pragma GCC unroll 8
   for (int i = 0; i < 16; i += 2) {
-    u[i] = low_of(t[i], t[i + 1]);
-    u[i + 1] = high_of(t[i], t[i + 1]);
+    u[i] = zip_low(t[i], t[i + 1]);
+    u[i + 1] = zip_high(t[i], t[i + 1]);
   }
 #pragma GCC unroll 4
   for (int i = 0; i < 16; i += 4) {
-    t[i + 0] = low_pairs(u[i], u[i + 2]);
-    t[i + 1] = high_pairs(u[i], u[i + 2]);
-    t[i + 2] = low_pairs(u[i + 1], u[i + 3]);
-    t[i + 3] = high_pairs(u[i + 1], u[i + 3]);
+    t[i + 0] = join_low(u[i], u[i + 2]);
+    t[i + 1] = join_high(u[i], u[i + 2]);
+    t[i + 2] = join_low(u[i + 1], u[i + 3]);
+    t[i + 3] = join_high(u[i + 1], u[i + 3]);
   }
   // The l-th four lanes of t[4 b + i] hold column 4 l + i of rows 4 b to 4 b + 3.
 #pragma GCC unroll 4

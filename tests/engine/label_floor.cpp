@@ -119,8 +119,11 @@ FitResult fitted(const std::function<void(FitOptions&)>& change, Clusters* out =
 std::vector<int64_t> handled_by_label(const FitResult& r, const Clusters& log, const Certificate& c,
                                       const std::vector<int32_t>& rows) {
   const auto backend = cpu();
+  // A certify row's own score can be the threshold: what counts there is the canonical one.
+  const auto stage = prepare_stage(*backend, r.policy.stages[0], {c.threshold});
+  EXPECT_TRUE(stage.ok());
   std::vector<RowScore> scored;
-  EXPECT_TRUE(score_rows(*backend, r.policy.stages[0], log.x.view(), scored).ok());
+  EXPECT_TRUE(score_rows(*backend, *stage, log.x.view(), scored).ok());
   std::vector<int64_t> handled(r.policy.labels.size(), 0);
   const DecisionRule rule = decision_rule(r.policy, c);
   for (int32_t row : rows) handled[scored[row].features.label] += decide(scored[row], rule) == Reason::kAccepted;
