@@ -67,7 +67,8 @@ TEST_F(CliSweep, EveryLineIsWhatFitAndEvaluateSay) {
     const Outcome fit =
         run({"fit", "log.jsonl", "--alpha", "0.9", "--sweep", "0.8", "--seed", seed, "-o", policy, "--json", "-q"});
     ASSERT_EQ(fit.code, 0) << fit.err;
-    for (const Json& entry : Json::parse(fit.out)["frontier"]) {
+    const Json fitted = Json::parse(fit.out);
+    for (const Json& entry : fitted["frontier"]) {
       const std::string alpha = entry["alpha"].dump();
       const Json fresh = Json::parse(run({"evaluate", policy, "fresh.jsonl", "--alpha", alpha, "--json", "-q"}).out);
       int found = 0;
