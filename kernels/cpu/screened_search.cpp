@@ -25,7 +25,6 @@ constexpr int32_t kRowsTogether = 16;  // of ScreenKernels::chain_scores
 constexpr int32_t kMostTogether = 32;
 constexpr int64_t kHomePanels = 12, kMostHomePanels = 512;  // of a tile
 constexpr int64_t kWaveFloats = int64_t{1} << 22;           // of projected queries at a time
-constexpr uint32_t kAllRows = (1u << kScreenQueries) - 1;
 
 struct Task {
   const Context& context;
