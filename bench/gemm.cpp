@@ -2,36 +2,22 @@
 // The label of each run says which backend and instruction set answered; set TRACER_ISA and pass --threads=N to vary.
 #include <benchmark/benchmark.h>
 
-#include <cstdio>
-#include <cstdlib>
-#include <memory>
-#include <random>
-#include <string>
 #include <vector>
 
+#include "bench/on_backend.h"
 #include "kernels/backend.h"
 
 namespace tracer {
 namespace {
 
-Backend* backend = nullptr;
-
-Matrix<float> random_matrix(int64_t rows, int64_t cols, uint32_t seed) {
-  Matrix<float> m(rows, cols);
-  std::mt19937 rng(seed);
-  std::uniform_real_distribution<float> dist(-1.0f, 1.0f);
-  for (int64_t i = 0; i < m.size(); ++i) m.data()[i] = dist(rng);
-  return m;
-}
+using bench::backend;
+using bench::random_matrix;
 
 void fail_unless_ok(benchmark::State& state, const Status& status) {
   if (!status.ok()) state.SkipWithError(status.message().c_str());
 }
 
-void label(benchmark::State& state) {
-  state.SetLabel(std::string(backend->name()) + "/" + std::string(backend->isa()) + "/" +
-                 std::to_string(backend->threads()) + " threads");
-}
+void label(benchmark::State& state) { state.SetLabel(bench::backend_label()); }
 
 void run_gemm(benchmark::State& state, Trans ta, Trans tb) {
   const int64_t m = state.range(0), k = state.range(1), n = state.range(2);
@@ -128,35 +114,9 @@ BENCHMARK(wide_softmax)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
-int main_with(int argc, char** argv) {
-  BackendOptions options;
-  std::vector<char*> rest;
-  for (int i = 0; i < argc; ++i) {
-    const std::string arg = argv[i];
-    if (arg.starts_with("--threads=")) {
-      options.threads = std::atoi(arg.c_str() + 10);
-    } else {
-      rest.push_back(argv[i]);
-    }
-  }
-#ifndef NDEBUG
-  std::fprintf(stderr, "warning: assertions are on; this is not a release build\n");
-#endif
-  Result<std::unique_ptr<Backend>> made = make_backend(options);
-  if (!made.ok()) {
-    std::fprintf(stderr, "%s\n", made.status().message().c_str());
-    return 1;
-  }
-  backend = made->get();
-  int count = static_cast<int>(rest.size());
-  benchmark::Initialize(&count, rest.data());
-  if (benchmark::ReportUnrecognizedArguments(count, rest.data())) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
-}
-
 }  // namespace
 }  // namespace tracer
 
-int main(int argc, char** argv) { return tracer::main_with(argc, argv); }
+int main(int argc, char** argv) {
+  return tracer::bench::run_on_backend(argc, argv, [] {});
+}

@@ -5,12 +5,12 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "bench/processor_time.h"
 #include "kernels/backend.h"
 
 namespace tracer::bench {
@@ -28,12 +28,6 @@ inline Matrix<float> random_matrix(int64_t rows, int64_t cols, uint32_t seed) {
   std::uniform_real_distribution<float> dist(-1.0f, 1.0f);
   for (int64_t i = 0; i < m.size(); ++i) m.data()[i] = dist(rng);
   return m;
-}
-
-inline double processor_seconds() {
-  timespec t{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
 // Processor time over threads: what the clock on the wall shows where no other process wants the processors.

@@ -3,23 +3,17 @@
 //   run f32|bf16 -> wall seconds, processor seconds       write FILE -> DecisionFeatures of the last run, as they are
 #include <chrono>
 #include <cstdlib>
-#include <ctime>
 #include <fstream>
 #include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "bench/processor_time.h"
 #include "kernels/backend.h"
 
 namespace tracer {
 namespace {
-
-double processor_seconds() {
-  timespec t{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
 
 Status read(std::ifstream& in, float* to, int64_t count) {
   in.read(reinterpret_cast<char*>(to), count * static_cast<int64_t>(sizeof(float)));
@@ -56,10 +50,10 @@ Status serve(const std::string& rows_path, const std::string& weights_path, int6
     if (word == "run") {
       std::cin >> word;
       const auto start = std::chrono::steady_clock::now();
-      const double processor = processor_seconds();
+      const double processor = bench::processor_seconds();
       TRACER_RETURN_IF_ERROR((*backend)->decision_features(std::as_const(x).view(), word == "bf16" ? **narrow : **wide,
                                                            {}, nullptr, {out}));
-      const double used = processor_seconds() - processor;
+      const double used = bench::processor_seconds() - processor;
       std::cout << std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() << ' ' << used
                 << std::endl;
     } else if (word == "write") {

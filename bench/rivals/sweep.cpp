@@ -4,31 +4,25 @@
 //   write FILE -> for each candidate and alpha: int64 handled, int64 disagree
 #include <chrono>
 #include <cstdlib>
-#include <ctime>
 #include <fstream>
 #include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "bench/processor_time.h"
 #include "engine/binomial.h"
 #include "kernels/backend.h"
 
 namespace tracer {
 namespace {
 
-double processor_seconds() {
-  timespec t{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
 template <class F>
 void timed(F&& f) {
   const auto start = std::chrono::steady_clock::now();
-  const double processor = processor_seconds();
+  const double processor = bench::processor_seconds();
   f();
-  const double used = processor_seconds() - processor;
+  const double used = bench::processor_seconds() - processor;
   std::cout << std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() << ' ' << used
             << std::endl;
 }

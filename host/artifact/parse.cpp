@@ -37,6 +37,13 @@ Status copy_vector(const io::SafetensorsFile& file, const std::string& name, int
   return {};
 }
 
+// How many neighbours a member asks for.
+Status check_neighbours(int64_t k, int& out) {
+  if (k == 0) return bad_input("manifest.json: members: \"k\": expected 1 to 64, found 0");
+  out = static_cast<int>(k);
+  return {};
+}
+
 Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number, const io::SafetensorsFile& file,
                    Stage& stage) {
   const int64_t classes = static_cast<int64_t>(policy.labels.size());
@@ -72,9 +79,8 @@ Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number,
       m.count("k", k, 64);
       m.number("sharpness", sharpness, 0, 1000);
       TRACER_RETURN_IF_ERROR(m.status());
-      if (k == 0) return bad_input("manifest.json: members: \"k\": expected 1 to 64, found 0");
       NeighbourMember& n = stage.neighbours;
-      n.k = static_cast<int>(k);
+      TRACER_RETURN_IF_ERROR(check_neighbours(k, n.k));
       n.sharpness = static_cast<float>(sharpness);
       stage.vote_weight = static_cast<float>(weight);
       TRACER_RETURN_IF_ERROR(copy_matrix(file, prefix + kReferences, -1, policy.dimension, n.references));
@@ -92,8 +98,7 @@ Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number,
       m.count("k", k, 64);
       m.number("temperature", temperature, 0, 1000);
       TRACER_RETURN_IF_ERROR(m.status());
-      if (k == 0) return bad_input("manifest.json: members: \"k\": expected 1 to 64, found 0");
-      stage.kernel.k = static_cast<int>(k);
+      TRACER_RETURN_IF_ERROR(check_neighbours(k, stage.kernel.k));
       stage.kernel.temperature = static_cast<float>(temperature);
       TRACER_RETURN_IF_ERROR(copy_matrix(file, prefix + kKernelVote, -1, classes, stage.kernel.vote));
       TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kKernelPrior, classes, stage.kernel.prior));

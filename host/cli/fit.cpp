@@ -1,7 +1,5 @@
 #include "engine/fit.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <sstream>
@@ -16,6 +14,7 @@
 #include "host/cli/labelled_log.h"
 #include "host/cli/split_options.h"
 #include "host/cli/tables.h"
+#include "host/cli/usage.h"
 
 namespace tracer::cli {
 namespace {
@@ -39,17 +38,6 @@ struct FitCommand {
 
   EncoderIdentity encoder_;  // of the vectors
 };
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-// Of this process, up to now.
-int64_t peak_memory_bytes() {
-  struct rusage usage {};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
-}
 
 // A look that the ledger does not allow proves nothing.
 void void_certificates(FitResult& r, const std::string& why) {

@@ -1,7 +1,5 @@
 #include "engine/sweep.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -18,6 +16,7 @@
 #include "host/cli/sweep_input.h"
 #include "host/cli/sweep_report.h"
 #include "host/cli/tables.h"
+#include "host/cli/usage.h"
 #include "host/io/output_stream.h"
 #include "host/sweep/chart.h"
 #include "host/sweep/csv.h"
@@ -29,8 +28,6 @@ namespace tracer::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 struct SweepCommand {
   Common common;
@@ -172,8 +169,6 @@ Json SweepCommand::document(const Backend& backend, const std::vector<SweepCell>
   Json seconds = {{"read", read_seconds_}};
   for (const auto& [phase, value] : phases) seconds[phase] = value;
   seconds["total"] = total;
-  struct rusage usage {};
-  (void)::getrusage(RUSAGE_SELF, &usage);
   return {{"rows", log_.traces.rows()},
           {"labels", log_.traces.labels.size()},
           {"test_rows", test_ ? Json(test_->rows.rows()) : Json(nullptr)},
@@ -186,7 +181,7 @@ Json SweepCommand::document(const Backend& backend, const std::vector<SweepCell>
           {"learning_curves", curves_json(curves, sizes_.back())},
           {"runs", std::move(runs)},
           {"seconds", std::move(seconds)},
-          {"peak_memory_bytes", int64_t{usage.ru_maxrss} * 1024}};
+          {"peak_memory_bytes", peak_memory_bytes()}};
 }
 
 int SweepCommand::report(const Backend& backend, double total) const {

@@ -6,11 +6,11 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <new>
 #include <string>
 #include <vector>
 
 #include "engine/router.h"
+#include "tests/engine/exhausted.h"
 #include "tests/engine/support.h"
 
 namespace tracer {
@@ -407,90 +407,9 @@ TEST(Fit, NoCertifyGroupIsLeft) {
   for (const Certificate& c : r->policy.certificates) EXPECT_FALSE(c.certified);
 }
 
-// A backend on a machine whose memory is used up.
-class Exhausted : public Backend {
- public:
-  std::string_view name() const override { return "exhausted"; }
-  std::string_view isa() const override { return "none"; }
-  int threads() const override { return 1; }
-  Status normalise_rows(HostMatrix<float>) override { throw std::bad_alloc(); }
-  Status normalise_rows(HostMatrix<BFloat16>) override { throw std::bad_alloc(); }
-  Status cast(HostMatrix<const float>, HostMatrix<BFloat16>) override { throw std::bad_alloc(); }
-  Status cast(HostMatrix<const BFloat16>, HostMatrix<float>) override { throw std::bad_alloc(); }
-  Status gather_rows(HostMatrix<const float>, std::span<const int64_t>, HostMatrix<float>) override {
-    throw std::bad_alloc();
-  }
-  Status gather_rows(HostMatrix<const BFloat16>, std::span<const int64_t>, HostMatrix<BFloat16>) override {
-    throw std::bad_alloc();
-  }
-  Result<std::unique_ptr<References>> prepare_references(HostMatrix<const float>, const ReferenceOptions&) override {
-    throw std::bad_alloc();
-  }
-  Result<std::unique_ptr<References>> prepare_references(HostMatrix<const BFloat16>, const ReferenceOptions&) override {
-    throw std::bad_alloc();
-  }
-  Status topk_cosine(HostMatrix<const float>, const References&, std::span<const int32_t>, TopK,
-                     std::span<NeighbourSummary>, TopKReport*) override {
-    throw std::bad_alloc();
-  }
-  Status topk_cosine(HostMatrix<const BFloat16>, const References&, std::span<const int32_t>, TopK,
-                     std::span<NeighbourSummary>, TopKReport*) override {
-    throw std::bad_alloc();
-  }
-  Status sparse_product(const SparseRows&, HostMatrix<const float>, HostMatrix<float>) override {
-    throw std::bad_alloc();
-  }
-  Status gemm(Trans, Trans, HostMatrix<const float>, HostMatrix<const float>, const Epilogue&,
-              HostMatrix<float>) override {
-    throw std::bad_alloc();
-  }
-  Status gemm(Trans, Trans, HostMatrix<const BFloat16>, HostMatrix<const BFloat16>, const Epilogue&,
-              HostMatrix<float>) override {
-    throw std::bad_alloc();
-  }
-  Status gemm_backward(Trans, Trans, HostMatrix<const float>, HostMatrix<const float>, Activation,
-                       HostMatrix<const float>, HostMatrix<float>) override {
-    throw std::bad_alloc();
-  }
-  Status column_sums(HostMatrix<const float>, std::span<float>) override { throw std::bad_alloc(); }
-  Status topk_cosine(HostMatrix<const float>, HostMatrix<const float>, std::span<const int32_t>,
-                     std::span<const int32_t>, TopK) override {
-    throw std::bad_alloc();
-  }
-  Status wide_softmax(const WideSoftmaxProblem&, HostMatrix<const float>, std::span<const float>,
-                      std::span<const uint8_t>, std::span<double>, HostMatrix<float>, std::span<float>,
-                      HostMatrix<float>) override {
-    throw std::bad_alloc();
-  }
-  Result<std::unique_ptr<LinearHead>> prepare_head(std::span<const LinearMember>, Storage) override {
-    throw std::bad_alloc();
-  }
-  Status decision_features(HostMatrix<const float>, const LinearHead&, const NeighbourVote&, const LinearAcceptor*,
-                           const DecisionOutputs&) override {
-    throw std::bad_alloc();
-  }
-  Status decision_features(HostMatrix<const BFloat16>, const LinearHead&, const NeighbourVote&, const LinearAcceptor*,
-                           const DecisionOutputs&) override {
-    throw std::bad_alloc();
-  }
-  Status decision_features_from(HostMatrix<const float>, const NeighbourVote&, std::span<DecisionFeatures>) override {
-    throw std::bad_alloc();
-  }
-  Status parity_sweep(const ParitySweepProblem&, HostMatrix<ParityPoint>) override { throw std::bad_alloc(); }
-  Status kmeans_assign(HostMatrix<const float>, HostMatrix<const float>, std::span<int32_t>,
-                       std::span<float>) override {
-    throw std::bad_alloc();
-  }
-  Status kmeans_update(HostMatrix<const float>, std::span<const int32_t>, HostMatrix<float>,
-                       std::span<int64_t>) override {
-    throw std::bad_alloc();
-  }
-  void parallel_for(int64_t, void (*)(void*, int64_t), void*) override { throw std::bad_alloc(); }
-};
-
 TEST(Fit, TooLittleMemoryIsAnError) {
   const Clusters log = clusters(100, 3, 8, 0.3, 0, 3);
-  Exhausted backend;
+  testing::Exhausted backend;
   const Status status = fit(backend, traces_of(log.label, 3), log.x.clone(), options()).status();
   EXPECT_EQ(status.code(), ErrorCode::kOutOfMemory);
   EXPECT_EQ(status.message(), "out of memory: fitting 100 rows of 8 columns, 3 labels");
