@@ -22,9 +22,9 @@ Result<CertifyRows> score_certify(Backend& backend, const Traces& traces, const 
   rows.side.unit = split.certify_unit;
   rows.side.unit_rows = split.unit_rows;
   for (int32_t u : split.certify_unit) rows.side.units = std::max<int64_t>(rows.side.units, u + 1);
-  auto prepared = prepare_stage(backend, stage);
-  if (!prepared.ok()) return prepared.status();
   const auto n = static_cast<int64_t>(split.certify.size());
+  auto prepared = prepare_stage(backend, stage, {}, n);
+  if (!prepared.ok()) return prepared.status();
   std::vector<RowScore> scored;
   Matrix<int32_t> neighbour;
   Matrix<float> similarity;

@@ -41,11 +41,6 @@ DecisionRule decision_rule(const Policy& policy, const Certificate& certificate)
 
 namespace {
 
-Result<std::unique_ptr<LinearHead>> prepare_head(Backend& backend, const Stage& stage) {
-  const LinearMember softmax{stage.softmax.w.view(), stage.softmax.b, 1.0f};
-  return backend.prepare_head({&softmax, 1}, Storage::kFloat32);
-}
-
 constexpr int64_t kRows = 256;  // of a task
 
 // (1 - v) s + v vote, where the neighbours' labels are the vote; s in place.
@@ -106,34 +101,22 @@ Status features_of(Backend& backend, const Stage& stage, const LinearHead& head,
   return {};
 }
 
-// prepared: null where the stage is not.
-Status score(Backend& backend, const Stage& stage, const PreparedStage* prepared, HostMatrix<const float> x,
-             std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
-             Matrix<float>* probability) {
+Status score(Backend& backend, const PreparedStage& prepared, HostMatrix<const float> x, std::vector<RowScore>& out,
+             Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
+  const Stage& stage = *prepared.stage;
   const int64_t k = std::max(stage.neighbours.k, stage.kernel.k);
   Matrix<int32_t> index(x.rows, k);
   Matrix<float> near(x.rows, k);
   const TopK nearest{index.view(), near.view()};
-  TRACER_RETURN_IF_ERROR(prepared != nullptr
-                             ? backend.topk_cosine(x, *prepared->references, {}, nearest)
-                             : backend.topk_cosine(x, stage.neighbours.references.view(), {}, {}, nearest));
-  std::unique_ptr<LinearHead> own;
-  if (prepared == nullptr) {
-    auto head = prepare_head(backend, stage);
-    if (!head.ok()) return head.status();
-    own = std::move(head).value();
-  }
-  const LinearHead& head = prepared != nullptr ? *prepared->head : *own;
-  const std::span<const double> thresholds =
-      prepared != nullptr ? std::span<const double>(prepared->thresholds) : std::span<const double>();
+  TRACER_RETURN_IF_ERROR(backend.topk_cosine(x, *prepared.references, {}, nearest));
   std::vector<RowFeatures> features;
-  TRACER_RETURN_IF_ERROR(features_of(backend, stage, head, x, nearest, features, probability));
+  TRACER_RETURN_IF_ERROR(features_of(backend, stage, *prepared.head, x, nearest, features, probability));
   out.resize(x.rows);
   parallel_for(backend, (x.rows + kRows - 1) / kRows, [&](int64_t block) {
     for (int64_t i = block * kRows; i < std::min(x.rows, (block + 1) * kRows); ++i) {
       const RowFeatures& f = features[i];
       out[i] = {f, accept_score(stage.acceptor, f, stage.label_frequency[f.label]), out_of_distribution(stage.gate, f)};
-      if (near_boundary(stage, out[i], thresholds))
+      if (near_boundary(stage, out[i], prepared.thresholds))
         out[i] = canonical_score(stage, x.row(i), index.row(i), near.row(i));
     }
   });
@@ -142,23 +125,15 @@ Status score(Backend& backend, const Stage& stage, const PreparedStage* prepared
   return {};
 }
 
-Status score_guarded(Backend& backend, const Stage& stage, const PreparedStage* prepared, HostMatrix<const float> x,
-                     std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
-                     Matrix<float>* probability) {
-  try {
-    return score(backend, stage, prepared, x, out, neighbours, similarity, probability);
-  } catch (const std::bad_alloc&) {
-    return out_of_memory("scoring " + std::to_string(x.rows) + " rows");
-  }
-}
-
 }  // namespace
 
-Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage, std::vector<double> thresholds) {
+Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage, std::vector<double> thresholds,
+                                    int64_t rows) {
   try {
-    auto references = backend.prepare_references(stage.neighbours.references.view(), {});
+    auto references = backend.prepare_references(stage.neighbours.references.view(), {{}, {}, rows});
     if (!references.ok()) return references.status();
-    auto head = prepare_head(backend, stage);
+    const LinearMember softmax{stage.softmax.w.view(), stage.softmax.b, 1.0f};
+    auto head = backend.prepare_head({&softmax, 1}, Storage::kFloat32);
     if (!head.ok()) return head.status();
     return PreparedStage{&stage, std::move(references).value(), std::move(head).value(), std::move(thresholds)};
   } catch (const std::bad_alloc&) {
@@ -169,12 +144,18 @@ Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage, std::v
 Status score_rows(Backend& backend, const PreparedStage& prepared, HostMatrix<const float> x,
                   std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
                   Matrix<float>* probability) {
-  return score_guarded(backend, *prepared.stage, &prepared, x, out, neighbours, similarity, probability);
+  try {
+    return score(backend, prepared, x, out, neighbours, similarity, probability);
+  } catch (const std::bad_alloc&) {
+    return out_of_memory("scoring " + std::to_string(x.rows) + " rows");
+  }
 }
 
 Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
                   Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
-  return score_guarded(backend, stage, nullptr, x, out, neighbours, similarity, probability);
+  auto prepared = prepare_stage(backend, stage, {}, x.rows);
+  if (!prepared.ok()) return prepared.status();
+  return score_rows(backend, *prepared, x, out, neighbours, similarity, probability);
 }
 
 }  // namespace tracer

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -54,16 +55,18 @@ struct PreparedStage {
   std::vector<double> thresholds;
 };
 // thresholds: of all decisions that the scores are for; rows next to one of them get their canonical score
-// (engine/canonical.h), so that every backend decides alike.
-Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage, std::vector<double> thresholds = {});
+// (engine/canonical.h), so that every backend decides alike. rows: about how many there will be; few are not worth much
+// preparing.
+Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage, std::vector<double> thresholds = {},
+                                    int64_t rows = std::numeric_limits<int64_t>::max());
 
-// Scores n unit rows with a stage. One row's result does not depend on the others, nor, but for what thresholds do, on
-// whether the stage is prepared. neighbours, when not null, receives the nearest references (n x k). probability (n x
-// C), when not null, the mixture. Cost: 2 n d (R + C) flops. Memory: O(n k) beyond the outputs; too little of it is
-// ErrorCode::kOutOfMemory.
+// Scores n unit rows with a stage. One row's result depends on the thresholds, never on the other rows. neighbours,
+// when not null, receives the nearest references (n x k). probability (n x C), when not null, the mixture. Cost: 2 n d
+// (R + C) flops. Memory: O(n (k + C)) beyond the outputs; too little of it is ErrorCode::kOutOfMemory.
 Status score_rows(Backend& backend, const PreparedStage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
                   Matrix<int32_t>* neighbours = nullptr, Matrix<float>* similarity = nullptr,
                   Matrix<float>* probability = nullptr);
+// Prepares the stage, without thresholds, and scores.
 Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
                   Matrix<int32_t>* neighbours = nullptr, Matrix<float>* similarity = nullptr,
                   Matrix<float>* probability = nullptr);

@@ -39,7 +39,7 @@ Status score_fresh(Backend& backend, const Policy& policy, const FreshRows& fres
   std::vector<double> thresholds;
   for (const Certificate& c : policy.certificates)
     if (c.certified) thresholds.push_back(c.threshold);
-  auto stage = prepare_stage(backend, policy.stages[0], std::move(thresholds));
+  auto stage = prepare_stage(backend, policy.stages[0], std::move(thresholds), fresh.rows());
   if (!stage.ok()) return stage.status();
   std::vector<RowScore> scores;
   TRACER_RETURN_IF_ERROR(score_rows(backend, *stage, fresh.x.view(), scores));

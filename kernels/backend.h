@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -53,6 +54,9 @@ class References {
 struct ReferenceOptions {
   std::span<const int32_t> group;  // one for each reference, or empty: see Backend::topk_cosine
   std::span<const int32_t> label;  // one for each reference (>= 0), or empty: for the vote of NeighbourSummary
+  // About how many queries will come, of all searches together: few do not pay for what makes many of them fast.
+  // Changes no result.
+  int64_t queries = std::numeric_limits<int64_t>::max();
 };
 
 // How a search went.

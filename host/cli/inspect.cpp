@@ -119,7 +119,7 @@ int InspectCommand::run() {
   const auto score = [&]() -> Status {
     TRACER_RETURN_IF_ERROR(read_vector(*loaded, (*backend)->threads(), x.view()));
     TRACER_RETURN_IF_ERROR((*backend)->normalise_rows(x.view()));
-    auto stage = prepare_stage(**backend, p.stages[0], {loaded->certificate.threshold});
+    auto stage = prepare_stage(**backend, p.stages[0], {loaded->certificate.threshold}, 1);
     if (!stage.ok()) return stage.status();
     TRACER_RETURN_IF_ERROR(score_rows(**backend, *stage, x.view(), scores, &near, &similarity, &probability));
     return check_score(*loaded, scores[0], named());

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <charconv>
 #include <future>
+#include <optional>
 #include <system_error>
 
 #include "engine/router.h"
@@ -30,6 +31,7 @@ struct RouteCommand {
     std::vector<RowScore> scores;
   };
   Status write(const LoadedPolicy& loaded, const Scored& scored, io::OutputStream& out);
+  Status score(Backend& backend, const LoadedPolicy& loaded, Scored& rows, std::optional<PreparedStage>& stage) const;
   Status route(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, io::OutputStream& out);
   Json summary(const LoadedPolicy& loaded, const BatchReader& reader) const;
 
@@ -68,20 +70,30 @@ Status RouteCommand::write(const LoadedPolicy& loaded, const Scored& scored, io:
   return {};
 }
 
+// Prepares the stage at the first batch: one that is not full is all there is, and few rows need little preparing.
+Status RouteCommand::score(Backend& backend, const LoadedPolicy& loaded, Scored& rows,
+                           std::optional<PreparedStage>& stage) const {
+  const HostMatrix<const float> x = rows.batch.view();
+  if (!stage) {
+    auto prepared = prepare_stage(backend, loaded.artifact.policy.stages[0], {loaded.certificate.threshold}, x.rows);
+    if (!prepared.ok()) return prepared.status();
+    stage = std::move(prepared).value();
+  }
+  return score_rows(backend, *stage, x, rows.scores);
+}
+
 // While a batch is scored, a thread writes the one before it.
 Status RouteCommand::route(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, io::OutputStream& out) {
   const Policy& p = loaded.artifact.policy;
   for (const std::string& l : p.labels) label_.push_back(io::json_string(l));
   append_number(threshold_, loaded.certificate.threshold);
-  auto stage = prepare_stage(backend, p.stages[0], {loaded.certificate.threshold});
-  if (!stage.ok()) return stage.status();
+  std::optional<PreparedStage> stage;
   Scored now, before;
   std::future<Status> writing;  // of `before`
   const auto written = [&] { return writing.valid() ? writing.get() : Status(); };
   while (true) {
     auto more = reader.next(backend, now.batch);
-    const Status scored =
-        more.ok() && *more ? score_rows(backend, *stage, now.batch.view(), now.scores) : more.status();
+    const Status scored = more.ok() && *more ? score(backend, loaded, now, stage) : more.status();
     TRACER_RETURN_IF_ERROR(written());  // what came before an error is written, and its own error comes first
     if (!scored.ok()) return scored;
     if (!*more) return {};

@@ -30,7 +30,7 @@ Result<std::unique_ptr<References>> prepare(const Context& context, HostMatrix<c
   LargeArray<float> values(r.rows * r.cols);
   const HostMatrix<float> view(values.data(), r.rows, r.cols);
   TRACER_RETURN_IF_ERROR(fill(view));
-  std::unique_ptr<Screen> screen = make_screen(context, view);
+  std::unique_ptr<Screen> screen = options.queries >= kWorthPreparing ? make_screen(context, view) : nullptr;
   return std::unique_ptr<References>(
       std::make_unique<CpuReferences>(r.rows, r.cols, std::move(values), std::move(screen), options));
 }

@@ -75,6 +75,8 @@ struct Screen {
   uint8_t* sharp_at(int64_t p) const { return sharp.data() + p * sharp_groups * kScreenReferences * 4; }
 };
 
+inline constexpr int64_t kWorthPreparing = 512;  // queries that pay for a screen
+
 // Null where screening does not apply: few references, no instructions for it, or a row that is too long for the
 // bounds.
 std::unique_ptr<Screen> make_screen(const Context& context, HostMatrix<const float> r);

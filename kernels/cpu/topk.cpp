@@ -20,7 +20,6 @@ namespace {
 constexpr int64_t kPanels = 8;
 constexpr int64_t kMaxQueries = kPanels * kMaxNr;
 constexpr int64_t kMaxK = 64;
-constexpr int64_t kWorthPreparing = 512;  // queries that pay for a screen of references that are searched once
 
 // The lists of one task's queries, best first.
 struct Selection {

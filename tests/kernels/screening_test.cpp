@@ -211,6 +211,19 @@ TEST_P(Screening, ARowIsNotItsOwnNeighbour) {
   }
 }
 
+TEST_P(Screening, FewQueriesForeseenAreNotPreparedForAndFindTheSame) {
+  const Data data{test::unit_rows(70, 48, 95), test::unit_rows(900, 48, 96), {}, {}};
+  Neighbours expected(70, 9), got(70, 9);
+  search_plainly(*backend, data, expected);
+  const auto references = backend->prepare_references(data.r.view(), {{}, {}, 70});
+  ASSERT_TRUE(references.ok());
+  TopKReport report;
+  ASSERT_OK(backend->topk_cosine(data.q.view(), **references, {}, got.out(), {}, &report));
+  EXPECT_FALSE(report.screened);
+  EXPECT_TRUE(test::same_bytes(got.index, expected.index));
+  EXPECT_TRUE(test::same_bytes(got.similarity, expected.similarity));
+}
+
 TEST_P(Screening, FewerAdmissibleReferencesThanK) {
   Data data{test::unit_rows(90, 32, 91), test::unit_rows(600, 32, 92), test::integers(90, 3, 93), {}};
   data.r_group.assign(600, 2);
