@@ -44,30 +44,6 @@ Probabilities kernel_member(const KernelMember& member, const int32_t* neighbour
   return y;
 }
 
-struct Best {
-  int32_t label = 0;
-  double top1 = 0, top2 = 0;
-};
-
-// Ties to the lower label; top2 is 0 where there is one label.
-Best best_of(const Probabilities& p) {
-  Best best{0, p[0], 0};
-  for (size_t c = 1; c < p.size(); ++c) {
-    if (p[c] > best.top1) {
-      best = {static_cast<int32_t>(c), p[c], best.top1};
-    } else {
-      best.top2 = std::max(best.top2, p[c]);
-    }
-  }
-  return best;
-}
-
-MemberView view_of(const Probabilities& p, int32_t label) {
-  const Best best = best_of(p);
-  return {static_cast<float>(p[static_cast<size_t>(label)]), static_cast<float>(best.top1 - best.top2),
-          best.label == label ? 1.0f : 0.0f};
-}
-
 // The plain vote of the neighbours, and what they say of a label.
 struct Vote {
   Vote(const NeighbourMember& member, const int32_t* index, const float* s) : similarity(s) {
@@ -138,7 +114,8 @@ RowScore canonical_score(const Stage& stage, const float* x, const int32_t* neig
   const Probabilities s = p;
   const Vote vote(stage.neighbours, neighbour, similarity);
   vote.add_to(stage.vote_weight, p);
-  const Best best = best_of(p);
+  const auto classes = static_cast<int64_t>(p.size());
+  const Answer<double> best = answer_of(p.data(), classes);
 
   RowScore row;
   RowFeatures& f = row.features;
@@ -148,8 +125,8 @@ RowScore canonical_score(const Stage& stage, const float* x, const int32_t* neig
   f.entropy = static_cast<float>(entropy_of(p));
   f.softmax_p = static_cast<float>(s[static_cast<size_t>(best.label)]);
   vote.describe(f);
-  f.linear = view_of(linear, best.label);
-  if (!kernel.empty()) f.kernel = view_of(kernel, best.label);
+  f.linear = member_view(linear.data(), classes, best.label);
+  if (!kernel.empty()) f.kernel = member_view(kernel.data(), classes, best.label);
   row.score = accept_score(stage.acceptor, f, stage.label_frequency[static_cast<size_t>(best.label)]);
   row.gated = out_of_distribution(stage.gate, f);
   return row;

@@ -9,10 +9,11 @@
 namespace tracer {
 
 // A member's answer by itself; ties to the lower label.
+template <class T>
 struct Answer {
   int32_t label = 0;
-  float top1 = 0;
-  float top2 = 0;
+  T top1 = 0;
+  T top2 = 0;
 };
 
 // What a member says of the ensemble's label. All 0 where the policy has no such member.
@@ -27,8 +28,9 @@ struct RowFeatures : DecisionFeatures {
 };
 
 // The two largest of a row of probabilities; top2 is 0 where there is one label.
-inline Answer answer_of(const float* p, int64_t classes) {
-  Answer a{0, p[0], 0};
+template <class T>
+Answer<T> answer_of(const T* p, int64_t classes) {
+  Answer<T> a{0, p[0], 0};
   for (int64_t c = 1; c < classes; ++c) {
     if (p[c] > a.top1) {
       a.top2 = a.top1;
@@ -42,9 +44,10 @@ inline Answer answer_of(const float* p, int64_t classes) {
 }
 
 // The member whose probabilities of one row are p, on the ensemble's label.
-inline MemberView member_view(const float* p, int64_t classes, int32_t label) {
-  const Answer a = answer_of(p, classes);
-  return {p[label], a.top1 - a.top2, a.label == label ? 1.0f : 0.0f};
+template <class T>
+MemberView member_view(const T* p, int64_t classes, int32_t label) {
+  const Answer<T> a = answer_of(p, classes);
+  return {static_cast<float>(p[label]), static_cast<float>(a.top1 - a.top2), a.label == label ? 1.0f : 0.0f};
 }
 
 }  // namespace tracer
