@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kernels/cpu/gemm.h"
+#include "kernels/wide_softmax_check.h"
 
 namespace tracer::cpu {
 namespace {
@@ -40,51 +41,6 @@ struct Group {
   std::vector<float> bias;   // gathered; -inf for removed classes
   int64_t cols = 0;
 };
-
-bool learns_from(const WideSoftmaxProblem& p, int64_t model, int64_t row) {
-  const int32_t held = p.held_out[static_cast<size_t>(model)];
-  return held < 0 || p.fold[static_cast<size_t>(row)] != held;
-}
-
-Status check(const Call& call, std::span<const uint8_t> active) {
-  const WideSoftmaxProblem& p = call.problem;
-  const int64_t n = p.x.rows, d = p.x.cols, models = static_cast<int64_t>(p.held_out.size());
-  const int64_t cols = models * p.classes;
-  if (p.classes < 1) return internal_error("wide_softmax: at least one class");
-  if (static_cast<int64_t>(p.label.size()) != n || static_cast<int64_t>(p.fold.size()) != n) {
-    return internal_error("wide_softmax: one label and one fold for each row");
-  }
-  if (p.class_seen.rows != models || p.class_seen.cols != p.classes) {
-    return internal_error("wide_softmax: class_seen must be models x classes");
-  }
-  if (call.w.rows != d || call.w.cols != cols || static_cast<int64_t>(call.b.size()) != cols) {
-    return internal_error("wide_softmax: w must be d x models*classes, b models*classes");
-  }
-  if (static_cast<int64_t>(active.size()) != models || static_cast<int64_t>(call.loss.size()) != models) {
-    return internal_error("wide_softmax: active and loss must have one entry for each model");
-  }
-  if (call.grad_w.data != nullptr &&
-      (call.grad_w.rows != d || call.grad_w.cols != cols || static_cast<int64_t>(call.grad_b.size()) != cols)) {
-    return internal_error("wide_softmax: grad_w must be d x models*classes, grad_b models*classes");
-  }
-  const HostMatrix<float>& held = call.held_out_probability;
-  if (held.data != nullptr && (held.rows != n || held.cols != p.classes)) {
-    return internal_error("wide_softmax: held_out_probability must be n x classes");
-  }
-  for (const int32_t label : p.label) {
-    if (label < 0 || label >= p.classes) return internal_error("wide_softmax: a label is outside [0, classes)");
-  }
-  for (int64_t m = 0; m < models; ++m) {
-    if (active[static_cast<size_t>(m)] == 0) continue;
-    for (int64_t i = 0; i < n; ++i) {
-      if (p.class_seen(m, p.label[static_cast<size_t>(i)]) == 0 && learns_from(p, m, i)) {
-        return internal_error("wide_softmax: model " + std::to_string(m) + " learns from row " + std::to_string(i) +
-                              ", whose class is removed from it");
-      }
-    }
-  }
-  return {};
-}
 
 Group make_group(const Call& call, std::span<const int64_t> models, int64_t padding) {
   const WideSoftmaxProblem& p = call.problem;
@@ -247,7 +203,7 @@ Status wide_softmax(const Context& context, const WideSoftmaxProblem& problem, H
                     HostMatrix<float> grad_w, std::span<float> grad_b, HostMatrix<float> held_out_probability,
                     int64_t max_gradient_floats) {
   const Call call{context, problem, w, b, loss, grad_w, grad_b, held_out_probability};
-  TRACER_RETURN_IF_ERROR(check(call, active));
+  TRACER_RETURN_IF_ERROR(check_wide(problem, w, b, active, loss, grad_w, grad_b, held_out_probability));
   std::vector<int64_t> models;
   for (size_t m = 0; m < active.size(); ++m) {
     if (active[m] != 0) models.push_back(static_cast<int64_t>(m));

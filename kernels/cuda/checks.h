@@ -14,9 +14,6 @@ Status check_gather(int64_t rows, int64_t cols, std::span<const int64_t> index, 
 Status check_references(int64_t rows, const ReferenceOptions& options);
 Status check_search(int64_t rows, int64_t cols, const References& r, std::span<const int32_t> q_group, const TopK& out,
                     std::span<NeighbourSummary> summary);
-Status check_wide(const WideSoftmaxProblem& p, HostMatrix<const float> w, std::span<const float> b,
-                  std::span<const uint8_t> active, std::span<double> loss, HostMatrix<float> grad_w,
-                  std::span<float> grad_b, HostMatrix<float> held_out_probability);
 Status check_members(std::span<const LinearMember> members);
 Status check_vote(const NeighbourVote& vote, int64_t rows, int64_t classes);
 Status check_decisions(int64_t rows, int64_t cols, const LinearHead& head, const LinearAcceptor* acceptor,

@@ -10,6 +10,7 @@
 #include "kernels/backend.h"
 #include "kernels/cuda/checks.h"
 #include "kernels/cuda/operations.cuh"
+#include "kernels/wide_softmax_check.h"
 
 namespace tracer::cuda {
 inline namespace TRACER_DEVICE_BUILD {
