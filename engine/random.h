@@ -19,7 +19,9 @@ enum class Stream : uint64_t {
   kPermute = 7,
   kPosteriorKept = 8,
   kSample = 9,
-  kSubsample = 10
+  kSubsample = 10,
+  kAudit = 11,
+  kBackoff = 12
 };
 
 // The finaliser of SplitMix64 (Steele, Lea, Flood 2014).

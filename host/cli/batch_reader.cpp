@@ -68,6 +68,10 @@ Status BatchReader::read_rows(RowBatch& batch) {
       if (rejects_.clearly_above(reader_.positions())) return rejects_.too_many(reader_.positions(), /*early=*/true);
       continue;
     }
+    if (skip_ > 0) {
+      --skip_;
+      continue;
+    }
     const io::TraceRow& row = reader_.row();
     if (count == 0) first = row.position;
     ++count;
@@ -83,6 +87,8 @@ Status BatchReader::read_rows(RowBatch& batch) {
 }
 
 Status BatchReader::finish() {
+  if (skip_ > 0)
+    return bad_input(traces_path_ + ": has " + std::to_string(skip_) + " rows fewer than were read before");
   TRACER_RETURN_IF_ERROR(rejects_.close());
   if (rejects_.above(reader_.positions())) return rejects_.too_many(reader_.positions(), /*early=*/false);
   if (vectors_ && reader_.positions() != vectors_->rows())

@@ -49,6 +49,8 @@ class BatchReader {
   // False at the end. Bad rows go to the rejects file, and above the allowed share of bad rows reading fails
   // (looked at from 1,000 rows on, and at the end). The vector file must have one row for each data line.
   Result<bool> next(Backend& backend, RowBatch& batch);
+  // Before the first next(): that many good rows are read over, neither embedded nor given. Fewer rows: kBadInput.
+  void skip(int64_t rows) { skip_ = rows; }
   const io::Rejects& rejects() const { return rejects_; }
 
  private:
@@ -64,6 +66,7 @@ class BatchReader {
   std::vector<std::string> texts_;        // of the batch, for the encoder
   std::string traces_path_;
   bool keep_input_ = false;
+  int64_t skip_ = 0;  // good rows still to be read over
   bool done_ = false;
   RowBatch ahead_;
   std::future<Result<bool>> reading_;  // of ahead_; last, so that it ends before what it uses

@@ -22,6 +22,7 @@ enum ExitCode : int {
   kExitUsage = 2,
   kExitRefused = 3,
   kExitPartial = 4,
+  kExitBudget = 5,
   kExitAlarm = 6,
 };
 
@@ -72,6 +73,8 @@ void add_fit(CLI::App& app, int& exit_code);
 void add_evaluate(CLI::App& app, int& exit_code);
 void add_sweep(CLI::App& app, int& exit_code);
 void add_route(CLI::App& app, int& exit_code);
+void add_run(CLI::App& app, int& exit_code);
+void add_job(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_embed(CLI::App& app, int& exit_code);

@@ -49,13 +49,17 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version",
                        "tracer " TRACER_VERSION " (git " TRACER_GIT_SHA "; CUDA: " TRACER_CUDA_ARCHS_TEXT ")");
   app.require_subcommand(1);
-  app.footer("Exit codes: 0 ok, 1 failed, 2 usage, 3 refused (not certified), 4 some rows failed, 6 alarm asked for.");
+  app.footer(
+      "Exit codes: 0 ok, 1 failed, 2 usage, 3 refused (not certified), 4 some rows failed, "
+      "5 budget or quota spent, 6 alarm asked for, 130 and 143 stopped by a signal.");
   int exit_code = 0;
   tracer::cli::add_embed(app, exit_code);
   tracer::cli::add_fit(app, exit_code);
   tracer::cli::add_evaluate(app, exit_code);
   tracer::cli::add_sweep(app, exit_code);
   tracer::cli::add_route(app, exit_code);
+  tracer::cli::add_run(app, exit_code);
+  tracer::cli::add_job(app, exit_code);
   tracer::cli::add_report(app, exit_code);
   tracer::cli::add_inspect(app, exit_code);
   tracer::cli::add_doctor(app, exit_code);

@@ -2,9 +2,6 @@
 
 #include <cerrno>
 #include <charconv>
-#include <future>
-#include <optional>
-#include <system_error>
 
 #include "engine/router.h"
 #include "host/cli/batch_reader.h"
@@ -12,6 +9,7 @@
 #include "host/cli/inputs.h"
 #include "host/cli/policy_input.h"
 #include "host/cli/reasons.h"
+#include "host/cli/scoring.h"
 #include "host/io/file.h"
 #include "host/io/json_text.h"
 #include "host/io/output_stream.h"
@@ -26,12 +24,7 @@ struct RouteCommand {
   std::string output;
 
   int run();
-  struct Scored {
-    RowBatch batch;
-    std::vector<RowScore> scores;
-  };
-  Status write(const LoadedPolicy& loaded, const Scored& scored, io::OutputStream& out);
-  Status score(Backend& backend, const LoadedPolicy& loaded, Scored& rows, std::optional<PreparedStage>& stage) const;
+  Status write(const LoadedPolicy& loaded, const ScoredBatch& scored, io::OutputStream& out);
   Status route(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, io::OutputStream& out);
   Json summary(const LoadedPolicy& loaded, const BatchReader& reader) const;
 
@@ -47,12 +40,11 @@ void append_number(std::string& line, double v) {
 }
 
 // Lines of one batch.
-Status RouteCommand::write(const LoadedPolicy& loaded, const Scored& scored, io::OutputStream& out) {
+Status RouteCommand::write(const LoadedPolicy& loaded, const ScoredBatch& scored, io::OutputStream& out) {
   std::string line;
   for (size_t i = 0; i < scored.batch.rows.size(); ++i) {
     const RowBatch::Row& row = scored.batch.rows[i];
     const RowScore& score = scored.scores[i];
-    TRACER_RETURN_IF_ERROR(check_score(loaded, score, "line " + std::to_string(row.line)));
     const Reason reason = decide(score, loaded.rule);
     const bool handled = reason == Reason::kAccepted;
     counts_.add(reason);
@@ -70,40 +62,11 @@ Status RouteCommand::write(const LoadedPolicy& loaded, const Scored& scored, io:
   return {};
 }
 
-// Prepares the stage at the first batch: one that is not full is all there is, and few rows need little preparing.
-Status RouteCommand::score(Backend& backend, const LoadedPolicy& loaded, Scored& rows,
-                           std::optional<PreparedStage>& stage) const {
-  const HostMatrix<const float> x = rows.batch.view();
-  if (!stage) {
-    auto prepared = prepare_stage(backend, loaded.artifact.policy.stages[0], {loaded.certificate.threshold}, x.rows);
-    if (!prepared.ok()) return prepared.status();
-    stage = std::move(prepared).value();
-  }
-  return score_rows(backend, *stage, x, rows.scores);
-}
-
-// While a batch is scored, a thread writes the one before it.
 Status RouteCommand::route(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, io::OutputStream& out) {
   const Policy& p = loaded.artifact.policy;
   for (const std::string& l : p.labels) label_.push_back(io::json_string(l));
   append_number(threshold_, loaded.certificate.threshold);
-  std::optional<PreparedStage> stage;
-  Scored now, before;
-  std::future<Status> writing;  // of `before`
-  const auto written = [&] { return writing.valid() ? writing.get() : Status(); };
-  while (true) {
-    auto more = reader.next(backend, now.batch);
-    const Status scored = more.ok() && *more ? score(backend, loaded, now, stage) : more.status();
-    TRACER_RETURN_IF_ERROR(written());  // what came before an error is written, and its own error comes first
-    if (!scored.ok()) return scored;
-    if (!*more) return {};
-    std::swap(now, before);
-    try {
-      writing = std::async(std::launch::async, [&] { return write(loaded, before, out); });
-    } catch (const std::system_error&) {  // out of threads
-      TRACER_RETURN_IF_ERROR(write(loaded, before, out));
-    }
-  }
+  return score_all(backend, loaded, reader, [&](const ScoredBatch& scored) { return write(loaded, scored, out); });
 }
 
 Json RouteCommand::summary(const LoadedPolicy& loaded, const BatchReader& reader) const {

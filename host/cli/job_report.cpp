@@ -1,0 +1,52 @@
+#include "host/cli/job_report.h"
+
+#include "host/job/lines.h"
+
+namespace tracer::cli {
+
+bool is_priced(const Json& config) {
+  const auto llm = config.find("llm");
+  return llm != config.end() && llm->contains("price") && !llm->at("price").is_null();
+}
+
+std::string spent_text(const job::Ledger& l, bool priced) {
+  std::string text = counted(l.attempts, "request") + ", " + std::to_string(l.usage.prompt_tokens) + " + " +
+                     std::to_string(l.usage.completion_tokens) + " tokens";
+  if (priced) text += ", " + job::dollars_text(l.cost) + " USD";
+  if (priced && l.unknown > 0)
+    text += " (at most " + job::dollars_text(l.most_cost) + " with " + counted(l.unknown, "request") +
+            " whose end is not known)";
+  return text;
+}
+
+Result<Json> job_json(job::Store& store) {
+  auto ledger = store.ledger();
+  if (!ledger.ok()) return ledger.status();
+  auto sources = store.sources();
+  if (!sources.ok()) return sources.status();
+  const job::Ledger& l = *ledger;
+  const bool priced = is_priced(store.config());
+  const int64_t asked = l.rows_deferred + l.rows_audited;
+  return Json{{"finished", store.finished()},
+              {"routed", store.routed()},
+              {"sources",
+               {{"surrogate", store.routed() - asked + sources->surrogate},
+                {"llm", sources->llm},
+                {"cache", sources->cache},
+                {"error", sources->error}}},
+              {"deferred", l.rows_deferred},
+              {"audited", l.rows_audited},
+              {"asks", {{"all", l.asks}, {"answered", l.answered}, {"failed", l.failed}, {"pending", l.pending}}},
+              {"requests",
+               {{"all", l.attempts},
+                {"retries", l.retries},
+                {"corrections", l.corrections},
+                {"lost", l.lost},
+                {"unknown_cost", l.unknown},
+                {"in_flight", l.in_flight}}},
+              {"usage", {{"prompt_tokens", l.usage.prompt_tokens}, {"completion_tokens", l.usage.completion_tokens}}},
+              {"cost_usd", priced ? Json(llm::dollars(l.cost)) : Json()},
+              {"cost_usd_at_most", priced ? Json(llm::dollars(l.most_cost)) : Json()}};
+}
+
+}  // namespace tracer::cli

@@ -1,0 +1,19 @@
+// What a job has come to, for people and for programs.
+#pragma once
+
+#include <string>
+
+#include "host/cli/command.h"
+#include "host/job/store.h"
+
+namespace tracer::cli {
+
+// Rows by source, asks, attempts, tokens, cost; null where not known.
+Result<Json> job_json(job::Store& store);
+
+// "12 requests, 1,204 + 96 tokens, 0.00042 USD".
+std::string spent_text(const job::Ledger& ledger, bool priced);
+
+bool is_priced(const Json& config);
+
+}  // namespace tracer::cli

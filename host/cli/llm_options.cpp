@@ -1,0 +1,126 @@
+#include "host/cli/llm_options.h"
+
+#include <cmath>
+
+#include "host/llm/pacing.h"
+#include "host/llm/secret.h"
+
+namespace tracer::cli {
+namespace {
+
+Status missing(const std::string& option, const std::string& what) {
+  return bad_input(option + " is missing: " + what);
+}
+
+Result<std::optional<double>> deadline_seconds(const std::string& text) {
+  if (text.empty()) return std::optional<double>();
+  const int64_t ms = llm::duration_ms(text);
+  if (ms <= 0) return bad_input("--deadline: expected a duration such as 8h, 30m or 90s, found \"" + text + "\"");
+  return std::optional<double>(static_cast<double>(ms) / 1000);
+}
+
+}  // namespace
+
+void add_llm_options(CLI::App& app, LlmOptions& o) {
+  app.add_option("--llm-url", o.url, "base of the LLM's API: https://api.openai.com/v1, http://localhost:8000/v1, ...");
+  app.add_option("--llm-model", o.model, "model that answers deferred rows");
+  app.add_option("--llm-api", o.api, "what the server speaks: chat completions, or Anthropic's messages")
+      ->check(CLI::IsMember({"openai", "anthropic"}))
+      ->capture_default_str();
+  app.add_option("--llm-key-env", o.key_env,
+                 "environment variable with the API key (default: OPENAI_API_KEY or ANTHROPIC_API_KEY)");
+  app.add_option("--llm-key-file", o.key_file, "file with the API key, readable by its owner only");
+  app.add_option("--prompt", o.prompt, "template with {labels} and {input}; above a line --- the system's part");
+  app.add_option("--structured", o.structured,
+                 "hold answers to the labels by a schema: auto drops it where the server refuses it")
+      ->check(CLI::IsMember({"auto", "off"}))
+      ->capture_default_str();
+  app.add_option("--max-output-tokens", o.max_output_tokens, "of an answer")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+  app.add_option("--temperature", o.temperature)->check(CLI::Range(0.0, 2.0))->capture_default_str();
+  app.add_option("--ca-file", o.ca_file, "certificates to trust instead of the system's (PEM)");
+  app.add_option("--timeout-seconds", o.timeout_seconds, "of one request")
+      ->check(CLI::Range(0.001, 86'400.0))
+      ->capture_default_str();
+  app.add_option("--connect-timeout-seconds", o.connect_timeout_seconds)
+      ->check(CLI::Range(0.001, 3'600.0))
+      ->capture_default_str();
+  app.add_option("--concurrency", o.concurrency, "requests in flight at most; fewer while the server pushes back")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--max-attempts", o.max_attempts, "of one row; being told to wait uses none up")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app.add_option("--rpm", o.rpm, "requests a minute at most (0: what the server bears)")->check(CLI::NonNegativeNumber);
+  app.add_option("--tpm", o.tpm, "tokens a minute at most")->check(CLI::NonNegativeNumber);
+  app.add_option("--give-up-seconds", o.give_up_seconds, "stop asking after so long without any answer")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--prices", o.prices, R"(JSON file {"MODEL": {"input": USD, "output": USD}}, USD a million tokens)");
+  app.add_option("--max-cost-usd", o.max_cost_usd, "stop before the job has cost more; needs --prices")
+      ->check(CLI::Range(0.0, 1e6));
+  app.add_option("--max-requests", o.max_requests, "stop before the job has sent more, retries included")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--deadline", o.deadline, "ask nothing more after this long: 8h, 30m, 90s");
+}
+
+Result<Llm> make_llm(const LlmOptions& o, const std::vector<std::string>& labels, bool need_url) {
+  if (need_url && o.url.empty()) return missing("--llm-url", "deferred rows go to an LLM");
+  if (o.model.empty() && (need_url || !o.prices.empty())) return missing("--llm-model", "the model that is asked");
+  if (need_url && o.url.rfind("http://", 0) != 0 && o.url.rfind("https://", 0) != 0)
+    return bad_input("--llm-url: expected an address that begins with http:// or https://, found \"" + o.url + "\"");
+  if (o.max_cost_usd && o.prices.empty()) return missing("--prices", "--max-cost-usd cannot count without prices");
+  if (o.rpm < 0 || o.tpm < 0) return bad_input("--rpm and --tpm must not be negative");
+  Llm llm;
+  auto deadline = deadline_seconds(o.deadline);
+  if (!deadline.ok()) return deadline.status();
+  auto prompt = llm::Prompt::read(o.prompt, labels);
+  if (!prompt.ok()) return prompt.status();
+  llm.prompt = std::make_unique<llm::Prompt>(std::move(prompt).value());
+  llm::ChatOptions chat;
+  const bool openai = o.api == "openai";
+  chat.api = openai ? llm::Api::kOpenAi : llm::Api::kAnthropic;
+  chat.url = o.url;
+  chat.model = o.model;
+  chat.labels = labels;
+  chat.max_output_tokens = o.max_output_tokens;
+  chat.temperature = o.temperature;
+  if (need_url) {
+    const std::string variable = !o.key_env.empty() ? o.key_env : openai ? "OPENAI_API_KEY" : "ANTHROPIC_API_KEY";
+    auto key = llm::read_key({o.key_file, variable});
+    if (!key.ok()) return key.status();
+    if (key->empty() && !o.key_env.empty()) return bad_input("--llm-key-env: $" + o.key_env + " is not set");
+    chat.key = std::move(key).value();
+  }
+  if (!o.prices.empty()) {
+    auto price = llm::read_price(o.prices, o.model);
+    if (!price.ok()) return price.status();
+    llm.dispatch.price = *price;
+  }
+  llm.api = std::make_unique<llm::ChatApi>(std::move(chat));
+  llm.http.timeout_ms = static_cast<int64_t>(std::ceil(o.timeout_seconds * 1000));
+  llm.http.connect_timeout_ms = static_cast<int64_t>(std::ceil(o.connect_timeout_seconds * 1000));
+  llm.http.max_connections = o.concurrency;
+  llm.http.ca_file = o.ca_file;
+  job::DispatchOptions& d = llm.dispatch;
+  d.concurrency = o.concurrency;
+  d.most_attempts = static_cast<int>(o.max_attempts);
+  d.requests_per_minute = o.rpm;
+  d.tokens_per_minute = o.tpm;
+  d.give_up_seconds = o.give_up_seconds;
+  if (o.max_cost_usd) d.most_cost = static_cast<int64_t>(std::floor(*o.max_cost_usd * llm::kPicodollars));
+  d.most_requests = o.max_requests;
+  d.deadline_seconds = *deadline;
+  d.structured = o.structured == "auto";
+  llm.config = {{"api", o.api},
+                {"model", o.model},
+                {"prompt", llm.prompt->digest()},
+                {"structured", o.structured},
+                {"max_output_tokens", o.max_output_tokens},
+                {"temperature", o.temperature},
+                {"price", d.price ? Json{{"prompt", d.price->prompt}, {"completion", d.price->completion}} : Json()}};
+  return llm;
+}
+
+}  // namespace tracer::cli

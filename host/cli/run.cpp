@@ -1,0 +1,421 @@
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <random>
+#include <thread>
+#include <unordered_set>
+
+#include "engine/random.h"
+#include "host/cli/command.h"
+#include "host/cli/inputs.h"
+#include "host/cli/job_report.h"
+#include "host/cli/llm_options.h"
+#include "host/cli/policy_input.h"
+#include "host/cli/reasons.h"
+#include "host/cli/scoring.h"
+#include "host/cli/tables.h"
+#include "host/io/file.h"
+#include "host/io/json_text.h"
+#include "host/io/text_hash.h"
+#include "host/job/dispatcher.h"
+#include "host/job/journal.h"
+#include "host/job/lines.h"
+#include "host/job/store.h"
+
+namespace tracer::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The first signal ends the run in order; the next one does not wait for requests in flight.
+volatile std::sig_atomic_t signals = 0;
+volatile std::sig_atomic_t signal_number = 0;
+void on_signal(int number) {
+  signals = signals + 1;
+  signal_number = number;
+}
+void catch_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  for (const int number : {SIGINT, SIGTERM}) ::sigaction(number, &action, nullptr);
+}
+
+struct RunCommand {
+  Common common;
+  PolicyOptions policy;
+  InputOptions input;
+  LlmOptions llm_options;
+  std::string output;
+  double audit_rate = 0;
+  std::optional<uint64_t> audit_seed;
+  bool resume = false, retry_errors = false, dry_run = false;
+
+  int run();
+  Json config(const LoadedPolicy& loaded, const Llm& llm) const;
+  Result<job::Store> open_job(const Json& wanted) const;
+  bool audited(int64_t row) const { return audit_ && audit_->uniform(static_cast<uint64_t>(row)) < audit_rate; }
+  std::optional<job::DeferredRow> deferred(const LoadedPolicy& loaded, RowBatch::Row& row, const RowScore& score,
+                                           int64_t at) const;
+  Status route(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, job::Journal& journal);
+  Status work(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, job::Journal& journal,
+              job::Dispatcher& dispatcher);
+  int price_it(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, const Llm& llm);
+  int report(const LoadedPolicy& loaded, const BatchReader& reader, job::Store& store,
+             const job::Dispatcher& dispatcher);
+  void show_progress(const job::Journal& journal, const job::Dispatcher& dispatcher);
+
+  std::string job_path() const { return output + ".job"; }
+
+  std::optional<Random> audit_;
+  std::optional<job::LineFormat> format_;
+  int64_t first_row_ = 0;  // of this run
+  std::chrono::steady_clock::time_point shown_at_ = std::chrono::steady_clock::now();
+};
+
+// What decides the output: a job goes on only under the same.
+Json RunCommand::config(const LoadedPolicy& loaded, const Llm& llm) const {
+  std::error_code ec;
+  const auto bytes = fs::file_size(input.traces, ec);
+  return {{"policy", loaded.artifact.digest},
+          {"alpha", loaded.certificate.alpha},
+          {"input_bytes", ec ? Json() : Json(bytes)},
+          {"input_key", input.input_key},
+          {"format", input.format},
+          {"audit_rate", audit_rate},
+          {"llm", llm.config},
+          {"labels", loaded.artifact.policy.labels}};
+}
+
+// The field in which two configurations differ; "" when in none.
+std::string difference(const Json& a, const Json& b, const std::string& where) {
+  for (const auto& [key, value] : a.items()) {
+    const auto other = b.find(key);
+    if (other != b.end() && *other == value) continue;
+    const std::string name = where.empty() ? key : where + "." + key;
+    if (other != b.end() && value.is_object() && other->is_object()) return difference(value, *other, name);
+    const auto shown_value = [](const Json& v) {
+      const std::string text = v.dump(-1, ' ', false, Json::error_handler_t::replace);
+      return text.size() > 80 ? text.substr(0, 80) + "..." : text;
+    };
+    return name + ": the job has " + shown_value(value) + ", now it is " +
+           (other == b.end() ? "absent" : shown_value(*other));
+  }
+  return "";
+}
+
+Result<job::Store> RunCommand::open_job(const Json& wanted) const {
+  const std::string path = job_path();
+  std::error_code ec;
+  const bool there = fs::exists(path, ec);
+  if (there && !resume)
+    return bad_input(path +
+                     ": there is a job of this output already: --resume goes on with it; to begin anew, remove " +
+                     path + " (its paid answers are in it)");
+  if (!there) {
+    Json config = wanted;
+    // Which rows are audited must not be foreseen by who sends them.
+    std::random_device device;
+    config["audit_seed"] = audit_seed ? *audit_seed : (uint64_t{device()} << 32 | device());
+    return job::Store::create(path, config);
+  }
+  auto store = job::Store::open(path);
+  if (!store.ok()) return store;
+  const std::string differs = difference(wanted, store->config(), "");
+  if (!differs.empty()) return bad_input(path + ": not the same job: " + differs);
+  return store;
+}
+
+std::optional<job::DeferredRow> RunCommand::deferred(const LoadedPolicy& loaded, RowBatch::Row& row,
+                                                     const RowScore& score, int64_t at) const {
+  const Reason reason = decide(score, loaded.rule);
+  const bool handled = reason == Reason::kAccepted;
+  const bool picked = audited(at);
+  if (handled && !picked) return std::nullopt;
+  job::DeferredRow out;
+  out.input = std::move(row.input);
+  out.reason = picked ? "audit" : to_string(reason);
+  out.handled = handled;
+  out.label = score.features.label;
+  out.score = score.score;
+  return out;
+}
+
+Status RunCommand::route(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, job::Journal& journal) {
+  int64_t at = first_row_;
+  const Status routed = score_all(backend, loaded, reader, [&](ScoredBatch& scored) -> Status {
+    std::vector<job::RoutedRow> rows(scored.batch.rows.size());
+    for (size_t i = 0; i < rows.size(); ++i, ++at) {
+      RowBatch::Row& row = scored.batch.rows[i];
+      const RowScore& score = scored.scores[i];
+      std::string id = row.id ? io::json_string(*row.id) : std::to_string(row.line);
+      rows[i].deferred = deferred(loaded, row, score, at);
+      if (rows[i].deferred) {
+        rows[i].deferred->id = std::move(id);
+      } else {
+        rows[i].line = format_->handled(id, score.features.label, score.score);
+      }
+    }
+    while (true) {
+      if (signals > 0) return {ErrorCode::kInterrupted, "stopped"};
+      auto taken = journal.add(rows);
+      if (!taken.ok()) return taken.status();
+      if (*taken) return {};
+    }
+  });
+  TRACER_RETURN_IF_ERROR(routed);
+  return journal.routing_done();
+}
+
+void RunCommand::show_progress(const job::Journal& journal, const job::Dispatcher& dispatcher) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - shown_at_ < std::chrono::seconds(10)) return;
+  shown_at_ = now;
+  const job::JournalCounts c = journal.counts();
+  const job::DispatchCounts d = dispatcher.counts();
+  std::string line = counted(first_row_ + c.routed, "row") + " routed, " + std::to_string(first_row_ + c.written) +
+                     " written; LLM: " + std::to_string(d.answered) + " answered, " + std::to_string(d.failed) +
+                     " failed, " + std::to_string(d.in_flight) + " in flight of " + std::to_string(d.limit);
+  if (d.retried > 0) line += ", " + counted(d.retried, "retry");
+  if (d.cost > 0) line += ", " + number(llm::dollars(d.cost)) + " USD";
+  if (d.waiting) line += "; waiting for the server";
+  common.console.note(line);
+}
+
+// Routes and dispatches until all is written, or a signal, an error or a spent budget ends it. What has been answered
+// is stored in every case.
+Status RunCommand::work(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, job::Journal& journal,
+                        job::Dispatcher& dispatcher) {
+  journal.start([&](std::vector<job::PendingAsk> asks, bool end) { dispatcher.deliver(std::move(asks), end); },
+                [&](int64_t attempts) { dispatcher.kept(attempts); });
+  std::atomic<bool> dispatched{false};
+  std::thread dispatching([&] {
+    dispatcher.run();
+    dispatched.store(true);
+  });
+  std::atomic<bool> watching{true};
+  std::thread watcher([&] {  // routing may be busy, or wait: signals and progress have a thread of their own
+    while (watching.load()) {
+      if (signals > 0) dispatcher.stop(signals > 1);
+      show_progress(journal, dispatcher);
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+  });
+  const Status routed = route(backend, loaded, reader, journal);
+  if (!routed.ok()) dispatcher.stop(false);
+  while (!dispatched.load() && !journal.wait(50)) {
+  }
+  dispatching.join();
+  if (!routed.ok() || signals > 0) journal.stop();
+  const Status joined = journal.join();
+  watching.store(false);
+  watcher.join();
+  if (!joined.ok()) return joined;
+  if (signals > 0) return {ErrorCode::kInterrupted, "stopped"};
+  return routed;
+}
+
+// What the job would cost, without sending or writing anything.
+int RunCommand::price_it(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, const Llm& llm) {
+  const Console& console = common.console;
+  int64_t at = 0, asked = 0, bytes = 0;
+  llm::Usage most;
+  std::unordered_set<uint64_t> texts;
+  const llm::Dialect dialect{llm.dispatch.structured, false, true};
+  const Status routed = score_all(backend, loaded, reader, [&](ScoredBatch& scored) -> Status {
+    for (size_t i = 0; i < scored.batch.rows.size(); ++i, ++at) {
+      const auto row = deferred(loaded, scored.batch.rows[i], scored.scores[i], at);
+      if (!row) continue;
+      ++asked;
+      if (!texts.insert(io::xxh64(row->input)).second) continue;
+      const std::string body = llm.api->body(llm.prompt->messages(row->input), dialect);
+      bytes += static_cast<int64_t>(body.size());
+      most += llm.api->most_usage(body);
+    }
+    return {};
+  });
+  if (!routed.ok()) return fail(console, routed);
+  const auto& price = llm.dispatch.price;
+  // Four bytes a token is the rule of thumb for English; an answer is a label.
+  const llm::Usage likely{bytes / 4, static_cast<int64_t>(texts.size()) * 12};
+  const Json document = {{"rows", at},
+                         {"handled", at - asked},
+                         {"to_llm", asked},
+                         {"requests", texts.size()},
+                         {"prompt_tokens_about", likely.prompt_tokens},
+                         {"prompt_tokens_at_most", most.prompt_tokens},
+                         {"cost_usd_about", price ? Json(llm::dollars(price->of(likely))) : Json()},
+                         {"cost_usd_at_most", price ? Json(llm::dollars(price->of(most))) : Json()}};
+  std::string text = counted(at, "row") + ": " + std::to_string(at - asked) + " handled, " + std::to_string(asked) +
+                     " to the LLM in " + counted(static_cast<int64_t>(texts.size()), "request") + ", about " +
+                     std::to_string(likely.prompt_tokens) + " tokens of input";
+  if (price)
+    text += "; about " + number(llm::dollars(price->of(likely))) + " USD, at most " +
+            number(llm::dollars(price->of(most))) + " without retries and corrections";
+  if (console.json) return console.print_json(document, kExitOk);
+  return console.print(text + "\n") ? kExitOk : kExitRuntime;
+}
+
+int RunCommand::report(const LoadedPolicy& loaded, const BatchReader& reader, job::Store& store,
+                       const job::Dispatcher& dispatcher) {
+  const Console& console = common.console;
+  auto figures = job_json(store);
+  if (!figures.ok()) return fail(console, figures.status());
+  auto ledger = store.ledger();
+  if (!ledger.ok()) return fail(console, ledger.status());
+  const job::StopReason stopped = dispatcher.stop_reason();
+  const int64_t errors = (*figures)["sources"]["error"].get<int64_t>();
+  const int64_t bad = reader.rejects().count();
+  Json document = {{"policy", loaded.artifact.digest},
+                   {"alpha", loaded.certificate.alpha},
+                   {"threshold", loaded.certificate.threshold},
+                   {"stopped", stopped == job::StopReason::kNone ? Json() : Json(to_string(stopped))}};
+  document.update(*figures);
+  document["bad_rows"] = bad;
+  document["warnings"] = loaded.warning.empty() ? Json::array() : Json::array({loaded.warning});
+  if (makes_regular_file(output)) {
+    const Status written = io::write_file_atomic(output + ".meta.json",
+                                                 document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    if (!written.ok()) return fail(console, written);
+  }
+  const Json& sources = document["sources"];
+  console.note(counted(store.routed(), "row") + ": " + std::to_string(sources["surrogate"].get<int64_t>()) +
+               " by the surrogate, " + std::to_string(sources["llm"].get<int64_t>()) + " by the LLM, " +
+               std::to_string(sources["cache"].get<int64_t>()) + " as an equal text before, " + std::to_string(errors) +
+               " without an answer; " + spent_text(*ledger, is_priced(store.config())));
+  int code = errors > 0 || bad > 0 ? kExitPartial : kExitOk;
+  if (bad > 0)
+    console.warn(counted(bad, "row") + " could not be read, without a line in the output; first, " +
+                 reader.rejects().first() + "; all of them in " + reader.rejects().path());
+  switch (stopped) {
+    case job::StopReason::kNone:
+    case job::StopReason::kInterrupted:
+      break;
+    case job::StopReason::kCost:
+    case job::StopReason::kRequests:
+    case job::StopReason::kDeadline:
+    case job::StopReason::kQuota:
+      code = kExitBudget;
+      break;
+    case job::StopReason::kUnauthorized:
+    case job::StopReason::kRefused:
+    case job::StopReason::kUnavailable:
+      code = kExitRuntime;
+      break;
+  }
+  if (stopped != job::StopReason::kNone)
+    console.error("nothing more was sent: " + to_string(stopped) +
+                  (dispatcher.stop_message().empty() ? "" : " (" + dispatcher.stop_message() + ")") + "; " +
+                  counted(ledger->pending, "text") + " not answered; --resume goes on");
+  else if (errors > 0)
+    console.warn(counted(errors, "row") + " without an answer, each line says why; --resume --retry-errors asks again");
+  return console.json ? console.print_json(document, code) : code;
+}
+
+int RunCommand::run() {
+  const Console& console = common.console;
+  if (input.traces == "-") return usage_error(console, "IN must be a file: a job that goes on reads it again");
+  if (!dry_run && output.empty()) return usage_error(console, "-o is missing: the file of the answers");
+  if (!dry_run && (output == "-" || !makes_regular_file(output)))
+    return usage_error(console, "-o must be a regular file: a job that goes on reads what it wrote");
+  if (retry_errors && !resume) return usage_error(console, "--retry-errors goes with --resume");
+  const std::string rejects = dry_run ? "" : !input.rejects.empty() ? input.rejects : output + ".rejects.jsonl";
+  auto vectors = vectors_path(input);
+  if (!vectors.ok()) return fail(console, vectors.status());
+  if (!dry_run) {
+    const std::string clash = check_outputs({{"-o", output},
+                                             {"--rejects", rejects},
+                                             {"the summary of -o,", output + ".meta.json"},
+                                             {"the job of -o,", job_path()}},
+                                            {{"IN", input.traces},
+                                             {"--embeddings", *vectors},
+                                             {"--prompt", llm_options.prompt},
+                                             {"--prices", llm_options.prices},
+                                             {"--llm-key-file", llm_options.key_file}},
+                                            policy.folder);
+    if (!clash.empty()) return usage_error(console, clash);
+  }
+  auto loaded = load_policy(policy, console);
+  if (!loaded.ok()) return fail(console, loaded.status());
+  auto llm = make_llm(llm_options, loaded->artifact.policy.labels, !dry_run);
+  if (!llm.ok()) {
+    const bool usage = llm.status().code() == ErrorCode::kBadInput && llm.status().message().rfind("--", 0) == 0;
+    return usage ? usage_error(console, llm.status().message()) : fail(console, llm.status());
+  }
+  auto backend = open_backend(common);
+  if (!backend.ok()) return fail(console, backend.status());
+  auto source = open_vectors(*vectors, input, *loaded, (*backend)->threads(), console);
+  if (!source.ok()) return fail(console, source.status());
+  auto reader = BatchReader::open(input, false, true, loaded->artifact.policy.dimension, rejects, *source, console);
+  if (!reader.ok()) return fail(console, reader.status());
+  if (dry_run) {
+    if (audit_seed)
+      audit_.emplace(*audit_seed, Stream::kAudit);
+    else
+      audit_.emplace(0, Stream::kAudit);
+    return price_it(**backend, *loaded, *reader, *llm);
+  }
+
+  auto store = open_job(config(*loaded, *llm));
+  if (!store.ok()) return fail(console, store.status());
+  audit_.emplace(store->config()["audit_seed"].get<uint64_t>(), Stream::kAudit);
+  format_.emplace(loaded->artifact.policy.labels, is_priced(store->config()));
+  const Status recovered = store->recover(retry_errors);
+  if (!recovered.ok()) return fail(console, recovered);
+  auto open_row = store->first_open_row();
+  auto checkpoints = store->checkpoints();
+  auto spent = store->ledger();
+  for (const Status& s : {open_row.status(), checkpoints.status(), spent.status()})
+    if (!s.ok()) return fail(console, s);
+  auto out = job::OutputFile::resume(output, *checkpoints, *open_row);
+  if (!out.ok()) return fail(console, out.status());
+  const Status dropped = store->drop_checkpoints_after(out->rows());
+  if (!dropped.ok()) return fail(console, dropped);
+  first_row_ = out->rows();
+  if (first_row_ > 0 || spent->attempts > 0)
+    console.note("going on with " + job_path() + ": " + counted(first_row_, "row") + " written, " +
+                 std::to_string(spent->answered) + " answered by the LLM, " + std::to_string(spent->pending) +
+                 " texts to ask");
+  reader->skip(first_row_);
+  auto http = llm::HttpClient::create(llm->http);
+  if (!http.ok()) return fail(console, http.status());
+  catch_signals();
+  llm->dispatch.seed = store->config()["audit_seed"].get<uint64_t>();
+  job::Journal journal(std::move(store).value(), std::move(out).value(), *format_, {});
+  job::Dispatcher dispatcher(llm->dispatch, *llm->api, *llm->prompt, std::move(http).value(), journal, *spent);
+  const Status worked = work(**backend, *loaded, *reader, journal, dispatcher);
+  if (worked.code() == ErrorCode::kInterrupted) {
+    console.warn("stopped; what was answered is kept, --resume goes on");
+    return 128 + signal_number;
+  }
+  if (!worked.ok()) return fail(console, worked);
+  const int code = report(*loaded, *reader, journal.store(), dispatcher);
+  const Status closed = journal.store().close();
+  return closed.ok() ? code : fail(console, closed);
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, int& exit_code) {
+  auto command = std::make_shared<RunCommand>();
+  CLI::App* sub = app.add_subcommand("run", "answer every row: by the surrogate, or by the LLM where it is deferred");
+  add_policy_options(*sub, command->policy);
+  sub->add_option("IN", command->input.traces, "rows with their text: JSONL or CSV, plain or gzip")->required();
+  add_input_options(*sub, command->input, false);
+  sub->add_option("-o,--output", command->output, "output file; the job's state is kept beside it, in FILE.job");
+  add_llm_options(*sub, command->llm_options);
+  sub->add_option("--audit-rate", command->audit_rate,
+                  "share of all rows, picked before the policy is asked, that go to the LLM as well")
+      ->check(unit_interval())
+      ->capture_default_str();
+  sub->add_option("--audit-seed", command->audit_seed, "of the picks (default: random for each job)");
+  sub->add_flag("--resume", command->resume, "go on with the job of this output, if there is one");
+  sub->add_flag("--retry-errors", command->retry_errors, "with --resume: ask again where the LLM gave no answer");
+  sub->add_flag("--dry-run", command->dry_run, "price the job: nothing is sent, nothing written");
+  add_common(*sub, command->common, true);
+  sub->callback([command, &exit_code] { exit_code = command->run(); });
+}
+
+}  // namespace tracer::cli

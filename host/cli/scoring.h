@@ -1,0 +1,25 @@
+// A pass over rows that scores each: for the commands that answer them.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "engine/router.h"
+#include "host/cli/batch_reader.h"
+#include "host/cli/policy_input.h"
+#include "kernels/backend.h"
+
+namespace tracer::cli {
+
+struct ScoredBatch {
+  RowBatch batch;
+  std::vector<RowScore> scores;
+};
+
+// Gives every batch of the reader to `take`, in order; while a batch is scored, a thread hands over the one before.
+// What was scored before an error has been taken, and an error of `take` comes first. Every score is finite (kBadInput
+// names the line of one that is not).
+Status score_all(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader,
+                 const std::function<Status(ScoredBatch&)>& take);
+
+}  // namespace tracer::cli

@@ -1,0 +1,336 @@
+#include "host/job/journal.h"
+
+#include <chrono>
+
+namespace tracer::job {
+namespace {
+
+int64_t steady_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// Someone may follow the output with tail -f.
+constexpr int64_t kFlushMs = 1000;
+
+}  // namespace
+
+Journal::Journal(Store store, OutputFile output, LineFormat format, const JournalOptions& options)
+    : store_(std::move(store)),
+      output_(std::move(output)),
+      format_(std::move(format)),
+      options_(options),
+      next_row_(output_.rows()),
+      first_row_(output_.rows()),
+      routed_before_(store_.routed()),
+      next_attempt_(store_.next_attempt()) {}
+
+Journal::~Journal() {
+  if (thread_.joinable()) {
+    stop();
+    (void)join();
+  }
+}
+
+void Journal::start(Deliver deliver, Kept kept) {
+  deliver_ = std::move(deliver);
+  kept_ = std::move(kept);
+  flushed_ms_ = steady_ms();
+  thread_ = std::thread([this] { loop(); });
+}
+
+void Journal::post(Message message) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  inbox_.push_back(std::move(message));
+  to_journal_.notify_one();
+}
+
+Result<bool> Journal::add(std::vector<RoutedRow>& rows) {
+  const auto n = static_cast<int64_t>(rows.size());
+  std::unique_lock<std::mutex> lock(mutex_);
+  // A batch larger than the window still goes through an empty one.
+  const bool room = from_journal_.wait_for(lock, std::chrono::milliseconds(100), [&] {
+    return done_ || in_window_ == 0 || in_window_ + n <= options_.window_rows;
+  });
+  if (!failure_.ok()) return failure_;
+  if (!room || done_) return false;
+  in_window_ += n;
+  inbox_.push_back(Routed{std::move(rows)});
+  rows.clear();
+  to_journal_.notify_one();
+  return true;
+}
+
+Status Journal::routing_done() {
+  post(RoutingDone{});
+  return failure();
+}
+
+void Journal::want(int64_t n) { post(Want{n}); }
+
+int64_t Journal::new_attempt() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return next_attempt_++;
+}
+
+void Journal::attempt_started(int64_t attempt, int64_t ask, AttemptKind kind, int64_t most_cost) {
+  post(Started{attempt, ask, kind, most_cost, now_seconds()});
+}
+
+void Journal::attempt_ended(AttemptEnd end) { post(std::move(end)); }
+void Journal::dispatch_ended(std::string why) { post(DispatchEnded{std::move(why)}); }
+
+bool Journal::wait(int64_t timeout_ms) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  return from_journal_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return done_; });
+}
+
+void Journal::stop() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  stopping_ = true;
+  to_journal_.notify_one();
+}
+
+Status Journal::join() {
+  if (thread_.joinable()) thread_.join();
+  return failure();
+}
+
+JournalCounts Journal::counts() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return counts_;
+}
+
+Status Journal::failure() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return failure_;
+}
+
+void Journal::loop() {
+  std::vector<Message> messages;
+  Status status;
+  bool stopping = false;
+  while (status.ok()) {
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      const int64_t due = transaction_ ? transaction_began_ms_ + options_.commit_ms - steady_ms() : kFlushMs;
+      to_journal_.wait_for(lock, std::chrono::milliseconds(std::max<int64_t>(0, due)),
+                           [&] { return !inbox_.empty() || stopping_; });
+      messages.swap(inbox_);
+      stopping = stopping_;
+    }
+    status = take(messages);
+    messages.clear();
+    if (!status.ok()) break;
+    if (stopping || (complete() && dispatch_ended_)) {
+      status = finish();
+      break;
+    }
+  }
+  if (!status.ok() && deliver_) deliver_({}, true);  // nothing that is sent now could be kept
+  const std::lock_guard<std::mutex> lock(mutex_);
+  failure_ = status;
+  done_ = true;
+  from_journal_.notify_all();
+}
+
+Status Journal::take(std::vector<Message>& messages) {
+  for (Message& message : messages) TRACER_RETURN_IF_ERROR(std::visit([&](auto& m) { return handle(m); }, message));
+  if (transaction_ && steady_ms() >= transaction_began_ms_ + options_.commit_ms) TRACER_RETURN_IF_ERROR(commit());
+  TRACER_RETURN_IF_ERROR(write_ready());
+  if (!transaction_) TRACER_RETURN_IF_ERROR(deliver());
+  return {};
+}
+
+Status Journal::in_transaction() {
+  if (transaction_) return {};
+  TRACER_RETURN_IF_ERROR(store_.begin());
+  transaction_ = true;
+  transaction_began_ms_ = steady_ms();
+  return {};
+}
+
+// Only now are answers facts, which the output may show.
+Status Journal::commit() {
+  if (!transaction_) return {};
+  TRACER_RETURN_IF_ERROR(store_.commit());
+  transaction_ = false;
+  for (auto& [ask, result] : settled_)
+    if (const auto at = known_.find(ask); at != known_.end()) at->second.result = std::move(result);
+  settled_.clear();
+  if (ended_ > 0) kept_(ended_);
+  ended_ = 0;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ++counts_.commits;
+  return {};
+}
+
+Status Journal::handle(Routed& m) {
+  int64_t asked = 0;
+  const auto n = static_cast<int64_t>(m.rows.size());
+  TRACER_RETURN_IF_ERROR(in_transaction());
+  for (RoutedRow& row : m.rows) {
+    Waiting waiting{std::move(row.line), std::nullopt, 0, false};
+    if (row.deferred) {
+      ++asked;
+      row.deferred->row = next_row_;
+      auto added = store_.add_row(*row.deferred);
+      if (!added.ok()) return added.status();
+      if (next_row_ < routed_before_) ++seen_again_;
+      waiting.ask = added->ask;
+      waiting.first = added->first_row == next_row_;
+      waiting.deferred = std::move(row.deferred);
+      waiting.deferred->input.clear();  // is in the store
+      waiting.deferred->input.shrink_to_fit();
+      auto [at, made] = known_.try_emplace(added->ask);
+      if (made) {
+        // What the open transaction settled becomes known with it.
+        at->second.result = settled_.count(added->ask) != 0 ? AskResult{} : std::move(added->known);
+        if (at->second.result.state == AskState::kPending) asks_left_ = true;
+      }
+      ++at->second.rows;
+    }
+    window_.push_back(std::move(waiting));
+    ++next_row_;
+  }
+  TRACER_RETURN_IF_ERROR(store_.set_routed(next_row_, false));
+  if (next_row_ >= routed_before_) TRACER_RETURN_IF_ERROR(check_routed_again());
+  const std::lock_guard<std::mutex> lock(mutex_);
+  counts_.routed += n;
+  counts_.asked_rows += asked;
+  return {};
+}
+
+// Rows that an earlier run sent to the LLM must all have come again.
+Status Journal::check_routed_again() {
+  if (routed_before_ <= first_row_) return {};
+  auto stored = store_.count_rows(first_row_, routed_before_);
+  if (!stored.ok()) return stored.status();
+  routed_before_ = 0;
+  if (*stored == seen_again_) return {};
+  return bad_input("the input is not the one that this job began with: " + std::to_string(*stored) +
+                   " of its rows went to the LLM, now " + std::to_string(seen_again_) + " of the same rows would");
+}
+
+Status Journal::handle(RoutingDone&) {
+  routing_done_ = true;
+  if (next_row_ < routed_before_)
+    return bad_input("the input is not the one that this job began with: it has " + std::to_string(next_row_) +
+                     " rows, and had at least " + std::to_string(routed_before_));
+  TRACER_RETURN_IF_ERROR(in_transaction());
+  return store_.set_routed(next_row_, true);
+}
+
+Status Journal::handle(Want& m) {
+  wanted_ += m.n;
+  return {};
+}
+
+Status Journal::handle(Started& m) {
+  TRACER_RETURN_IF_ERROR(in_transaction());
+  return store_.start_attempt(m.attempt, m.ask, m.kind, m.most_cost, m.now);
+}
+
+Status Journal::handle(AttemptEnd& m) {
+  TRACER_RETURN_IF_ERROR(in_transaction());
+  auto result = store_.end_attempt(m);
+  if (!result.ok()) return result.status();
+  ++ended_;
+  if (m.result) settled_[m.ask] = std::move(result).value();
+  return {};
+}
+
+Status Journal::handle(DispatchEnded& m) {
+  dispatch_ended_ = true;
+  why_ = std::move(m.why);
+  return {};
+}
+
+// Asks are given out once committed: what a crash forgets was never sent.
+Status Journal::deliver() {
+  if (wanted_ == 0 || end_told_) return {};
+  std::vector<PendingAsk> asks;
+  if (asks_left_) {
+    auto found = store_.pending(delivered_, wanted_);
+    if (!found.ok()) return found.status();
+    asks = std::move(found).value();
+    asks_left_ = static_cast<int64_t>(asks.size()) == wanted_;
+    if (!asks.empty()) delivered_ = asks.back().id;
+  }
+  const bool end = routing_done_ && !asks_left_;
+  if (asks.empty() && !end) return {};
+  wanted_ = 0;
+  end_told_ = end;
+  deliver_(std::move(asks), end);
+  return {};
+}
+
+Status Journal::keep(const std::optional<Checkpoint>& checkpoint) {
+  if (!checkpoint) return {};
+  TRACER_RETURN_IF_ERROR(in_transaction());
+  return store_.add_checkpoint(*checkpoint);
+}
+
+Status Journal::write_ready() {
+  int64_t written = 0, surrogate = 0, llm = 0, cache = 0, error = 0;
+  while (!window_.empty()) {
+    Waiting& front = window_.front();
+    if (front.deferred) {
+      const auto at = known_.find(front.ask);
+      const AskResult& result = at->second.result;
+      const bool open = result.state == AskState::kPending;
+      // Not while a transaction may hold its answer.
+      if (open && (!dispatch_ended_ || why_.empty() || transaction_)) break;
+      front.line = format_.asked(*front.deferred, result, front.first, why_);
+      if (result.state == AskState::kAnswered) {
+        ++(front.first ? llm : cache);
+      } else {
+        ++(front.deferred->handled ? surrogate : error);
+      }
+      if (--at->second.rows == 0) known_.erase(at);
+    } else {
+      ++surrogate;
+    }
+    auto checkpoint = output_.append(front.line);
+    if (!checkpoint.ok()) return checkpoint.status();
+    TRACER_RETURN_IF_ERROR(keep(*checkpoint));
+    window_.pop_front();
+    ++written;
+  }
+  if (steady_ms() >= flushed_ms_ + kFlushMs) {
+    flushed_ms_ = steady_ms();
+    auto checkpoint = output_.flush();
+    if (!checkpoint.ok()) return checkpoint.status();
+    TRACER_RETURN_IF_ERROR(keep(*checkpoint));
+  }
+  if (written == 0) return {};
+  const std::lock_guard<std::mutex> lock(mutex_);
+  in_window_ -= written;
+  counts_.written += written;
+  counts_.surrogate += surrogate;
+  counts_.llm += llm;
+  counts_.cache += cache;
+  counts_.error += error;
+  from_journal_.notify_all();
+  return {};
+}
+
+Status Journal::finish() {
+  TRACER_RETURN_IF_ERROR(commit());
+  TRACER_RETURN_IF_ERROR(write_ready());
+  auto checkpoint = output_.flush();
+  if (!checkpoint.ok()) return checkpoint.status();
+  TRACER_RETURN_IF_ERROR(keep(*checkpoint));
+  TRACER_RETURN_IF_ERROR(output_.sync());
+  TRACER_RETURN_IF_ERROR(in_transaction());
+  auto open = store_.first_open_row();
+  if (!open.ok()) return open.status();
+  TRACER_RETURN_IF_ERROR(store_.set_finished(complete() && *open < 0));
+  return commit();
+}
+
+}  // namespace tracer::job

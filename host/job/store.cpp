@@ -1,0 +1,397 @@
+#include "host/job/store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cerrno>
+#include <charconv>
+
+#include "host/io/json_fields.h"
+#include "host/io/sha256.h"
+
+namespace tracer::job {
+namespace {
+
+constexpr char kSchema[] = R"(
+  CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE asks(
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, first_row INTEGER NOT NULL, input TEXT NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0, label INTEGER, error TEXT, bad_answer TEXT,
+    prompt_tokens INTEGER NOT NULL DEFAULT 0, completion_tokens INTEGER NOT NULL DEFAULT 0,
+    cost INTEGER NOT NULL DEFAULT 0) STRICT;
+  CREATE INDEX asks_pending ON asks(id) WHERE state = 0;
+  CREATE TABLE rows(
+    row INTEGER PRIMARY KEY, ask INTEGER NOT NULL REFERENCES asks(id), id TEXT NOT NULL, reason TEXT NOT NULL,
+    handled INTEGER NOT NULL, label INTEGER NOT NULL, score REAL NOT NULL) STRICT;
+  CREATE TABLE attempts(
+    id INTEGER PRIMARY KEY, ask INTEGER NOT NULL, kind INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0,
+    started REAL NOT NULL, http_status INTEGER, outcome TEXT, prompt_tokens INTEGER NOT NULL DEFAULT 0,
+    completion_tokens INTEGER NOT NULL DEFAULT 0, cost INTEGER NOT NULL DEFAULT 0, most_cost INTEGER NOT NULL,
+    unknown INTEGER NOT NULL DEFAULT 1) STRICT;
+  CREATE INDEX attempts_in_flight ON attempts(id) WHERE state = 0;
+  CREATE TABLE checkpoints(rows INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, hash INTEGER NOT NULL) STRICT;
+)";
+
+// 128 bits of the text's SHA-256: two texts with the same key do not occur.
+std::string ask_key(const std::string& input) { return io::sha256_hex(input).substr(0, 32); }
+
+int64_t raw(AskState state) { return static_cast<int64_t>(state); }
+
+AskResult read_result(const Statement& s, int column) {
+  AskResult r;
+  r.state = static_cast<AskState>(s.integer(column));
+  r.label = s.null(column + 1) ? -1 : static_cast<int32_t>(s.integer(column + 1));
+  r.error = s.text(column + 2);
+  r.usage = {s.integer(column + 3), s.integer(column + 4)};
+  r.cost = s.integer(column + 5);
+  return r;
+}
+
+}  // namespace
+
+Result<Store> Store::opened(const std::string& path, Database::Mode mode) {
+  Store store;
+  store.path_ = path;
+  if (mode != Database::Mode::kRead) {
+    const int flags = O_RDWR | O_CLOEXEC | (mode == Database::Mode::kCreate ? O_CREAT | O_EXCL : 0);
+    store.lock_ = io::UniqueFd(::open(path.c_str(), flags, 0666));
+    if (!store.lock_.valid() && errno == EEXIST) return bad_input(path + ": there is a job already");
+    if (!store.lock_.valid()) return io::errno_error(path, "cannot open the job", errno);
+    if (::flock(store.lock_.get(), LOCK_EX | LOCK_NB) != 0)
+      return io_error(path + ": another process is running this job");
+  } else if (auto there = io::open_for_reading(path); !there.ok()) {
+    return there.status();
+  }
+  auto db = Database::open(path, mode);
+  if (!db.ok()) return db.status();
+  store.db_ = std::make_unique<Database>(std::move(db).value());
+  return store;
+}
+
+Result<Store> Store::create(const std::string& path, const Json& config) {
+  auto store = opened(path, Database::Mode::kCreate);
+  if (!store.ok()) return store.status();
+  // The version is set last, in the schema's transaction: a file without it was never a job.
+  for (const std::string& sql :
+       {std::string("PRAGMA journal_mode=WAL"), std::string("PRAGMA synchronous=FULL"), std::string("BEGIN"),
+        std::string(kSchema), "PRAGMA user_version=" + std::to_string(kJobVersion)})
+    TRACER_RETURN_IF_ERROR(store->db_->execute(sql));
+  TRACER_RETURN_IF_ERROR(store->prepare());
+  TRACER_RETURN_IF_ERROR(store->set_config(config));
+  TRACER_RETURN_IF_ERROR(store->commit());
+  return store;
+}
+
+Result<Store> Store::open(const std::string& path) {
+  auto store = opened(path, Database::Mode::kWrite);
+  if (!store.ok()) return store.status();
+  TRACER_RETURN_IF_ERROR(store->db_->execute("PRAGMA synchronous=FULL"));
+  TRACER_RETURN_IF_ERROR(store->prepare());
+  return store;
+}
+
+Result<Store> Store::open_to_read(const std::string& path) {
+  auto store = opened(path, Database::Mode::kRead);
+  if (!store.ok()) return store.status();
+  TRACER_RETURN_IF_ERROR(store->prepare());
+  return store;
+}
+
+Status Store::prepare() {
+  auto version = db_->prepare("PRAGMA user_version");
+  if (!version.ok()) return version.status();
+  auto row = version->step();
+  if (!row.ok()) return row.status();
+  if (version->integer(0) != kJobVersion)
+    return bad_input(path_ + ": expected a job of version " + std::to_string(kJobVersion) + ", found " +
+                     (version->integer(0) == 0 ? "no job (if its first run was cut off, remove the file)"
+                                               : std::to_string(version->integer(0))));
+  version->reset();
+  const std::string result = "state, label, error, prompt_tokens, completion_tokens, cost";
+  const std::pair<Statement*, std::string> all[] = {
+      {&find_ask_, "SELECT id, first_row, " + result + " FROM asks WHERE key = ?1"},
+      {&add_ask_, "INSERT INTO asks(key, first_row, input) VALUES(?1, ?2, ?3)"},
+      {&find_row_, "SELECT ask, reason, handled FROM rows WHERE row = ?1"},
+      {&add_row_, "INSERT INTO rows(row, ask, id, reason, handled, label, score) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
+      {&ask_result_, "SELECT " + result + " FROM asks WHERE id = ?1"},
+      {&start_, "INSERT INTO attempts(id, ask, kind, started, most_cost) VALUES(?1, ?2, ?3, ?4, ?5)"},
+      {&end_,
+       "UPDATE attempts SET state = 1, http_status = ?2, outcome = ?3, prompt_tokens = ?4, completion_tokens = ?5, "
+       "cost = ?6, unknown = ?7 WHERE id = ?1"},
+      {&charge_,
+       "UPDATE asks SET prompt_tokens = prompt_tokens + ?2, completion_tokens = completion_tokens + ?3, "
+       "cost = cost + ?4 WHERE id = ?1"},
+      {&settle_, "UPDATE asks SET state = ?2, label = ?3, error = ?4 WHERE id = ?1"},
+      {&correct_, "UPDATE asks SET bad_answer = ?2 WHERE id = ?1"},
+      {&pending_, "SELECT id, input, bad_answer FROM asks WHERE state = 0 AND id > ?1 ORDER BY id LIMIT ?2"},
+      {&meta_, "INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2"}};
+  for (const auto& [statement, sql] : all) {
+    auto prepared = db_->prepare(sql);
+    if (!prepared.ok()) return prepared.status();
+    *statement = std::move(prepared).value();
+  }
+  auto config = meta("config");
+  if (!config.ok()) return config.status();
+  if (!config->empty()) {
+    auto json = parse_json(*config, path_ + ": config");
+    if (!json.ok()) return json.status();
+    config_ = std::move(json).value();
+  }
+  auto routed = meta("routed");
+  if (!routed.ok()) return routed.status();
+  std::from_chars(routed->data(), routed->data() + routed->size(), routed_);
+  auto finished = meta("finished");
+  if (!finished.ok()) return finished.status();
+  finished_ = *finished == "1";
+  auto last = db_->prepare("SELECT coalesce(max(id), 0) FROM attempts");
+  if (!last.ok()) return last.status();
+  auto found = last->step();
+  if (!found.ok()) return found.status();
+  next_attempt_ = last->integer(0) + 1;
+  return {};
+}
+
+Status Store::set_meta(const std::string& key, const std::string& value) {
+  return meta_.bind(1, std::string_view(key)).bind(2, std::string_view(value)).run();
+}
+
+Result<std::string> Store::meta(const std::string& key) {
+  auto statement = db_->prepare("SELECT value FROM meta WHERE key = ?1");
+  if (!statement.ok()) return statement.status();
+  auto row = statement->bind(1, std::string_view(key)).step();
+  if (!row.ok()) return row.status();
+  return *row ? statement->text(0) : std::string();
+}
+
+Status Store::set_config(const Json& config) {
+  config_ = config;
+  return set_meta("config", config.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+Status Store::begin() { return db_->execute("BEGIN IMMEDIATE"); }
+Status Store::commit() { return db_->execute("COMMIT"); }
+
+Result<Store::Added> Store::add_row(const DeferredRow& row) {
+  Added added;
+  const std::string key = ask_key(row.input);
+  auto ask = find_ask_.bind(1, std::string_view(key)).step();
+  if (!ask.ok()) return ask.status();
+  if (*ask) {
+    added.ask = find_ask_.integer(0);
+    added.first_row = find_ask_.integer(1);
+    added.known = read_result(find_ask_, 2);
+  }
+  find_ask_.reset();
+  if (row.row < routed_) {
+    auto there = find_row_.bind(1, row.row).step();
+    if (!there.ok()) return there.status();
+    const bool same = *ask && *there && find_row_.integer(0) == added.ask && find_row_.text(1) == row.reason &&
+                      (find_row_.integer(2) != 0) == row.handled;
+    find_row_.reset();
+    if (!same)
+      return bad_input(path_ + ": row " + std::to_string(row.row + 1) +
+                       " of the input is not the one that this job began with: the input, its vectors or what decides "
+                       "have changed since");
+    return added;
+  }
+  if (!*ask) {
+    TRACER_RETURN_IF_ERROR(
+        add_ask_.bind(1, std::string_view(key)).bind(2, row.row).bind(3, std::string_view(row.input)).run());
+    added.ask = db_->last_id();
+    added.first_row = row.row;
+  }
+  TRACER_RETURN_IF_ERROR(add_row_.bind(1, row.row)
+                             .bind(2, added.ask)
+                             .bind(3, std::string_view(row.id))
+                             .bind(4, std::string_view(row.reason))
+                             .bind(5, int64_t{row.handled})
+                             .bind(6, int64_t{row.label})
+                             .bind(7, row.score)
+                             .run());
+  return added;
+}
+
+Status Store::set_routed(int64_t rows, bool all) {
+  if (rows > routed_) {
+    routed_ = rows;
+    TRACER_RETURN_IF_ERROR(set_meta("routed", std::to_string(rows)));
+  }
+  return all ? set_meta("rows", std::to_string(rows)) : Status();
+}
+
+Status Store::start_attempt(int64_t attempt, int64_t ask, AttemptKind kind, int64_t most_cost, double now) {
+  return start_.bind(1, attempt).bind(2, ask).bind(3, static_cast<int64_t>(kind)).bind(4, now).bind(5, most_cost).run();
+}
+
+Result<AskResult> Store::end_attempt(const AttemptEnd& e) {
+  TRACER_RETURN_IF_ERROR(end_.bind(1, e.attempt)
+                             .bind(2, e.http_status)
+                             .bind(3, std::string_view(e.outcome))
+                             .bind(4, e.usage.prompt_tokens)
+                             .bind(5, e.usage.completion_tokens)
+                             .bind(6, e.cost)
+                             .bind(7, int64_t{e.unknown})
+                             .run());
+  if (e.usage.prompt_tokens != 0 || e.usage.completion_tokens != 0 || e.cost != 0)
+    TRACER_RETURN_IF_ERROR(
+        charge_.bind(1, e.ask).bind(2, e.usage.prompt_tokens).bind(3, e.usage.completion_tokens).bind(4, e.cost).run());
+  if (e.bad_answer) TRACER_RETURN_IF_ERROR(correct_.bind(1, e.ask).bind(2, std::string_view(*e.bad_answer)).run());
+  if (e.result) {
+    settle_.bind(1, e.ask).bind(2, raw(e.result->state));
+    const bool answered = e.result->state == AskState::kAnswered;
+    if (answered) {
+      settle_.bind(3, int64_t{e.result->label}).bind_null(4);
+    } else {
+      settle_.bind_null(3).bind(4, std::string_view(e.result->error));
+    }
+    TRACER_RETURN_IF_ERROR(settle_.run());
+  }
+  auto row = ask_result_.bind(1, e.ask).step();
+  if (!row.ok()) return row.status();
+  AskResult result = *row ? read_result(ask_result_, 0) : AskResult{};
+  ask_result_.reset();
+  return result;
+}
+
+Result<std::vector<PendingAsk>> Store::pending(int64_t after, int64_t most) {
+  std::vector<PendingAsk> out;
+  pending_.bind(1, after).bind(2, most);
+  while (true) {
+    auto row = pending_.step();
+    if (!row.ok()) return row.status();
+    if (!*row) break;
+    out.push_back({pending_.integer(0), pending_.text(1), std::nullopt});
+    if (!pending_.null(2)) out.back().bad_answer = pending_.text(2);
+  }
+  pending_.reset();
+  return out;
+}
+
+Status Store::recover(bool retry_errors) {
+  TRACER_RETURN_IF_ERROR(
+      db_->execute("UPDATE attempts SET state = 2, outcome = 'lost: the process ended' WHERE state = 0"));
+  if (!retry_errors) return {};
+  // An answer that was no label is asked for anew, from the start.
+  return db_->execute("UPDATE asks SET state = 0, error = NULL, bad_answer = NULL WHERE state = 2");
+}
+
+Result<int64_t> Store::count_rows(int64_t first, int64_t end) {
+  auto statement = db_->prepare("SELECT count(*) FROM rows WHERE row >= ?1 AND row < ?2");
+  if (!statement.ok()) return statement.status();
+  auto row = statement->bind(1, first).bind(2, end).step();
+  if (!row.ok()) return row.status();
+  return statement->integer(0);
+}
+
+Result<int64_t> Store::first_open_row() {
+  auto statement = db_->prepare("SELECT first_row FROM asks WHERE state = 0 ORDER BY id LIMIT 1");
+  if (!statement.ok()) return statement.status();
+  auto row = statement->step();
+  if (!row.ok()) return row.status();
+  return *row ? statement->integer(0) : int64_t{-1};
+}
+
+Result<std::vector<Checkpoint>> Store::checkpoints() {
+  auto statement = db_->prepare("SELECT rows, bytes, hash FROM checkpoints ORDER BY rows");
+  if (!statement.ok()) return statement.status();
+  std::vector<Checkpoint> out;
+  while (true) {
+    auto row = statement->step();
+    if (!row.ok()) return row.status();
+    if (!*row) return out;
+    out.push_back({statement->integer(0), statement->integer(1), static_cast<uint64_t>(statement->integer(2))});
+  }
+}
+
+Status Store::add_checkpoint(const Checkpoint& c) {
+  auto statement = db_->prepare("INSERT OR REPLACE INTO checkpoints(rows, bytes, hash) VALUES(?1, ?2, ?3)");
+  if (!statement.ok()) return statement.status();
+  return statement->bind(1, c.rows).bind(2, c.bytes).bind(3, static_cast<int64_t>(c.hash)).run();
+}
+
+Status Store::drop_checkpoints_after(int64_t rows) {
+  return db_->execute("DELETE FROM checkpoints WHERE rows > " + std::to_string(rows));
+}
+
+// The one row of a query, as whole numbers.
+Status Store::read_row(const std::string& sql, std::initializer_list<int64_t*> out) {
+  auto statement = db_->prepare(sql);
+  if (!statement.ok()) return statement.status();
+  auto row = statement->step();
+  if (!row.ok()) return row.status();
+  int column = 0;
+  for (int64_t* value : out) *value = statement->integer(column++);
+  return {};
+}
+
+Result<Ledger> Store::ledger() {
+  Ledger l;
+  TRACER_RETURN_IF_ERROR(
+      read_row("SELECT count(*), coalesce(sum(reason = 'audit'), 0) FROM rows", {&l.rows_deferred, &l.rows_audited}));
+  TRACER_RETURN_IF_ERROR(
+      read_row("SELECT count(*), coalesce(sum(state = 1), 0), coalesce(sum(state = 2), 0), "
+               "coalesce(sum(state = 0), 0) FROM asks",
+               {&l.asks, &l.answered, &l.failed, &l.pending}));
+  TRACER_RETURN_IF_ERROR(
+      read_row("SELECT count(*), coalesce(sum(kind = 1), 0), coalesce(sum(kind = 2), 0), coalesce(sum(state = 2), 0), "
+               "coalesce(sum(state = 0), 0), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0), "
+               "coalesce(sum(cost), 0), coalesce(sum(CASE WHEN unknown THEN most_cost ELSE cost END), 0), "
+               "coalesce(sum(unknown), 0) FROM attempts",
+               {&l.attempts, &l.retries, &l.corrections, &l.lost, &l.in_flight, &l.usage.prompt_tokens,
+                &l.usage.completion_tokens, &l.cost, &l.most_cost, &l.unknown}));
+  l.rows_deferred -= l.rows_audited;
+  return l;
+}
+
+Result<Store::Sources> Store::sources() {
+  Sources s;
+  TRACER_RETURN_IF_ERROR(
+      read_row("SELECT coalesce(sum(a.state = 1 AND r.row = a.first_row), 0), coalesce(sum(a.state = 1 AND r.row <> "
+               "a.first_row), 0), coalesce(sum(a.state <> 1 AND r.handled), 0), coalesce(sum(a.state <> 1 AND NOT "
+               "r.handled), 0) "
+               "FROM rows r JOIN asks a ON a.id = r.ask",
+               {&s.llm, &s.cache, &s.surrogate, &s.error}));
+  return s;
+}
+
+Status Store::set_finished(bool finished) {
+  finished_ = finished;
+  return set_meta("finished", finished ? "1" : "0");
+}
+
+Result<Store::Reader> Store::entries(int64_t from) {
+  auto statement = db_->prepare(
+      "SELECT r.row, r.id, r.reason, r.handled, r.label, r.score, a.input, a.id, a.first_row, a.state, a.label, "
+      "a.error, "
+      "a.prompt_tokens, a.completion_tokens, a.cost FROM rows r JOIN asks a ON a.id = r.ask WHERE r.row >= ?1 "
+      "ORDER BY r.row");
+  if (!statement.ok()) return statement.status();
+  statement->bind(1, from);
+  Reader reader;
+  reader.rows_ = std::move(statement).value();
+  return reader;
+}
+
+Result<bool> Store::Reader::next(Entry& e) {
+  auto row = rows_.step();
+  if (!row.ok() || !*row) return row;
+  e.row = {rows_.integer(0), rows_.text(1),         rows_.text(6),
+           rows_.text(2),    rows_.integer(3) != 0, static_cast<int32_t>(rows_.integer(4)),
+           rows_.real(5)};
+  e.ask = rows_.integer(7);
+  e.first_row = rows_.integer(8);
+  e.result = read_result(rows_, 9);
+  return true;
+}
+
+Status Store::close() {
+  // Statements first: a connection with one open does not close.
+  for (Statement* s : {&find_ask_, &add_ask_, &find_row_, &add_row_, &ask_result_, &start_, &end_, &charge_, &settle_,
+                       &correct_, &pending_, &meta_})
+    *s = Statement();
+  const Status closed = db_->close();
+  lock_.reset();
+  return closed;
+}
+
+}  // namespace tracer::job
