@@ -56,6 +56,7 @@ int export_traces(const JobOptions& options) {
   std::vector<std::string> labels;
   for (const Json& label : config.at("labels")) labels.push_back(io::json_string(label.get<std::string>()));
   const std::string policy = io::json_string(config.at("policy").get<std::string>());
+  const std::string job_id = config.at("job_id").get<std::string>();
   auto entries = store->entries(0);
   if (!entries.ok()) return fail(console, entries.status());
   auto out = io::OutputStream::open(options.output);
@@ -78,7 +79,8 @@ int export_traces(const JobOptions& options) {
       return fail(console, bad_input(path_of(options.job) + ": damaged: a label that the job has not got"));
     const Status line = out->write_line("{\"id\":" + e.row.id + ",\"input\":" + io::json_string(e.row.input) +
                                         ",\"teacher\":" + (answered ? labels[label] : "null") + ",\"provenance\":\"" +
-                                        (audit ? "audit" : "deferred") + "\",\"policy\":" + policy + "}");
+                                        (audit ? "audit" : "deferred") + "\",\"occurrence\":\"" + job_id + ":" +
+                                        std::to_string(e.row.row) + "\",\"policy\":" + policy + "}");
     if (!line.ok()) return fail(console, line);
     ++written;
   }

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <random>
 #include <thread>
@@ -118,6 +119,9 @@ Result<job::Store> RunCommand::open_job(const Json& wanted) const {
     Json config = wanted;
     // Which rows are audited must not be foreseen by who sends them.
     std::random_device device;
+    char id[17];
+    std::snprintf(id, sizeof id, "%08x%08x", device(), device());
+    config["job_id"] = id;  // names the occurrence of a row, whatever other jobs read it
     config["audit_seed"] = audit_seed ? *audit_seed : (uint64_t{device()} << 32 | device());
     return job::Store::create(path, config);
   }

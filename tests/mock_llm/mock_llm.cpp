@@ -165,6 +165,11 @@ int serve(httplib::Server& server, const Options& o) {
   server.set_keep_alive_max_count(1'000'000);
   server.set_keep_alive_timeout(60);
   server.set_tcp_nodelay(true);
+  // Compressing short answers is most of the work otherwise.
+  server.set_pre_routing_handler([](const httplib::Request& q, httplib::Response&) {
+    const_cast<httplib::Request&>(q).headers.erase("Accept-Encoding");
+    return httplib::Server::HandlerResponse::Unhandled;
+  });
   const auto chat = [&](const httplib::Request& q, httplib::Response& r) { mock.answer(q, r, false); };
   server.Post("/v1/chat/completions", chat);
   server.Post("/v1/messages", [&](const httplib::Request& q, httplib::Response& r) { mock.answer(q, r, true); });

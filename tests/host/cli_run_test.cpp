@@ -1,0 +1,466 @@
+// `tracer run` and `tracer job` against an LLM that behaves as real ones do.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "cli_process.h"
+#include "host/io/text_hash.h"
+#include "mock_server.h"
+
+namespace tracer {
+namespace {
+
+class CliRunTest : public CliTest {
+ protected:
+  static constexpr int64_t kRows = 1200;
+
+  void SetUp() override {
+    SmallLog log;
+    log.rows = 2400;
+    log.noise = 1.2;
+    write_log(folder, "log", log);
+    const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "--quiet"});
+    ASSERT_EQ(o.code, 0) << o.err;
+    log.rows = kRows;
+    log.seed = 2;
+    write_log(folder, "q", log);
+  }
+
+  std::vector<std::string> args(const std::string& address, std::vector<std::string> more = {}) const {
+    std::vector<std::string> a = {"run",           "p",           "q.jsonl", "-o",           "out.jsonl", "--llm-url",
+                                  address + "/v1", "--llm-model", "m",       "--audit-seed", "3",         "--quiet"};
+    a.insert(a.end(), more.begin(), more.end());
+    return a;
+  }
+  Outcome run_job(const MockLlm& mock, std::vector<std::string> more = {}) {
+    return run(args(mock.address(), std::move(more)));
+  }
+  std::string output() const { return io::slurp(folder.path("out.jsonl")); }
+  std::vector<Json> lines() const { return json_lines(output()); }
+  std::map<std::string, int64_t> sources() const {
+    std::map<std::string, int64_t> count;
+    for (const Json& line : lines()) ++count[line["source"].get<std::string>()];
+    return count;
+  }
+  Json status() {
+    const Outcome o = run({"job", "status", "out.jsonl", "--json"});
+    EXPECT_EQ(o.code, 0) << o.err;
+    return Json::parse(o.out);
+  }
+  void write(const std::string& name, const std::string& text, mode_t mode = 0644) {
+    folder.write(name, text);
+    ::chmod(folder.path(name).c_str(), mode);
+  }
+  static std::string text(int64_t i) { return "text number " + std::to_string(i); }
+  static std::string answer_to(const std::string& input) { return "label " + std::to_string(io::xxh64(input) % 4); }
+};
+
+TEST_F(CliRunTest, EveryRowIsAnsweredInOrderByTheSurrogateOrTheLlm) {
+  MockLlm mock;
+  const Outcome o = run_job(mock, {"--audit-rate", "0.1"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_EQ(o.out, "");
+  const Outcome routed = run({"route", "p", "q.jsonl", "-o", "routed.jsonl", "--quiet"});
+  ASSERT_EQ(routed.code, 0) << routed.err;
+  const auto decided = json_lines(io::slurp(folder.path("routed.jsonl")));
+  const auto got = lines();
+  ASSERT_EQ(got.size(), static_cast<size_t>(kRows));
+  int64_t llm = 0, audited_handled = 0;
+  for (int64_t i = 0; i < kRows; ++i) {
+    const Json& row = got[i];
+    EXPECT_EQ(row["id"], "r" + std::to_string(i));
+    EXPECT_EQ(row["score"], decided[i]["score"]) << i;
+    const bool handled = decided[i]["decision"] == "handled";
+    if (row["source"] == "surrogate") {
+      EXPECT_TRUE(handled) << row;
+      EXPECT_EQ(row["label"], decided[i]["label"]);
+      EXPECT_EQ(row["reason"], "accepted");
+      EXPECT_TRUE(row["usage"].is_null());
+    } else {
+      EXPECT_EQ(row["source"], "llm");
+      EXPECT_EQ(row["label"], answer_to(text(i)));
+      EXPECT_GT(row["usage"]["prompt_tokens"].get<int64_t>(), 0);
+      EXPECT_EQ(row["reason"] == "audit" || row["reason"] == decided[i]["reason"], true) << row;
+      audited_handled += handled ? 1 : 0;
+      ++llm;
+    }
+    EXPECT_TRUE(row["error"].is_null());
+    EXPECT_TRUE(row["cost_usd"].is_null());
+  }
+  EXPECT_GT(audited_handled, kRows / 20);  // a tenth of about nine tenths
+  EXPECT_LT(audited_handled, kRows / 6);
+  const auto stats = mock.stats();
+  EXPECT_EQ(stats["answers"], llm);
+  EXPECT_EQ(stats["texts"], llm);
+  EXPECT_EQ(status()["finished"], true);
+  EXPECT_EQ(status()["sources"]["llm"], llm);
+}
+
+TEST_F(CliRunTest, EqualTextsAreSentOnce) {
+  std::string rows;
+  for (int64_t i = 0; i < kRows; ++i) rows += "{\"input\":\"" + text(i % 7) + "\"}\n";
+  folder.write("q.jsonl", rows);
+  MockLlm mock;
+  ASSERT_EQ(run_job(mock).code, 0);
+  EXPECT_LE(mock.stats()["answers"], 7);
+  std::map<std::string, int64_t> first;
+  const auto got = lines();
+  for (size_t i = 0; i < got.size(); ++i) {
+    const Json& row = got[i];
+    if (row["source"] == "surrogate") continue;
+    EXPECT_EQ(row["source"], first.emplace(text(static_cast<int64_t>(i) % 7), i).second ? "llm" : "cache");
+    EXPECT_EQ(row["label"], answer_to(text(static_cast<int64_t>(i) % 7)));
+    EXPECT_EQ(row["usage"].is_null(), row["source"] == "cache");
+  }
+  EXPECT_GT(sources()["cache"], 50);
+}
+
+TEST_F(CliRunTest, FaultsOfTheServerAreRetriedAndTheAnswersAreTheSame) {
+  {
+    MockLlm good;
+    ASSERT_EQ(run_job(good).code, 0);
+  }
+  const std::string whole = output();
+  for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  MockLlm mock({"--p429", "0.1", "--p500", "0.1", "--p529", "0.1", "--torn", "0.1", "--garbage", "0.1",
+                "--retry-after-ms", "15", "--latency-ms", "2"});
+  const Outcome o = run_job(mock, {"--max-attempts", "40", "--json"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_EQ(output(), whole);
+  const Json summary = Json::parse(o.out);
+  EXPECT_GT(summary["requests"]["retries"], 20);
+  EXPECT_GT(summary["requests"]["unknown_cost"], 0);  // torn answers may have been billed
+  EXPECT_EQ(mock.stats()["requests"], summary["requests"]["all"]);
+}
+
+TEST_F(CliRunTest, NothingIsSentBeforeTheServerSaidSo) {
+  MockLlm mock({"--p429", "0.05", "--retry-after-ms", "60", "--latency-ms", "1"});
+  ASSERT_EQ(run_job(mock, {"--concurrency", "1"}).code, 0);
+  EXPECT_EQ(mock.stats()["early"], 0);
+  EXPECT_GT(mock.stats()["refused"], 2);
+}
+
+TEST_F(CliRunTest, FewerAtOnceWhereTheServerPushesBack) {
+  MockLlm mock({"--most-at-once", "4", "--latency-ms", "5"});
+  const Outcome o = run_job(mock, {"--concurrency", "64", "--json"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const auto stats = mock.stats();
+  EXPECT_LT(stats["refused"].get<int64_t>(), stats["answers"].get<int64_t>());
+}
+
+TEST_F(CliRunTest, AnAnswerThatIsNoLabelIsAskedAboutOnceMore) {
+  MockLlm once({"--wrong-once"});
+  const Outcome o = run_job(once, {"--json"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const Json summary = Json::parse(o.out);
+  EXPECT_EQ(summary["requests"]["corrections"], summary["asks"]["all"]);
+  EXPECT_EQ(once.stats()["corrections"], summary["asks"]["all"]);
+  for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  MockLlm never({"--wrong", "0.5"});
+  EXPECT_EQ(run_job(never).code, 4);
+  int64_t unparsed = 0;
+  for (const Json& row : lines()) {
+    if (row["source"] != "error") continue;
+    ++unparsed;
+    EXPECT_TRUE(row["label"].is_null());
+    EXPECT_EQ(row["error"], "unparsed: the answer is none of the labels, twice");
+    EXPECT_GT(row["usage"]["prompt_tokens"].get<int64_t>(), 0);  // it was paid for, twice
+  }
+  EXPECT_GT(unparsed, 5);
+  // Asked again where that is wished, and only there.
+  const int64_t answers = never.stats()["answers"];
+  EXPECT_EQ(run_job(never, {"--resume"}).code, 4);
+  EXPECT_EQ(never.stats()["answers"], answers);
+  MockLlm good;
+  EXPECT_EQ(run_job(good, {"--resume", "--retry-errors"}).code, 0);
+  EXPECT_EQ(good.stats()["answers"], unparsed);
+  EXPECT_EQ(sources()["error"], 0);
+}
+
+TEST_F(CliRunTest, ASpentAccountEndsDispatchWhileTheSurrogateGoesOn) {
+  {
+    MockLlm good;
+    ASSERT_EQ(run_job(good).code, 0);
+  }
+  const std::string whole = output();
+  for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  MockLlm mock({"--quota-after", "30", "--latency-ms", "2"});
+  const Outcome o = run_job(mock, {"--concurrency", "4"});
+  EXPECT_EQ(o.code, 5) << o.err;
+  EXPECT_NE(o.err.find("quota"), std::string::npos) << o.err;
+  EXPECT_LE(mock.stats()["requests"], 30 + 4);  // no retry of what cannot succeed
+  const auto got = lines();
+  ASSERT_EQ(got.size(), static_cast<size_t>(kRows));
+  EXPECT_EQ(sources()["llm"], 30);
+  EXPECT_GT(sources()["surrogate"], kRows / 2);
+  for (const Json& row : got)
+    if (row["source"] == "error") {
+      EXPECT_EQ(row["error"], "quota: the account is spent");
+    }
+  MockLlm good;
+  ASSERT_EQ(run_job(good, {"--resume"}).code, 0);
+  EXPECT_EQ(output(), whole);
+  EXPECT_EQ(good.stats()["answered_again"], 0);
+}
+
+TEST_F(CliRunTest, BudgetsHoldAcrossRuns) {
+  write("prices.json", R"({"m": {"input": 1.0, "output": 2.0}})");
+  MockLlm mock;
+  Outcome o = run_job(mock, {"--max-requests", "25"});
+  EXPECT_EQ(o.code, 5);
+  EXPECT_EQ(mock.stats()["requests"], 25);
+  o = run_job(mock, {"--resume", "--max-requests", "40"});
+  EXPECT_EQ(o.code, 5);
+  EXPECT_EQ(mock.stats()["requests"], 40);
+  for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  o = run_job(mock, {"--prices", "prices.json", "--max-cost-usd", "0.01", "--json"});
+  EXPECT_EQ(o.code, 5);
+  const Json summary = Json::parse(o.out);
+  EXPECT_LE(summary["cost_usd"].get<double>(), 0.01);
+  EXPECT_GT(summary["cost_usd"].get<double>(), 0.008);
+  double lines_cost = 0;
+  for (const Json& row : lines())
+    if (row["source"] != "surrogate") lines_cost += row["cost_usd"].get<double>();
+  EXPECT_NEAR(lines_cost, summary["cost_usd"].get<double>(), 1e-12);
+  EXPECT_EQ(run_job(mock, {"--max-cost-usd", "1"}).code, 2);  // no prices
+  write("other.json", R"({"another": {"input": 1.0, "output": 2.0}})");
+  const Outcome unknown = run_job(mock, {"--prices", "other.json"});
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_NE(unknown.err.find("other.json: expected a price of the model \"m\""), std::string::npos) << unknown.err;
+}
+
+TEST_F(CliRunTest, ADryRunPricesAndWritesNothing) {
+  write("prices.json", R"({"m": {"input": 1.0, "output": 2.0}})");
+  const Outcome o = run({"run", "p", "q.jsonl", "--dry-run", "--llm-model", "m", "--prices", "prices.json", "--json"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const Json price = Json::parse(o.out);
+  EXPECT_FALSE(std::filesystem::exists(folder.path("out.jsonl")));
+  MockLlm mock;
+  const Outcome real = run_job(mock, {"--prices", "prices.json", "--json"});
+  ASSERT_EQ(real.code, 0) << real.err;
+  const Json spent = Json::parse(real.out);
+  EXPECT_EQ(price["requests"], spent["requests"]["all"]);
+  EXPECT_GE(price["cost_usd_at_most"].get<double>(), spent["cost_usd"].get<double>());
+}
+
+TEST_F(CliRunTest, WhatIsRefusedForGoodEndsSending) {
+  MockLlm keyed({"--expect-key", "sk-secret-1"});
+  Outcome o = run_job(keyed);
+  EXPECT_EQ(o.code, 1);
+  EXPECT_NE(o.err.find("401"), std::string::npos) << o.err;
+  EXPECT_EQ(lines().size(), static_cast<size_t>(kRows));
+  EXPECT_LE(keyed.stats()["requests"], 64);
+  for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  MockLlm refusing({"--refuse-all"});
+  o = run_job(refusing, {"--concurrency", "4"});
+  EXPECT_EQ(o.code, 1);
+  EXPECT_NE(o.err.find("refused: every request"), std::string::npos) << o.err;
+  EXPECT_LE(refusing.stats()["requests"], 60);
+}
+
+TEST_F(CliRunTest, KeysAreReadFromPrivateFilesAndNeverWritten) {
+  const std::string key = "sk-secret-4711";
+  write("key", key + "\n", 0644);
+  MockLlm mock({"--expect-key", key, "--reject-after", "40"});
+  Outcome o = run_job(mock, {"--llm-key-file", "key"});
+  EXPECT_EQ(o.code, 1);
+  EXPECT_NE(o.err.find("chmod 600"), std::string::npos) << o.err;
+  ::chmod(folder.path("key").c_str(), 0600);
+  o = run_job(mock, {"--llm-key-file", "key", "--concurrency", "2"});
+  EXPECT_EQ(o.code, 1) << o.err;  // revoked on the way
+  EXPECT_EQ(sources()["llm"], 40);
+  int files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.root())) {
+    if (!entry.is_regular_file() || entry.path().filename() == "key") continue;
+    ++files;
+    EXPECT_EQ(io::slurp(entry.path().string()).find("secret-4711"), std::string::npos) << entry.path();
+  }
+  EXPECT_GT(files, 8);
+}
+
+TEST_F(CliRunTest, DialectsOfServersAreFound) {
+  MockLlm plain({"--no-schema", "--no-max-tokens"});
+  ASSERT_EQ(run_job(plain).code, 0);
+  const std::string whole = output();
+  for (const Json& row : json_lines(whole))
+    if (row["source"] == "llm") {
+      EXPECT_EQ(row["label"], answer_to("text number " + row["id"].get<std::string>().substr(1)));
+    }
+  for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  MockLlm anthropic({"--expect-key", "k"});
+  write("key", "k", 0600);
+  Outcome o = run({"run", "p", "q.jsonl", "-o", "out.jsonl", "--llm-url", anthropic.address(), "--llm-model", "m",
+                   "--llm-api", "anthropic", "--llm-key-file", "key", "--quiet"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_GT(sources()["llm"], 50);
+  EXPECT_EQ(sources()["error"], 0);
+}
+
+// The process is killed again and again, and goes on.
+TEST_F(CliRunTest, KilledAtAnyInstantLosesNothing) {
+  {
+    MockLlm good;
+    ASSERT_EQ(run_job(good, {"--audit-rate", "0.2"}).code, 0);
+  }
+  const std::string whole = output();
+  for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  MockLlm mock({"--latency-ms", "10"});
+  int kills = 0;
+  for (int i = 0; i < 200; ++i) {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      const char* binary = std::getenv("TRACER_TEST_BINARY");
+      std::vector<std::string> a = args(mock.address(), {"--audit-rate", "0.2", "--resume", "--concurrency", "8"});
+      std::vector<char*> argv = {const_cast<char*>(binary)};
+      for (std::string& s : a) argv.push_back(s.data());
+      argv.push_back(nullptr);
+      const int null = ::open("/dev/null", O_RDWR);
+      ::dup2(null, 2);
+      if (::chdir(folder.root().c_str()) == 0) ::execv(binary, argv.data());
+      ::_exit(98);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(60 + 37 * i % 200));
+    ::kill(pid, SIGKILL);
+    int ended = 0;
+    ::waitpid(pid, &ended, 0);
+    if (WIFSIGNALED(ended)) {
+      ++kills;
+      continue;
+    }
+    if (WEXITSTATUS(ended) == 0) break;
+    std::filesystem::remove(folder.path("out.jsonl.job"));  // killed while the job was made
+  }
+  ASSERT_EQ(run_job(mock, {"--audit-rate", "0.2", "--resume", "--concurrency", "8"}).code, 0);
+  EXPECT_EQ(output(), whole);
+  EXPECT_GT(kills, 2);
+  EXPECT_LE(mock.stats()["answered_again"].get<int64_t>(), 8 * kills);
+}
+
+TEST_F(CliRunTest, ATornOrEditedOutputIsMadeAgain) {
+  MockLlm mock;
+  ASSERT_EQ(run_job(mock).code, 0);
+  const std::string whole = output();
+  const int64_t answers = mock.stats()["answers"];
+  std::string edited = whole;
+  edited[edited.size() / 2] ^= 1;
+  for (const std::string& damaged : {whole.substr(0, whole.size() / 3), edited, std::string(), whole + "{\"id\":"}) {
+    folder.write("out.jsonl", damaged);
+    ASSERT_EQ(run_job(mock, {"--resume"}).code, 0);
+    EXPECT_EQ(output(), whole);
+  }
+  EXPECT_EQ(mock.stats()["answers"], answers);
+}
+
+TEST_F(CliRunTest, AJobGoesOnOnlyWithTheSameInputPolicyAndQuestion) {
+  MockLlm mock;
+  ASSERT_EQ(run_job(mock).code, 0);
+  EXPECT_EQ(run_job(mock).code, 1);  // there is a job, and no --resume
+  Outcome o = run_job(mock, {"--resume", "--temperature", "1"});
+  EXPECT_EQ(o.code, 1);
+  EXPECT_NE(o.err.find("llm.temperature"), std::string::npos) << o.err;
+  o = run_job(mock, {"--resume", "--alpha", "0.8"});
+  EXPECT_EQ(o.code, 1);
+  // The same size, another text in a row that went to the LLM.
+  std::string rows = io::slurp(folder.path("q.jsonl"));
+  for (const Json& row : lines()) {
+    if (row["source"] != "llm") continue;
+    const std::string id = row["id"];
+    const std::string old = "text number " + id.substr(1) + "\"";
+    rows.replace(rows.find(old), 4, "TEXT");
+    break;
+  }
+  folder.write("q.jsonl", rows);
+  std::filesystem::remove(folder.path("out.jsonl"));
+  o = run_job(mock, {"--resume"});
+  EXPECT_EQ(o.code, 1);
+  EXPECT_NE(o.err.find("have changed since"), std::string::npos) << o.err;
+  write("out.jsonl.job",
+        "no database, but long enough to be looked at as if it were one of them......................");
+  o = run_job(mock, {"--resume"});
+  EXPECT_EQ(o.code, 1);
+  EXPECT_NE(o.err.find("out.jsonl.job"), std::string::npos) << o.err;
+}
+
+TEST_F(CliRunTest, AnswersComeOutAsTracesWithTheirProvenance) {
+  MockLlm mock({"--wrong", "0.2"});
+  ASSERT_EQ(run_job(mock, {"--audit-rate", "0.3"}).code, 4);
+  const Outcome o = run({"job", "export", "out.jsonl", "-o", "-", "--quiet"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  std::map<std::string, int64_t> provenance;
+  int64_t without = 0;
+  std::set<std::string> occurrences;
+  for (const Json& row : json_lines(o.out)) {
+    EXPECT_TRUE(occurrences.insert(row["occurrence"].get<std::string>()).second);
+    ++provenance[row["provenance"].get<std::string>()];
+    if (row["teacher"].is_null()) {
+      ++without;
+      EXPECT_EQ(row["provenance"], "audit");  // it counts as a disagreement
+    } else {
+      EXPECT_EQ(row["teacher"], answer_to(row["input"]));
+    }
+  }
+  EXPECT_GT(without, 20);
+  EXPECT_GT(provenance["audit"], kRows / 4);
+  EXPECT_GT(provenance["deferred"], 20);
+}
+
+TEST_F(CliRunTest, ASignalStopsInOrder) {
+  MockLlm mock({"--latency-ms", "30"});
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    const char* binary = std::getenv("TRACER_TEST_BINARY");
+    std::vector<std::string> a = args(mock.address(), {"--concurrency", "2"});
+    std::vector<char*> argv = {const_cast<char*>(binary)};
+    for (std::string& s : a) argv.push_back(s.data());
+    argv.push_back(nullptr);
+    const int null = ::open("/dev/null", O_RDWR);
+    ::dup2(null, 2);
+    if (::chdir(folder.root().c_str()) == 0) ::execv(binary, argv.data());
+    ::_exit(98);
+  }
+  for (int i = 0; i < 400 && mock.stats()["answers"] < 5; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  ::kill(pid, SIGTERM);
+  int ended = 0;
+  ::waitpid(pid, &ended, 0);
+  ASSERT_TRUE(WIFEXITED(ended));
+  EXPECT_EQ(WEXITSTATUS(ended), 143);
+  const Json s = status();
+  EXPECT_EQ(s["requests"]["in_flight"], 0);  // they were waited for
+  EXPECT_EQ(s["asks"]["answered"], mock.stats()["answers"]);
+  EXPECT_EQ(run_job(mock, {"--resume", "--concurrency", "64"}).code, 0);
+  EXPECT_EQ(mock.stats()["answered_again"], 0);
+  EXPECT_EQ(lines().size(), static_cast<size_t>(kRows));
+}
+
+TEST_F(CliRunTest, UsageErrors) {
+  const std::vector<std::vector<std::string>> bad = {
+      {"run", "p", "q.jsonl", "-o", "out.jsonl"},
+      {"run", "p", "q.jsonl", "-o", "out.jsonl", "--llm-url", "http://127.0.0.1:1/v1"},
+      {"run", "p", "q.jsonl", "-o", "out.jsonl", "--llm-url", "file:///etc/passwd", "--llm-model", "m"},
+      {"run", "p", "-", "-o", "out.jsonl", "--llm-url", "http://127.0.0.1:1/v1", "--llm-model", "m"},
+      {"run", "p", "q.jsonl", "-o", "-", "--llm-url", "http://127.0.0.1:1/v1", "--llm-model", "m"},
+      {"run", "p", "q.jsonl", "--llm-url", "http://127.0.0.1:1/v1", "--llm-model", "m"},
+      {"run", "p", "q.jsonl", "-o", "q.jsonl", "--llm-url", "http://127.0.0.1:1/v1", "--llm-model", "m"},
+      {"run", "p", "q.jsonl", "-o", "o", "--llm-url", "http://127.0.0.1:1/v1", "--llm-model", "m", "--deadline",
+       "soon"},
+      {"run", "p", "q.jsonl", "-o", "o", "--llm-url", "http://127.0.0.1:1/v1", "--llm-model", "m", "--retry-errors"},
+      {"run", "p", "q.jsonl", "-o", "o", "--llm-url", "http://127.0.0.1:1/v1", "--llm-model", "m", "--audit-rate", "2"},
+      {"job"},
+      {"job", "status"}};
+  for (const auto& a : bad) {
+    const Outcome o = run(a);
+    EXPECT_EQ(o.code, 2) << testing::PrintToString(a) << o.err;
+    EXPECT_FALSE(o.err.empty());
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder.path("out.jsonl.job")));
+  EXPECT_EQ(run({"job", "status", "absent"}).code, 1);
+}
+
+}  // namespace
+}  // namespace tracer
