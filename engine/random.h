@@ -19,7 +19,9 @@ enum class Stream : uint64_t {
   kPermute = 7,
   kPosteriorKept = 8,
   kSample = 9,
-  kSubsample = 10
+  kSubsample = 10,
+  kWeights = 11,
+  kBatch = 12
 };
 
 // The finaliser of SplitMix64 (Steele, Lea, Flood 2014).
