@@ -7,7 +7,7 @@
 
 namespace tracer {
 
-void acceptor_features(const RowFeatures& f, double label_frequency, std::span<double, kAcceptorFeatures> out) {
+void acceptor_features(const RowFeatures& f, double label_frequency, std::span<double> out) {
   const double top1 = std::clamp<double>(f.top1, 1e-6, 1 - 1e-6);
   out[0] = logit(top1);
   out[1] = f.top1 - f.top2;
@@ -19,25 +19,28 @@ void acceptor_features(const RowFeatures& f, double label_frequency, std::span<d
   out[7] = 1 - f.nearest;
   out[8] = std::log(std::max(label_frequency, 1e-9));
   out[9] = std::log(top1) - std::log(std::clamp<double>(f.top2, 1e-6, 1.0));
-  int64_t next = 10;
-  for (const MemberView& member : {f.linear, f.kernel}) {
+  size_t next = 10;
+  const auto add = [&](const MemberView& member) {
     out[next++] = logit(std::clamp<double>(member.p, 1e-6, 1 - 1e-6));
     out[next++] = member.margin;
     out[next++] = member.agrees;
-  }
+  };
+  add(f.linear);
+  add(f.kernel);
+  for (int32_t m = 0; m < f.networks; ++m) add(f.network[static_cast<size_t>(m)]);
 }
 
 Acceptor fit_acceptor(std::span<const RowFeatures> features, std::span<const uint8_t> agree,
                       std::span<const double> label_frequency) {
   const int64_t n = static_cast<int64_t>(features.size());
-  constexpr int64_t p = kAcceptorFeatures;
+  const int64_t p = acceptor_feature_count(features.empty() ? 0 : features[0].networks);
   Acceptor acceptor;
   acceptor.mean.assign(p, 0.0);
   acceptor.scale.assign(p, 1.0);
   Matrix<double> design(n, p + 1);
   for (int64_t i = 0; i < n; ++i) {
     design(i, 0) = 1;
-    acceptor_features(features[i], label_frequency[features[i].label], std::span<double, p>(design.row(i) + 1, p));
+    acceptor_features(features[i], label_frequency[features[i].label], {design.row(i) + 1, static_cast<size_t>(p)});
     for (int64_t j = 0; j < p; ++j) acceptor.mean[j] += design(i, j + 1) / static_cast<double>(n);
   }
   for (int64_t j = 0; j < p; ++j) {
@@ -56,11 +59,12 @@ Acceptor fit_acceptor(std::span<const RowFeatures> features, std::span<const uin
 }
 
 double accept_score(const Acceptor& acceptor, const RowFeatures& f, double label_frequency) {
-  double x[kAcceptorFeatures];
+  double x[kMostAcceptorFeatures];
   acceptor_features(f, label_frequency, x);
   double z = acceptor.coef[0];
-  for (int64_t j = 0; j < kAcceptorFeatures; ++j)
+  for (int64_t j = 0; j < acceptor_feature_count(f.networks); ++j)
     z += acceptor.coef[j + 1] * (x[j] - acceptor.mean[j]) / acceptor.scale[j];
+  if (!acceptor.label_offset.empty()) z += acceptor.label_offset[static_cast<size_t>(f.label)];
   return sigmoid(std::clamp(z, -30.0, 30.0));  // stays inside (0, 1) in float64
 }
 

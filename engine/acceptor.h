@@ -10,12 +10,16 @@
 
 namespace tracer {
 
-inline constexpr int64_t kAcceptorFeatures = 16;
+inline constexpr int64_t kAcceptorFeatures = 16;  // of a policy without networks
+inline constexpr int64_t kNetworkFeatures = 3;    // more for each network
+inline constexpr int64_t kMostAcceptorFeatures =
+    kAcceptorFeatures + kNetworkFeatures * static_cast<int64_t>(kMostNetworks);
+constexpr int64_t acceptor_feature_count(int64_t networks) { return kAcceptorFeatures + kNetworkFeatures * networks; }
 
-// The acceptor's view of one row; every entry is finite.
-void acceptor_features(const RowFeatures& f, double label_frequency, std::span<double, kAcceptorFeatures> out);
+// The acceptor's view of one row, acceptor_feature_count(f.networks) entries; every one is finite.
+void acceptor_features(const RowFeatures& f, double label_frequency, std::span<double> out);
 
-// Learns from out-of-fold features. Cost: about 10 n p^2.
+// Learns from out-of-fold features, all of as many networks. Cost: about 10 n p^2.
 Acceptor fit_acceptor(std::span<const RowFeatures> features, std::span<const uint8_t> agree,
                       std::span<const double> label_frequency);
 

@@ -6,6 +6,7 @@
 
 #include "engine/acceptor.h"
 #include "engine/gate.h"
+#include "engine/network.h"
 
 namespace tracer {
 namespace {
@@ -106,10 +107,21 @@ bool near_boundary(const Stage& stage, const RowScore& row, std::span<const doub
 RowScore canonical_score(const Stage& stage, const float* x, const int32_t* neighbour, const float* similarity) {
   const Probabilities linear = linear_member(stage, x);
   Probabilities kernel, p = linear;
+  std::vector<Probabilities> networks;
+  double rest = 1;
+  for (const NetworkMember& m : stage.networks) {
+    networks.push_back(canonical_network(m, x, stage.softmax.w.rows()));
+    rest -= static_cast<double>(m.weight);
+  }
+  if (!networks.empty()) {
+    for (double& v : p) v *= rest;
+    for (size_t m = 0; m < networks.size(); ++m)
+      for (size_t c = 0; c < p.size(); ++c) p[c] += static_cast<double>(stage.networks[m].weight) * networks[m][c];
+  }
   if (!stage.kernel.vote.empty()) {
     kernel = kernel_member(stage.kernel, neighbour, similarity);
     const double u = stage.kernel_weight;
-    for (size_t c = 0; c < p.size(); ++c) p[c] = (1 - u) * linear[c] + u * kernel[c];
+    for (size_t c = 0; c < p.size(); ++c) p[c] = (1 - u) * p[c] + u * kernel[c];
   }
   const Probabilities s = p;
   const Vote vote(stage.neighbours, neighbour, similarity);
@@ -127,6 +139,8 @@ RowScore canonical_score(const Stage& stage, const float* x, const int32_t* neig
   vote.describe(f);
   f.linear = member_view(linear.data(), classes, best.label);
   if (!kernel.empty()) f.kernel = member_view(kernel.data(), classes, best.label);
+  for (const Probabilities& network : networks)
+    f.network[static_cast<size_t>(f.networks++)] = member_view(network.data(), classes, best.label);
   row.score = accept_score(stage.acceptor, f, stage.label_frequency[static_cast<size_t>(best.label)]);
   row.gated = out_of_distribution(stage.gate, f);
   return row;

@@ -192,6 +192,9 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
   input.delta = certify_options.delta;
   input.n_certify = certify_rows_foreseen(s);
   input.never = result.policy.never;
+  input.members = options.members;
+  input.seed = options.split.seed;
+  input.label_thresholds = options.label_thresholds;
   if (options.budget_seconds)
     input.spent = [&] {
       return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() >=
@@ -258,6 +261,7 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
       c.threshold = threshold_below(floor.least_score);
       c.method = "l2d";
     }
+    if (c.method == "l2d" && !result.policy.stages[0].acceptor.label_offset.empty()) c.method = "l2d_label";
     add_details(traces, s, *rows, side, c);
     result.policy.certificates.push_back(std::move(c));
   }

@@ -34,6 +34,8 @@ struct FitOptions {
   SplitOptions split;
   std::vector<int32_t> never;            // labels, by index: rows with such a surrogate label are always deferred
   int64_t max_references = 100000;       // learn rows that neighbours are looked up among and candidates compared on
+  MemberSet members;                     // to try beside softmax regression and neighbours
+  bool label_thresholds = false;         // try the family l2d_label beside global and l2d
   double label_floor = 0;                // labels that learn does not show to agree this often are deferred; 0: none
   std::optional<double> budget_seconds;  // of learning; once spent, no further candidate is tried
 };

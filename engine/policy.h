@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/split.h"
@@ -35,11 +36,30 @@ struct KernelMember {
   float temperature = 1;
 };
 
+// relu(x W + b)
+struct HiddenLayer {
+  Matrix<float> w;       // in x out
+  std::vector<float> b;  // out
+};
+
+// A member that is asked for by name: its hidden layers, one after the other, then softmax(h W + b). Without hidden
+// layers it is linear: a class prototype.
+struct NetworkMember {
+  std::string kind;  // "prototype", "mlp" or "mlp2"
+  std::vector<HiddenLayer> hidden;
+  Matrix<float> w;       // of the last layer: (units of the last hidden layer, or d) x C
+  std::vector<float> b;  // C; kRemovedBias for labels that learn never showed
+  float weight = 0;      // w_m of Stage
+};
+inline constexpr size_t kMostNetworks = 3;  // one of each kind
+inline bool is_network(std::string_view kind) { return kind == "prototype" || kind == "mlp" || kind == "mlp2"; }
+
 // Probability that the teacher agrees: logistic regression on acceptor_features (engine/acceptor.h).
 struct Acceptor {
-  std::vector<double> mean;   // of each feature
-  std::vector<double> scale;  // divides the centred feature
-  std::vector<double> coef;   // intercept first
+  std::vector<double> mean;          // of each feature
+  std::vector<double> scale;         // divides the centred feature
+  std::vector<double> coef;          // intercept first
+  std::vector<double> label_offset;  // C: l2d_label, see engine/label_threshold.h; empty: l2d
 };
 
 // Defers a row whose mean distance to its 10 nearest references is beyond both limits.
@@ -53,7 +73,8 @@ struct Stage {
   SoftmaxMember softmax;
   NeighbourMember neighbours;
   KernelMember kernel;
-  float kernel_weight = 0;              // u: s = (1 - u) softmax + u kernel vote
+  std::vector<NetworkMember> networks;  // q = (1 - sum of w_m) softmax + sum of w_m network_m
+  float kernel_weight = 0;              // u: s = (1 - u) q + u kernel vote
   float vote_weight = 0;                // v: p = (1 - v) s + v neighbour vote
   std::vector<double> label_frequency;  // C: share of the learn rows
   Acceptor acceptor;
@@ -89,7 +110,8 @@ struct Certificate {
   double delta = 0;  // level this certificate was tested at
   bool certified = false;
   bool approximate = false;  // tested with a design effect, not exactly
-  std::string method;        // "global": handles all that pass the gate; "l2d": above a threshold; "refused"
+  std::string method;        // "global": handles all that pass the gate; "l2d": above a threshold; "l2d_label": above
+                             // one for each label; "refused"
   std::string unit;          // "rows", "runs" or "groups"
   std::string reason;        // why it was refused
   double threshold = 1;      // handle iff score > threshold

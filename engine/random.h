@@ -20,8 +20,10 @@ enum class Stream : uint64_t {
   kPosteriorKept = 8,
   kSample = 9,
   kSubsample = 10,
-  kAudit = 11,
-  kBackoff = 12
+  kWeights = 11,
+  kBatch = 12,
+  kAudit = 13,
+  kBackoff = 14
 };
 
 // The finaliser of SplitMix64 (Steele, Lea, Flood 2014).

@@ -11,6 +11,7 @@
 #include "engine/canonical.h"
 #include "engine/gate.h"
 #include "engine/kernel_vote.h"
+#include "engine/network.h"
 
 namespace tracer {
 
@@ -60,8 +61,9 @@ void add_vote(const NeighbourVote& vote, HostMatrix<float> s) {
 }
 
 // The stage's view of each row; probability, when not null, receives the mixture.
-Status features_of(Backend& backend, const Stage& stage, const LinearHead& head, HostMatrix<const float> x,
-                   const TopK& near, std::vector<RowFeatures>& out, Matrix<float>* probability) {
+Status features_of(Backend& backend, const PreparedStage& prepared, HostMatrix<const float> x, const TopK& near,
+                   std::vector<RowFeatures>& out, Matrix<float>* probability) {
+  const Stage& stage = *prepared.stage;
   const int64_t n = x.rows, classes = static_cast<int64_t>(stage.softmax.b.size());
   const NeighbourMember& member = stage.neighbours;
   const NeighbourVote vote{{near.index.data, n, member.k, near.index.stride},
@@ -74,8 +76,22 @@ Status features_of(Backend& backend, const Stage& stage, const LinearHead& head,
   const HostMatrix<const int32_t> nothing(nullptr, n, 0);
   const HostMatrix<const float> nowhere(nullptr, n, 0);
   Matrix<float> linear(n, classes), kernel, s;
-  TRACER_RETURN_IF_ERROR(backend.decision_features(x, head, {nothing, nowhere, member.label, 0.0f, 1.0f}, nullptr,
-                                                   {decided, {}, linear.view()}));
+  TRACER_RETURN_IF_ERROR(backend.decision_features(x, *prepared.head, {nothing, nowhere, member.label, 0.0f, 1.0f},
+                                                   nullptr, {decided, {}, linear.view()}));
+  Matrix<float> q;  // of Stage; empty where it is the softmax regression's
+  std::vector<Matrix<float>> networks;
+  std::vector<float> weights;
+  for (size_t m = 0; m < stage.networks.size(); ++m) {
+    networks.emplace_back(n, classes);
+    weights.push_back(stage.networks[m].weight);
+    TRACER_RETURN_IF_ERROR(
+        network_probabilities(backend, stage.networks[m], *prepared.network_heads[m], x, networks.back().view()));
+  }
+  if (!networks.empty()) {
+    q = Matrix<float>(n, classes);
+    mix_networks(backend, linear.view(), weights, networks, q.view());
+  }
+  Matrix<float>& base = networks.empty() ? linear : q;
   const bool voted = !stage.kernel.vote.empty();
   if (voted) {
     kernel = Matrix<float>(n, classes), s = Matrix<float>(n, classes);
@@ -83,15 +99,17 @@ Status features_of(Backend& backend, const Stage& stage, const LinearHead& head,
                                          {near.similarity.data, n, stage.kernel.k, near.similarity.stride},
                                          stage.kernel.vote.view(), stage.kernel.prior, kernel.view()));
     kernel_probabilities(backend, stage.kernel.temperature, kernel.view());
-    blend(backend, linear.view(), kernel.view(), stage.kernel_weight, s.view());
+    blend(backend, base.view(), kernel.view(), stage.kernel_weight, s.view());
   }
-  Matrix<float>& mixed = voted ? s : linear;
+  Matrix<float>& mixed = voted ? s : base;
   TRACER_RETURN_IF_ERROR(backend.decision_features_from(mixed.view(), vote, decided));
   parallel_for(backend, (n + kRows - 1) / kRows, [&](int64_t block) {
     for (int64_t i = block * kRows; i < std::min(n, (block + 1) * kRows); ++i) {
       const int32_t label = decided[i].label;
       out[i] = {decided[i], member_view(linear.row(i), classes, label), {}};
       if (voted) out[i].kernel = member_view(kernel.row(i), classes, label);
+      for (const Matrix<float>& network : networks)
+        out[i].network[out[i].networks++] = member_view(network.row(i), classes, label);
     }
   });
   if (probability != nullptr) {
@@ -110,7 +128,7 @@ Status score(Backend& backend, const PreparedStage& prepared, HostMatrix<const f
   const TopK nearest{index.view(), near.view()};
   TRACER_RETURN_IF_ERROR(backend.topk_cosine(x, *prepared.references, {}, nearest));
   std::vector<RowFeatures> features;
-  TRACER_RETURN_IF_ERROR(features_of(backend, stage, *prepared.head, x, nearest, features, probability));
+  TRACER_RETURN_IF_ERROR(features_of(backend, prepared, x, nearest, features, probability));
   out.resize(x.rows);
   parallel_for(backend, (x.rows + kRows - 1) / kRows, [&](int64_t block) {
     for (int64_t i = block * kRows; i < std::min(x.rows, (block + 1) * kRows); ++i) {
@@ -135,7 +153,14 @@ Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage, std::v
     const LinearMember softmax{stage.softmax.w.view(), stage.softmax.b, 1.0f};
     auto head = backend.prepare_head({&softmax, 1}, Storage::kFloat32);
     if (!head.ok()) return head.status();
-    return PreparedStage{&stage, std::move(references).value(), std::move(head).value(), std::move(thresholds)};
+    std::vector<std::unique_ptr<LinearHead>> network_heads;
+    for (const NetworkMember& network : stage.networks) {
+      auto last = prepare_network(backend, network);
+      if (!last.ok()) return last.status();
+      network_heads.push_back(std::move(last).value());
+    }
+    return PreparedStage{&stage, std::move(references).value(), std::move(head).value(), std::move(network_heads),
+                         std::move(thresholds)};
   } catch (const std::bad_alloc&) {
     return out_of_memory("preparing " + std::to_string(stage.neighbours.references.rows()) + " references");
   }

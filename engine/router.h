@@ -52,6 +52,7 @@ struct PreparedStage {
   const Stage* stage = nullptr;
   std::unique_ptr<References> references;
   std::unique_ptr<LinearHead> head;
+  std::vector<std::unique_ptr<LinearHead>> network_heads;  // aligned with the stage's networks
   std::vector<double> thresholds;
 };
 // thresholds: of all decisions that the scores are for; rows next to one of them get their canonical score

@@ -1,8 +1,10 @@
 // What the acceptor and the gate see of one row: the kernels' view of the whole ensemble, and what single members say.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
+#include "engine/policy.h"
 #include "kernels/ensemble.h"
 #include "kernels/matrix.h"
 
@@ -25,6 +27,8 @@ struct MemberView {
 
 struct RowFeatures : DecisionFeatures {
   MemberView linear, kernel;
+  std::array<MemberView, kMostNetworks> network = {};  // the stage's networks, in order
+  int32_t networks = 0;
 };
 
 // The two largest of a row of probabilities; top2 is 0 where there is one label.

@@ -4,10 +4,13 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "engine/acceptor.h"
 #include "engine/binomial.h"
 #include "engine/gate.h"
+#include "engine/label_threshold.h"
+#include "engine/network.h"
 #include "engine/rank_chain.h"
 
 namespace tracer {
@@ -29,13 +32,6 @@ struct Scored {
   Acceptor acceptor;
   OodGate gate;
 };
-
-double out_of_fold_log_loss(const Matrix<float>& probability, const std::vector<int32_t>& label) {
-  double sum = 0;
-  // A class that a fold never saw has probability 0: count it as one in a million, not as infinity.
-  for (int64_t i = 0; i < probability.rows(); ++i) sum -= std::log(std::max<double>(probability(i, label[i]), 1e-6));
-  return sum / static_cast<double>(probability.rows());
-}
 
 // Mean over a grid of alphas, from a little below the least to a little above the largest of the sweep, of the largest
 // share of rows whose disagreements a certify set would allow. The sweep's own few alphas would make a noisy criterion:
@@ -153,7 +149,7 @@ Result<OutOfFoldKernel> out_of_fold_kernel(Backend& backend, const SearchInput& 
   for (float temperature : kTemperatures) {
     Matrix<float> p = score.clone();
     kernel_probabilities(backend, temperature, p.view());
-    const double loss = out_of_fold_log_loss(p, input.label);
+    const double loss = out_of_fold_log_loss(std::as_const(p).view(), input.label);
     if (!(loss < found.log_loss)) continue;
     found.log_loss = loss;
     found.temperature = temperature;
@@ -184,7 +180,7 @@ Result<Path> softmax_path(Backend& backend, const SearchInput& input, const RowM
     Matrix<float> probability(input.x.rows, input.classes);
     TRACER_RETURN_IF_ERROR(minimise_softmax(backend, data, cost, {kSearchTolerance, iterations}, state));
     TRACER_RETURN_IF_ERROR(out_of_fold_probability(backend, data, state, probability.view()));
-    const double loss = out_of_fold_log_loss(probability, input.label);
+    const double loss = out_of_fold_log_loss(std::as_const(probability).view(), input.label);
     if (progress)
       progress("softmax regression, cost " + std::to_string(static_cast<int>(cost)) + ": out-of-fold loss " +
                std::to_string(loss) + ", " +
@@ -193,6 +189,43 @@ Result<Path> softmax_path(Backend& backend, const SearchInput& input, const RowM
     best = {cost, loss, std::move(probability), mean_weights(state, input.classes)};
   }
   return best;
+}
+
+// l2d_label in place of l2d where the rows allow more coverage under offsets that they were not learned from.
+void choose_label_thresholds(const SearchInput& input, const Allowance& allowance, SearchResult& result,
+                             const std::function<void(const std::string&)>& progress) {
+  constexpr double kStrengths[] = {1, 3, 10, 30};
+  Scored s;
+  s.disagree = result.disagree, s.gated = result.gated;
+  std::vector<double> best;
+  double coverage = result.best.coverage, strength = 0, most = 0;
+  for (double tried : kStrengths) {
+    s.score = cross_fitted_scores(result.score, result.disagree, result.predicted, input.fold, input.folds,
+                                  input.classes, tried);
+    const double covered = allowance.coverage(s);
+    most = std::max(most, covered);
+    if (!(covered > coverage)) continue;
+    coverage = covered, strength = tried, best = s.score;
+  }
+  if (progress)
+    progress("thresholds by label: out-of-fold coverage " + std::to_string(most) + ", one for all " +
+             std::to_string(result.best.coverage) + (best.empty() ? "; l2d stays" : "; l2d_label"));
+  if (best.empty()) return;
+  result.acceptor.label_offset =
+      fit_label_offsets(result.score, result.disagree, result.predicted, {}, input.classes, strength);
+  result.score = std::move(best);
+}
+
+// "weights: softmax 0.4, mlp 0.6"
+std::string weights_in_words(const OutOfFoldNetworks& found) {
+  const auto shown = [](double w) { return std::to_string(std::llround(100 * w)) + " %"; };
+  double rest = 1;
+  std::string text;
+  for (const NetworkPlan& plan : found.plan) {
+    rest -= static_cast<double>(plan.weight);
+    text += ", " + plan.kind + " " + shown(static_cast<double>(plan.weight));
+  }
+  return "weights by out-of-fold loss: softmax " + shown(rest) + text;
 }
 
 }  // namespace
@@ -247,37 +280,68 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
   std::vector<RowFeatures> features(n);
   Matrix<float> s(n, input.classes);
   bool have = false, stopped = false;
-  for (float u : kKernelWeights) {
-    if (stopped || (u > 0 && kernel.probability.empty())) break;
-    if (u > 0) blend(backend, path->probability.view(), kernel.probability.view(), u, s.view());
-    const Matrix<float>& mixed = u > 0 ? s : path->probability;
-    for (float v : kVoteWeights) {
-      if (have && (stopped = stopped || spent())) break;
-      NeighbourVote vote = no_vote;
-      vote.weight = v;
-      TRACER_RETURN_IF_ERROR(backend.decision_features_from(mixed.view(), vote, decided));
-      for (int64_t i = 0; i < n; ++i) {
-        const int32_t label = decided[i].label;
-        features[i] = {decided[i], member_view(path->probability.row(i), input.classes, label), {}};
-        if (!kernel.probability.empty())
-          features[i].kernel = member_view(kernel.probability.row(i), input.classes, label);
+  // All blends of base (the softmax regression, or its mixture with networks) with the two votes.
+  const auto try_blends = [&](const Matrix<float>& base, const OutOfFoldNetworks& networks) -> Status {
+    for (float u : kKernelWeights) {
+      if (stopped || (u > 0 && kernel.probability.empty())) break;
+      if (u > 0) blend(backend, base.view(), kernel.probability.view(), u, s.view());
+      const Matrix<float>& mixed = u > 0 ? s : base;
+      for (float v : kVoteWeights) {
+        if (have && (stopped = stopped || spent())) break;
+        NeighbourVote vote = no_vote;
+        vote.weight = v;
+        TRACER_RETURN_IF_ERROR(backend.decision_features_from(mixed.view(), vote, decided));
+        for (int64_t i = 0; i < n; ++i) {
+          const int32_t label = decided[i].label;
+          features[i] = {decided[i], member_view(path->probability.row(i), input.classes, label), {}};
+          if (!kernel.probability.empty())
+            features[i].kernel = member_view(kernel.probability.row(i), input.classes, label);
+          for (const Matrix<float>& p : networks.probability)
+            features[i].network[features[i].networks++] = member_view(p.row(i), input.classes, label);
+        }
+        Scored scored = score_candidate(input, result.label_frequency, features);
+        Candidate c{
+            path->cost, u, v, kSharpness, !networks.plan.empty(), path->log_loss, 0, allowance.coverage(scored)};
+        c.agreement = 1 - std::accumulate(scored.disagree.begin(), scored.disagree.end(), 0.0) / static_cast<double>(n);
+        result.tried.push_back(c);
+        // Strictly better, so that ties go to the smaller votes.
+        if (have && !(c.coverage > result.best.coverage)) continue;
+        have = true;
+        result.best = c;
+        result.disagree = std::move(scored.disagree);
+        result.score = std::move(scored.score);
+        result.predicted = std::move(scored.predicted);
+        result.gated = std::move(scored.gated);
+        result.acceptor = std::move(scored.acceptor);
+        result.gate = std::move(scored.gate);
+        result.networks = networks.plan;
       }
-      Scored scored = score_candidate(input, result.label_frequency, features);
-      Candidate c{path->cost, u, v, kSharpness, path->log_loss, 0, allowance.coverage(scored)};
-      c.agreement = 1 - std::accumulate(scored.disagree.begin(), scored.disagree.end(), 0.0) / static_cast<double>(n);
-      result.tried.push_back(c);
-      // Strictly better, so that ties go to the smaller votes.
-      if (have && !(c.coverage > result.best.coverage)) continue;
-      have = true;
-      result.best = c;
-      result.disagree = std::move(scored.disagree);
-      result.score = std::move(scored.score);
-      result.predicted = std::move(scored.predicted);
-      result.gated = std::move(scored.gated);
-      result.acceptor = std::move(scored.acceptor);
-      result.gate = std::move(scored.gate);
+    }
+    return {};
+  };
+  TRACER_RETURN_IF_ERROR(try_blends(path->probability, {}));
+  if (input.members.any()) {
+    auto found = out_of_fold_networks(backend, {{input.x, input.label, input.classes},
+                                                input.fold,
+                                                input.folds,
+                                                input.members,
+                                                input.seed,
+                                                path->log_loss,
+                                                input.spent,
+                                                progress});
+    if (!found.ok()) return found.status();
+    result.cut.insert(result.cut.end(), found->cut.begin(), found->cut.end());
+    weigh_networks(std::as_const(path->probability).view(), input.label, *found);
+    if (progress) progress(weights_in_words(*found));
+    if (!found->plan.empty()) {
+      std::vector<float> weights;
+      for (const NetworkPlan& plan : found->plan) weights.push_back(plan.weight);
+      Matrix<float> q(n, input.classes);
+      mix_networks(backend, std::as_const(path->probability).view(), weights, found->probability, q.view());
+      TRACER_RETURN_IF_ERROR(try_blends(q, *found));
     }
   }
+  if (input.label_thresholds) choose_label_thresholds(input, allowance, result, progress);
   if (stopped) result.cut.push_back("blends after " + std::to_string(result.tried.size()));
   result.start = std::move(path->start);
   result.iterations = search_iterations(n, input.x.cols, input.classes, input.folds);

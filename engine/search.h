@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/kernel_vote.h"
+#include "engine/network_search.h"
 #include "engine/policy.h"
 #include "engine/softmax_path.h"
 #include "kernels/backend.h"
@@ -32,9 +33,12 @@ struct SearchInput {
   std::vector<double> label_frequency;  // C: share of all learn rows; empty: of these
   std::vector<double> alphas;           // the sweep: candidates are compared by out-of-fold coverage at these
   double delta = 0.05;
-  std::vector<int32_t> never;   // labels whose rows are never handled
-  std::function<bool()> spent;  // true: try nothing more than is needed for a policy; empty: never
-  int64_t n_certify = 0;        // the size of the certify set whose allowance they are compared under
+  std::vector<int32_t> never;     // labels whose rows are never handled
+  MemberSet members;              // to try beside softmax regression and neighbours
+  uint64_t seed = 0;              // of their learning
+  bool label_thresholds = false;  // to try the family l2d_label
+  std::function<bool()> spent;    // true: try nothing more than is needed for a policy; empty: never
+  int64_t n_certify = 0;          // the size of the certify set whose allowance they are compared under
 };
 
 struct Candidate {
@@ -42,19 +46,21 @@ struct Candidate {
   float kernel_weight = 0;  // u and v of Stage
   float vote_weight = 0;
   float vote_sharpness = 1;
-  double log_loss = 0;   // out-of-fold, of the softmax member
-  double agreement = 0;  // out-of-fold, of the mixture, all rows
-  double coverage = 0;   // criterion: mean coverage that out-of-fold rows would allow, over a grid of alphas
+  bool networks = false;  // with the networks of SearchResult
+  double log_loss = 0;    // out-of-fold, of the softmax member
+  double agreement = 0;   // out-of-fold, of the mixture, all rows
+  double coverage = 0;    // criterion: mean coverage that out-of-fold rows would allow, over a grid of alphas
 };
 
 struct SearchResult {
   Candidate best;
-  std::vector<Candidate> tried;         // in order
-  std::vector<uint8_t> disagree;        // n
-  std::vector<double> score;            // n: acceptor's probability of agreement
-  std::vector<int32_t> predicted;       // n
-  std::vector<uint8_t> gated;           // n: out of distribution, or predicted as a label of `never`
-  std::vector<std::string> cut;         // what was left untried, in words
+  std::vector<Candidate> tried;       // in order
+  std::vector<uint8_t> disagree;      // n
+  std::vector<double> score;          // n: acceptor's probability of agreement; under l2d_label by other folds' offsets
+  std::vector<int32_t> predicted;     // n
+  std::vector<uint8_t> gated;         // n: out of distribution, or predicted as a label of `never`
+  std::vector<std::string> cut;       // what was left untried, in words
+  std::vector<NetworkPlan> networks;  // of the best candidate
   std::vector<double> label_frequency;  // C
   Acceptor acceptor;
   OodGate gate;
@@ -66,10 +72,10 @@ struct SearchResult {
 };
 
 // Softmax regression along a path of strengths (strong to weak, stopped when out-of-fold loss has risen; the strength
-// of the least loss is kept), the kernel vote and the neighbour vote; candidates are their averages. Without the kernel
-// vote where its n x C matrices would be too large (kKernelVoteEntries). Deterministic for any thread count, as long as
-// `spent` is. progress,
-// when set, is told what has just been done.
+// of the least loss is kept), the kernel vote and the neighbour vote; candidates are their averages. With the networks
+// of input.members (engine/network_search.h) in a second round, whose candidates must allow more coverage. Without the
+// kernel vote where its n x C matrices would be too large (kKernelVoteEntries). Deterministic for any thread count, as
+// long as `spent` is. progress, when set, is told what has just been done.
 Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input,
                                       const std::function<void(const std::string&)>& progress);
 

@@ -1,5 +1,6 @@
 #include "host/artifact/artifact.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 #include <sstream>
@@ -33,7 +34,10 @@ Json manifest_json(const Artifact& a, const std::map<std::string, std::string_vi
   Json m;
   m["format"] = kFormatName;
   const bool defers_labels = !p.never.empty() || p.label_floor > 0;
-  m["format_version"] = defers_labels ? kDeferredLabelsVersion : kFormatVersion;
+  const bool networks = std::any_of(p.stages.begin(), p.stages.end(), [](const Stage& s) {
+    return !s.networks.empty() || !s.acceptor.label_offset.empty();
+  });
+  m["format_version"] = networks ? kNetworksVersion : defers_labels ? kDeferredLabelsVersion : kFormatVersion;
   EncoderIdentity encoder = a.provenance.encoder;
   encoder.dimension = p.dimension;
   m["dimension"] = p.dimension;
@@ -44,7 +48,9 @@ Json manifest_json(const Artifact& a, const std::map<std::string, std::string_vi
   m["stages"] = Json::array();
   for (const Stage& s : p.stages) {
     const double u = s.kernel_weight, v = s.vote_weight;
-    Json softmax = {{"kind", "softmax"}, {"weight", (1 - u) * (1 - v)}, {"cost", s.softmax.cost}};
+    double rest = 1;
+    for (const NetworkMember& n : s.networks) rest -= static_cast<double>(n.weight);
+    Json softmax = {{"kind", "softmax"}, {"weight", rest * (1 - u) * (1 - v)}, {"cost", s.softmax.cost}};
     Json neighbours = {{"kind", "neighbours"},
                        {"weight", v},
                        {"k", s.neighbours.k},
@@ -55,7 +61,16 @@ Json manifest_json(const Artifact& a, const std::map<std::string, std::string_vi
                          {"weight", u * (1 - v)},
                          {"k", s.kernel.k},
                          {"temperature", static_cast<double>(s.kernel.temperature)}});
+    for (const NetworkMember& n : s.networks) {
+      Json hidden = Json::array();
+      for (const HiddenLayer& layer : n.hidden) hidden.push_back(layer.b.size());
+      members.push_back({{"kind", n.kind},
+                         {"weight", static_cast<double>(n.weight) * (1 - u) * (1 - v)},
+                         {"hidden", std::move(hidden)},
+                         {"activation", "relu"}});
+    }
     m["stages"].push_back({{"encoder", 0}, {"members", members}});
+    if (!s.acceptor.label_offset.empty()) m["stages"].back()["family"] = "l2d_label";
   }
   m["traces"] = {{"path", a.provenance.traces_path},
                  {"sha256", a.provenance.traces_sha256},
@@ -88,7 +103,7 @@ Result<std::string> weights_bytes(const Policy& policy) {
   for (size_t i = 0; i < policy.stages.size(); ++i) {
     const Stage& s = policy.stages[i];
     const std::string prefix = tensor_prefix(static_cast<int64_t>(i));
-    const auto vector = [&](const char* name, const auto& v) {
+    const auto vector = [&](const std::string& name, const auto& v) {
       using T = typename std::decay_t<decltype(v)>::value_type;
       writer.add<T>(prefix + name, {static_cast<int64_t>(v.size())}, std::span<const T>(v));
     };
@@ -102,10 +117,19 @@ Result<std::string> weights_bytes(const Policy& policy) {
       writer.add(prefix + kKernelVote, s.kernel.vote);
       vector(kKernelPrior, s.kernel.prior);
     }
+    for (const NetworkMember& n : s.networks) {
+      for (size_t l = 0; l < n.hidden.size(); ++l) {
+        writer.add(prefix + hidden_tensor(n.kind, l, "w"), n.hidden[l].w);
+        vector(hidden_tensor(n.kind, l, "b"), n.hidden[l].b);
+      }
+      writer.add(prefix + network_tensor(n.kind, "w"), n.w);
+      vector(network_tensor(n.kind, "b"), n.b);
+    }
     vector(kLabelFrequency, s.label_frequency);
     vector(kAcceptorMean, s.acceptor.mean);
     vector(kAcceptorScale, s.acceptor.scale);
     vector(kAcceptorCoef, s.acceptor.coef);
+    if (!s.acceptor.label_offset.empty()) vector(kAcceptorOffset, s.acceptor.label_offset);
     vector(kGateLimits, limits.back());
   }
   writer.set_metadata("format", kFormatName);

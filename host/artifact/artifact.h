@@ -21,6 +21,9 @@ using Json = nlohmann::ordered_json;
 // not know them refuses; others are written as before.
 inline constexpr int kFormatVersion = 2;
 inline constexpr int kDeferredLabelsVersion = 3;
+// Likewise those with networks beside softmax regression and neighbours or with thresholds by label (l2d_label),
+// deferred labels or not.
+inline constexpr int kNetworksVersion = 4;
 
 // Where the rows came from. Text and vectors of the log stay outside; learn vectors are inside as references.
 struct Provenance {

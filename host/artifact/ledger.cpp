@@ -94,6 +94,8 @@ Look look_of(const Traces& traces, const FitResult& result, const FitOptions& o,
   // Only where they were asked for: other looks keep the name they had before these options existed.
   if (!o.never.empty()) config["never"] = result.policy.never;
   if (o.label_floor > 0) config["label_floor"] = o.label_floor;
+  if (o.members.any()) config["members"] = member_names(o.members);
+  if (o.label_thresholds) config["label_thresholds"] = true;
   if (!result.policy.stages.empty() && result.policy.stages[0].neighbours.label.size() < result.split.learn.size())
     config["max_references"] = o.max_references;
   if (!result.cut.empty()) config["cut"] = result.cut;  // what a budget left untried decides the outcome

@@ -24,10 +24,16 @@ inline constexpr char kReferenceLabel[] = "neighbours.label";
 inline constexpr char kReferenceRow[] = "neighbours.row";
 inline constexpr char kKernelVote[] = "kernel.vote";
 inline constexpr char kKernelPrior[] = "kernel.prior";
+// Of a network: KIND.hidden.L.w, KIND.hidden.L.b for its hidden layers L, then KIND.w, KIND.b.
+inline std::string network_tensor(const std::string& kind, const char* name) { return kind + "." + name; }
+inline std::string hidden_tensor(const std::string& kind, size_t layer, const char* name) {
+  return kind + ".hidden." + std::to_string(layer) + "." + name;
+}
 inline constexpr char kLabelFrequency[] = "label_frequency";
 inline constexpr char kAcceptorMean[] = "acceptor.mean";
 inline constexpr char kAcceptorScale[] = "acceptor.scale";
 inline constexpr char kAcceptorCoef[] = "acceptor.coef";
+inline constexpr char kAcceptorOffset[] = "acceptor.label_offset";
 inline constexpr char kGateLimits[] = "gate.limits";  // global first, then one for each label
 
 }  // namespace tracer

@@ -37,6 +37,45 @@ Status copy_vector(const io::SafetensorsFile& file, const std::string& name, int
   return {};
 }
 
+Status check_some_label(const std::vector<float>& bias, const std::string& name) {
+  if (*std::max_element(bias.begin(), bias.end()) > kRemovedClassBias) return {};
+  return bad_input(std::string(kWeights) + ": " + name + ": expected a label that is not removed, found none");
+}
+
+// A network: units of its hidden layers from the manifest, what they weigh from the tensors.
+Status parse_network(JsonFields& m, const std::string& kind, const Policy& policy, const std::string& prefix,
+                     const io::SafetensorsFile& file, NetworkMember& network) {
+  constexpr int64_t kMostUnits = 1 << 16;
+  network.kind = kind;
+  std::string activation;
+  m.text("activation", activation);
+  const Json& hidden = m.array("hidden");
+  TRACER_RETURN_IF_ERROR(m.status());
+  if (activation != "relu")
+    return bad_input("manifest.json: members: \"activation\": expected \"relu\", found \"" + activation + "\"");
+  const size_t layers = kind == "prototype" ? 0 : kind == "mlp" ? 1 : 2;
+  if (hidden.size() != layers)
+    return bad_input("manifest.json: members: \"hidden\": expected " + std::to_string(layers) + " layers of a " + kind +
+                     ", found " + std::to_string(hidden.size()));
+  int64_t below = policy.dimension;
+  for (const Json& units : hidden) {
+    if (!units.is_number_integer() || units < 1 || units > kMostUnits)
+      return bad_input("manifest.json: members: \"hidden\": expected whole numbers from 1 to " +
+                       std::to_string(kMostUnits) + ", found " + units.dump());
+    HiddenLayer layer;
+    const size_t l = network.hidden.size();
+    TRACER_RETURN_IF_ERROR(
+        copy_matrix(file, prefix + hidden_tensor(kind, l, "w"), below, units.get<int64_t>(), layer.w));
+    TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + hidden_tensor(kind, l, "b"), layer.w.cols(), layer.b));
+    below = layer.w.cols();
+    network.hidden.push_back(std::move(layer));
+  }
+  const auto classes = static_cast<int64_t>(policy.labels.size());
+  TRACER_RETURN_IF_ERROR(copy_matrix(file, prefix + network_tensor(kind, "w"), below, classes, network.w));
+  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + network_tensor(kind, "b"), classes, network.b));
+  return check_some_label(network.b, prefix + network_tensor(kind, "b"));
+}
+
 // How many neighbours a member asks for.
 Status check_neighbours(int64_t k, int& out) {
   if (k == 0) return bad_input("manifest.json: members: \"k\": expected 1 to 64, found 0");
@@ -44,8 +83,8 @@ Status check_neighbours(int64_t k, int& out) {
   return {};
 }
 
-Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number, const io::SafetensorsFile& file,
-                   Stage& stage) {
+Status parse_stage(const Json& json, int64_t version, const Policy& policy, int64_t stage_number,
+                   const io::SafetensorsFile& file, Stage& stage) {
   const int64_t classes = static_cast<int64_t>(policy.labels.size());
   const std::string prefix = tensor_prefix(stage_number);
   JsonFields f(json, "manifest.json: stages");
@@ -69,9 +108,7 @@ Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number,
       TRACER_RETURN_IF_ERROR(m.status());
       TRACER_RETURN_IF_ERROR(copy_matrix(file, prefix + kSoftmaxW, policy.dimension, classes, stage.softmax.w));
       TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kSoftmaxB, classes, stage.softmax.b));
-      if (*std::max_element(stage.softmax.b.begin(), stage.softmax.b.end()) <= kRemovedClassBias)
-        return bad_input(std::string(kWeights) + ": " + prefix + kSoftmaxB +
-                         ": expected a label that is not removed, found none");
+      TRACER_RETURN_IF_ERROR(check_some_label(stage.softmax.b, prefix + kSoftmaxB));
     } else if (kind == "neighbours" && !neighbours) {
       neighbours = true;
       int64_t k = 0;
@@ -102,10 +139,17 @@ Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number,
       stage.kernel.temperature = static_cast<float>(temperature);
       TRACER_RETURN_IF_ERROR(copy_matrix(file, prefix + kKernelVote, -1, classes, stage.kernel.vote));
       TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kKernelPrior, classes, stage.kernel.prior));
+    } else if (version >= kNetworksVersion && is_network(kind) &&
+               std::none_of(stage.networks.begin(), stage.networks.end(),
+                            [&](const NetworkMember& n) { return n.kind == kind; })) {
+      NetworkMember network;
+      TRACER_RETURN_IF_ERROR(parse_network(m, kind, policy, prefix, file, network));
+      network.weight = static_cast<float>(weight);  // of the whole mixture as yet
+      stage.networks.push_back(std::move(network));
     } else {
-      return bad_input(
-          "manifest.json: members: expected one softmax, one neighbours and at most one kernel member, found \"" +
-          kind + "\"");
+      return bad_input("manifest.json: members: expected one softmax, one neighbours and at most one kernel member" +
+                       std::string(version >= kNetworksVersion ? ", prototype, mlp and mlp2" : "") + ", found \"" +
+                       kind + "\"");
     }
   }
   if (!softmax || !neighbours)
@@ -116,15 +160,26 @@ Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number,
                      std::to_string(stage.neighbours.references.rows()) + " rows, one for each reference, found " +
                      std::to_string(stage.kernel.vote.rows()));
   if (stage.vote_weight < 1) stage.kernel_weight = static_cast<float>(kernel_weight / (1 - stage.vote_weight));
+  const double base = weights - kernel_weight - static_cast<double>(stage.vote_weight);
+  for (NetworkMember& n : stage.networks) n.weight = base > 0 ? static_cast<float>(n.weight / base) : 0.0f;
   if (!(std::abs(weights - 1) <= 1e-6))
     return bad_input("manifest.json: members: expected weights that sum to 1, found " + std::to_string(weights));
+  const int64_t features = acceptor_feature_count(static_cast<int64_t>(stage.networks.size()));
   TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kLabelFrequency, classes, stage.label_frequency));
-  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorMean, kAcceptorFeatures, stage.acceptor.mean));
-  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorScale, kAcceptorFeatures, stage.acceptor.scale));
-  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorCoef, kAcceptorFeatures + 1, stage.acceptor.coef));
+  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorMean, features, stage.acceptor.mean));
+  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorScale, features, stage.acceptor.scale));
+  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorCoef, features + 1, stage.acceptor.coef));
   for (double s : stage.acceptor.scale)
     if (!(s > 0))
       return bad_input(std::string(kWeights) + ": " + prefix + kAcceptorScale + ": expected positive numbers");
+  if (version >= kNetworksVersion && json.contains("family")) {
+    std::string family;
+    f.text("family", family);
+    TRACER_RETURN_IF_ERROR(f.status());
+    if (family != "l2d_label")
+      return bad_input("manifest.json: stages: \"family\": expected \"l2d_label\", found \"" + family + "\"");
+    TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorOffset, classes, stage.acceptor.label_offset));
+  }
   std::vector<double> limit;
   TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kGateLimits, classes + 1, limit));
   stage.gate.global_limit = limit[0];
@@ -132,11 +187,11 @@ Status parse_stage(const Json& json, const Policy& policy, int64_t stage_number,
   return {};
 }
 
-// The labels that a policy defers, in what brought them: version 3.
+// The labels that a policy defers, in what brought them: version 3, or a later one.
 Status parse_deferred_labels(const Json& manifest, int64_t version, Policy& policy) {
   JsonFields f(manifest, kManifest);
   for (const char* key : {"never", "label_floor"})
-    if (version != kDeferredLabelsVersion && manifest.contains(key))
+    if (version < kDeferredLabelsVersion && manifest.contains(key))
       return bad_input(std::string(kManifest) + ": \"" + key + "\": expected format version " +
                        std::to_string(kDeferredLabelsVersion) + ", found " + std::to_string(version));
   if (manifest.contains("label_floor")) f.number("label_floor", policy.label_floor, 0, 1);
@@ -173,9 +228,9 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
   TRACER_RETURN_IF_ERROR(f.status());
   if (format != kFormatName)
     return bad_input(std::string(kManifest) + ": expected format \"" + kFormatName + "\", found \"" + format + "\"");
-  if (version != kFormatVersion && version != kDeferredLabelsVersion)
-    return bad_input(std::string(kManifest) + ": expected format version " + std::to_string(kFormatVersion) + " or " +
-                     std::to_string(kDeferredLabelsVersion) + ", found " + std::to_string(version));
+  if (version < kFormatVersion || version > kNetworksVersion)
+    return bad_input(std::string(kManifest) + ": expected format version " + std::to_string(kFormatVersion) + " to " +
+                     std::to_string(kNetworksVersion) + ", found " + std::to_string(version));
   f.count("dimension", policy.dimension, int64_t{1} << 24);
   f.number("alpha", policy.alpha, 0, 1);
   f.number("delta", policy.delta, 0, 1);
@@ -212,7 +267,7 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
     return bad_input("manifest.json: stages: this version runs at most 1, found " + std::to_string(stages.size()));
   for (size_t s = 0; s < stages.size(); ++s) {
     Stage stage;
-    TRACER_RETURN_IF_ERROR(parse_stage(stages[s], policy, static_cast<int64_t>(s), weights, stage));
+    TRACER_RETURN_IF_ERROR(parse_stage(stages[s], version, policy, static_cast<int64_t>(s), weights, stage));
     policy.stages.push_back(std::move(stage));
   }
 

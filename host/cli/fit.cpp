@@ -12,6 +12,7 @@
 #include "host/cli/fit_json.h"
 #include "host/cli/inputs.h"
 #include "host/cli/labelled_log.h"
+#include "host/cli/member_options.h"
 #include "host/cli/split_options.h"
 #include "host/cli/tables.h"
 #include "host/cli/usage.h"
@@ -24,6 +25,7 @@ struct FitCommand {
   InputOptions input;
   FitOptions fit;
   SplitFlags split;
+  MemberFlags members;
   std::optional<std::string> precision;
   std::vector<std::string> never;  // as given: labels, or several with commas between
   std::string output = ".tracer";
@@ -134,6 +136,7 @@ int FitCommand::run() {
   const auto started = std::chrono::steady_clock::now();
   const Status usage = read_split_flags(split, fit);
   if (!usage.ok()) return usage_error(console, usage.message());
+  if (const Status known = read_members(members, fit); !known.ok()) return usage_error(console, known.message());
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
   auto vectors = vectors_path(input);
@@ -213,6 +216,7 @@ void add_fit(CLI::App& app, int& exit_code) {
       ->check(open_unit_interval())
       ->capture_default_str();
   add_split_options(*sub, command->split, fit);
+  add_member_options(*sub, command->members);
   sub->add_option("--min-coverage", fit.min_coverage, "a policy that would handle less is refused")
       ->check(unit_interval())
       ->capture_default_str();

@@ -15,16 +15,20 @@ Json split_json(const FitResult& r) {
 
 Json run_json(const FitResult& r, const FitOptions& o) {
   Json candidates = Json::array();
-  for (const Candidate& c : r.candidates)
+  for (const Candidate& c : r.candidates) {
     candidates.push_back({{"cost", c.cost},
                           {"kernel_weight", static_cast<double>(c.kernel_weight)},
                           {"vote_weight", static_cast<double>(c.vote_weight)},
                           {"log_loss", c.log_loss},
                           {"agreement", c.agreement},
                           {"coverage", c.coverage}});
+    if (c.networks) candidates.back()["networks"] = true;
+  }
   Json run = {{"seed", o.split.seed},           {"certify_fraction", o.split.certify_fraction},
               {"min_coverage", o.min_coverage}, {"looks", o.looks},
               {"split", split_json(r)},         {"candidates", candidates}};
+  if (o.members.any()) run["members"] = member_names(o.members);
+  if (o.label_thresholds) run["families"] = {"global", "l2d", "l2d_label"};
   if (!r.policy.stages.empty()) {
     const size_t references = r.policy.stages[0].neighbours.label.size();
     if (references < r.split.learn.size()) run["references"] = {{"rows", references}, {"most", o.max_references}};

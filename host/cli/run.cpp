@@ -51,7 +51,7 @@ struct RunCommand {
   LlmOptions llm_options;
   std::string output;
   double audit_rate = 0;
-  std::optional<uint64_t> audit_seed;
+  std::optional<int64_t> audit_seed;
   bool resume = false, retry_errors = false, dry_run = false;
 
   int run();
@@ -122,7 +122,7 @@ Result<job::Store> RunCommand::open_job(const Json& wanted) const {
     char id[17];
     std::snprintf(id, sizeof id, "%08x%08x", device(), device());
     config["job_id"] = id;  // names the occurrence of a row, whatever other jobs read it
-    config["audit_seed"] = audit_seed ? *audit_seed : (uint64_t{device()} << 32 | device());
+    config["audit_seed"] = audit_seed ? static_cast<uint64_t>(*audit_seed) : (uint64_t{device() >> 1} << 32 | device());
     return job::Store::create(path, config);
   }
   auto store = job::Store::open(path);
@@ -414,7 +414,8 @@ void add_run(CLI::App& app, int& exit_code) {
                   "share of all rows, picked before the policy is asked, that go to the LLM as well")
       ->check(unit_interval())
       ->capture_default_str();
-  sub->add_option("--audit-seed", command->audit_seed, "of the picks (default: random for each job)");
+  sub->add_option("--audit-seed", command->audit_seed, "of the picks (default: random for each job)")
+      ->check(CLI::NonNegativeNumber);
   sub->add_flag("--resume", command->resume, "go on with the job of this output, if there is one");
   sub->add_flag("--retry-errors", command->retry_errors, "with --resume: ask again where the LLM gave no answer");
   sub->add_flag("--dry-run", command->dry_run, "price the job: nothing is sent, nothing written");

@@ -11,6 +11,7 @@
 #include "host/cli/embedding.h"
 #include "host/cli/inputs.h"
 #include "host/cli/labelled_log.h"
+#include "host/cli/member_options.h"
 #include "host/cli/progress.h"
 #include "host/cli/split_options.h"
 #include "host/cli/sweep_input.h"
@@ -34,6 +35,7 @@ struct SweepCommand {
   InputOptions input, test;
   FitOptions fit;
   SplitFlags split;
+  MemberFlags members;
   std::optional<std::string> precision;
   int64_t seeds = 5, first_seed = 0;
   std::optional<std::string> curve;  // as given
@@ -99,21 +101,24 @@ std::string SweepCommand::check_usage(const std::string& vectors, const std::str
 
 // Everything but the sizes and seeds that decides a run.
 Json SweepCommand::config(const Backend& backend) const {
-  return {{"log", log_.sha256},
-          {"rows_and_vectors", log_digest(log_.traces, vectors_.x)},
-          {"test", test_ ? test_->digest : ""},
-          {"alphas", fit.sweep},
-          {"delta", fit.delta},
-          {"simultaneous", fit.simultaneous},
-          {"min_coverage", fit.min_coverage},
-          {"approximate", fit.approximate},
-          {"split", to_string(fit.split.kind)},
-          {"group_by", split.group_by},
-          {"unit", split.unit},
-          {"certify_fraction", fit.split.certify_fraction},
-          {"folds", fit.split.folds},
-          {"device", std::string(backend.name()) + " " + std::string(backend.isa())},
-          {"build", TRACER_VERSION " " TRACER_GIT_SHA}};
+  Json config = {{"log", log_.sha256},
+                 {"rows_and_vectors", log_digest(log_.traces, vectors_.x)},
+                 {"test", test_ ? test_->digest : ""},
+                 {"alphas", fit.sweep},
+                 {"delta", fit.delta},
+                 {"simultaneous", fit.simultaneous},
+                 {"min_coverage", fit.min_coverage},
+                 {"approximate", fit.approximate},
+                 {"split", to_string(fit.split.kind)},
+                 {"group_by", split.group_by},
+                 {"unit", split.unit},
+                 {"certify_fraction", fit.split.certify_fraction},
+                 {"folds", fit.split.folds},
+                 {"device", std::string(backend.name()) + " " + std::string(backend.isa())},
+                 {"build", TRACER_VERSION " " TRACER_GIT_SHA}};
+  if (fit.members.any()) config["members"] = member_names(fit.members);
+  if (fit.label_thresholds) config["label_thresholds"] = true;
+  return config;
 }
 
 Status SweepCommand::fit_all(Backend& backend, std::optional<SweepState>& state) {
@@ -212,6 +217,7 @@ int SweepCommand::run() {
   const Console& console = common.console;
   const auto started = Clock::now();
   if (const Status usage = read_split_flags(split, fit); !usage.ok()) return usage_error(console, usage.message());
+  if (const Status known = read_members(members, fit); !known.ok()) return usage_error(console, known.message());
   auto parsed = parse_curve(curve);
   if (!parsed.ok()) return usage_error(console, parsed.status().message());
   const CurveSizes asked = std::move(parsed).value();
@@ -308,6 +314,7 @@ void add_sweep(CLI::App& app, int& exit_code) {
       ->check(open_unit_interval())
       ->capture_default_str();
   add_split_options(*sub, command->split, fit);
+  add_member_options(*sub, command->members);
   sub->add_option("--min-coverage", fit.min_coverage, "a policy that would handle less is refused")
       ->check(unit_interval())
       ->capture_default_str();

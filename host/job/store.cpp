@@ -32,6 +32,19 @@ constexpr char kSchema[] = R"(
   CREATE TABLE checkpoints(rows INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, hash INTEGER NOT NULL) STRICT;
 )";
 
+// The fields that readers of a job rely on.
+Status check_config(const Json& config, const std::string& where) {
+  JsonFields fields(config, where);
+  std::string text;
+  int64_t seed = 0;
+  fields.text("policy", text);
+  fields.text("job_id", text);
+  fields.count("audit_seed", seed);
+  for (const Json& label : fields.array("labels"))
+    if (!label.is_string()) return bad_input(where + ": \"labels\": expected strings");
+  return fields.status();
+}
+
 // 128 bits of the text's SHA-256: two texts with the same key do not occur.
 std::string ask_key(const std::string& input) { return io::sha256_hex(input).substr(0, 32); }
 
@@ -136,6 +149,7 @@ Status Store::prepare() {
     auto json = parse_json(*config, path_ + ": config");
     if (!json.ok()) return json.status();
     config_ = std::move(json).value();
+    TRACER_RETURN_IF_ERROR(check_config(config_, path_ + ": config"));
   }
   auto routed = meta("routed");
   if (!routed.ok()) return routed.status();

@@ -116,7 +116,7 @@ TEST(Canonical, TiesGoToTheLowerLabel) {
   s.neighbours.references = Matrix<float>(1, 2);
   s.neighbours.label = {2};
   s.label_frequency = {0.3, 0.3, 0.4};
-  s.acceptor = {std::vector<double>(16, 0.0), std::vector<double>(16, 1.0), std::vector<double>(17, 0.0)};
+  s.acceptor = {std::vector<double>(16, 0.0), std::vector<double>(16, 1.0), std::vector<double>(17, 0.0), {}};
   s.gate.label_limit = {2, 2, 2};
   const float x[] = {1, 0}, similarity[15] = {};
   int32_t neighbour[15];

@@ -66,6 +66,27 @@ inline Artifact small_artifact() {
   return a;
 }
 
+// The same with everything that version 4 brought: two networks, and thresholds by label.
+inline Artifact artifact_of_version_4() {
+  Artifact a = small_artifact();
+  Stage& s = a.policy.stages[0];
+  const auto filled = [](int64_t rows, int64_t cols) {
+    Matrix<float> m(rows, cols);
+    for (int64_t i = 0; i < m.size(); ++i) m.data()[i] = 0.25f - static_cast<float>(i) * 0.125f;
+    return m;
+  };
+  s.networks.push_back({"prototype", {}, filled(kDim, kClasses), {0.5f, 0.25f, -1e4f}, 0.125f});
+  s.networks.push_back({"mlp2", {}, filled(2, kClasses), {0.125f, 0.25f, -1e4f}, 0.3f});
+  s.networks[1].hidden.push_back({filled(kDim, 3), {1, 2, 3}});
+  s.networks[1].hidden.push_back({filled(3, 2), {4, 5}});
+  const auto features = static_cast<size_t>(acceptor_feature_count(2));
+  s.acceptor.mean.assign(features, 0.125), s.acceptor.scale.assign(features, 2.0);
+  s.acceptor.coef.assign(features + 1, -0.5);
+  s.acceptor.label_offset = {0.5, -0.25, 0};
+  a.policy.certificates[0].method = "l2d_label";
+  return a;
+}
+
 // Writes the part into the policy's folder and then the manifest and SHA256SUMS that go with it, as a forger would.
 inline void forge(const std::string& folder, const std::string& part, const std::string& bytes) {
   const auto write = [&](const std::string& name, const std::string& text) {

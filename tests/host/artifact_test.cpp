@@ -161,7 +161,7 @@ TEST(Artifact, DeferredLabelsAreReadBackAndNeedTheirVersion) {
   };
   const Case cases[] = {
       {true, "\"format_version\": 3", "\"format_version\": 2", "\"never\": expected format version 3, found 2"},
-      {true, "\"format_version\": 3", "\"format_version\": 4", "expected format version 2 or 3, found 4"},
+      {true, "\"format_version\": 3", "\"format_version\": 5", "expected format version 2 to 4, found 5"},
       {true, "\"never\": [\n  \"card\"", "\"never\": [\n  \"cart\"",
        "manifest.json: never: expected labels of the policy, found \"cart\""},
       {true, "\"never\": [\n  \"card\"", "\"never\": [\n  7", "manifest.json: never: expected strings"},
@@ -180,6 +180,72 @@ TEST(Artifact, DeferredLabelsAreReadBackAndNeedTheirVersion) {
     text.replace(at, std::string(c.from).size(), c.to);
     const auto r =
         c.in_manifest ? parse_artifact(text, certificates, *weights) : parse_artifact(manifest, text, *weights);
+    ASSERT_FALSE(r.ok()) << c.to;
+    EXPECT_TRUE(io::contains(r.status().message(), c.expected)) << c.to << ": " << r.status().message();
+  }
+}
+
+TEST(Artifact, NetworksAndThresholdsByLabelAreReadBackAndNeedTheirVersion) {
+  const TempFolder folder;
+  Artifact a = artifact_of_version_4();
+  ASSERT_TRUE(write_artifact(folder.path("p"), a).ok());
+  auto b = read_artifact(folder.path("p"));
+  ASSERT_TRUE(b.ok()) << b.status().message();
+  const Stage &s = a.policy.stages[0], &t = b->policy.stages[0];
+  const auto same = [](const Matrix<float>& x, const Matrix<float>& y) {
+    return x.rows() == y.rows() && x.cols() == y.cols() && std::equal(x.data(), x.data() + x.size(), y.data());
+  };
+  ASSERT_EQ(t.networks.size(), 2u);
+  for (size_t m = 0; m < 2; ++m) {
+    EXPECT_EQ(t.networks[m].kind, s.networks[m].kind);
+    EXPECT_EQ(t.networks[m].weight, s.networks[m].weight);
+    EXPECT_EQ(t.networks[m].b, s.networks[m].b);
+    EXPECT_TRUE(same(t.networks[m].w, s.networks[m].w));
+    ASSERT_EQ(t.networks[m].hidden.size(), s.networks[m].hidden.size());
+    for (size_t l = 0; l < s.networks[m].hidden.size(); ++l) {
+      EXPECT_TRUE(same(t.networks[m].hidden[l].w, s.networks[m].hidden[l].w));
+      EXPECT_EQ(t.networks[m].hidden[l].b, s.networks[m].hidden[l].b);
+    }
+  }
+  EXPECT_EQ(t.acceptor.coef, s.acceptor.coef);
+  EXPECT_EQ(t.acceptor.label_offset, s.acceptor.label_offset);
+  EXPECT_EQ(t.kernel_weight, s.kernel_weight);
+  EXPECT_EQ(b->policy.certificates[0].method, "l2d_label");
+  ASSERT_TRUE(write_artifact(folder.path("q"), *b).ok());
+  for (const char* part : {kManifest, kWeights, kCertificates})
+    EXPECT_EQ(slurp(folder.path("p/") + part), slurp(folder.path("q/") + part)) << part;
+
+  const std::string weights_bytes = slurp(folder.path("p/") + kWeights);
+  for (size_t at = 0; at < weights_bytes.size(); at += 7) {
+    std::string flipped = weights_bytes;
+    flipped[at] = static_cast<char>(flipped[at] ^ 4);
+    std::ofstream(folder.path("p/") + kWeights, std::ios::binary) << flipped;
+    ASSERT_FALSE(read_artifact(folder.path("p")).ok()) << at;
+  }
+  const std::string manifest = slurp(folder.path("p/") + kManifest),
+                    certificates = slurp(folder.path("p/") + kCertificates);
+  const auto weights = io::SafetensorsFile::from_memory(weights_bytes, "weights");
+  ASSERT_TRUE(weights.ok());
+  struct Case {
+    const char *from, *to, *expected;
+  };
+  const Case cases[] = {
+      {"\"format_version\": 4", "\"format_version\": 3", "at most one kernel member, found \"prototype\""},
+      {"\"kind\": \"prototype\"", "\"kind\": \"mlp2\"", "\"hidden\": expected 2 layers of a mlp2, found 0"},
+      {"\"kind\": \"mlp2\"", "\"kind\": \"prototype\"", "found \"prototype\""},
+      {"\"kind\": \"mlp2\"", "\"kind\": \"forest\"", "prototype, mlp and mlp2, found \"forest\""},
+      {"\"activation\": \"relu\"", "\"activation\": \"tanh\"", "expected \"relu\", found \"tanh\""},
+      {"      3,\n", "      4,\n", "mlp2.hidden.0.w"},
+      {"      3,\n", "      0,\n", "expected whole numbers from 1"},
+      {"      3,\n", "      1e300,\n", "expected whole numbers from 1"},
+      {"\"family\": \"l2d_label\"", "\"family\": \"rsb\"", "expected \"l2d_label\", found \"rsb\""},
+  };
+  for (const Case& c : cases) {
+    std::string text = manifest;
+    const size_t at = text.find(c.from);
+    ASSERT_NE(at, std::string::npos) << c.from;
+    text.replace(at, std::string(c.from).size(), c.to);
+    const auto r = parse_artifact(text, certificates, *weights);
     ASSERT_FALSE(r.ok()) << c.to;
     EXPECT_TRUE(io::contains(r.status().message(), c.expected)) << c.to << ": " << r.status().message();
   }
@@ -204,7 +270,7 @@ TEST(Artifact, WellSealedNonsenseIsRefusedWithExpectedAndFound) {
     const char *from, *to, *expected;
   };
   const Case cases[] = {
-      {"\"format_version\": 2", "\"format_version\": 1", "expected format version 2 or 3, found 1"},
+      {"\"format_version\": 2", "\"format_version\": 1", "expected format version 2 to 4, found 1"},
       {"\"format\": \"tracer-policy\"", "\"format\": \"other\"", "found \"other\""},
       {"\"dimension\": 4", "\"dimension\": 5", "encoders: \"dimension\": expected 5 as of the policy, found 4"},
       {"\"weight\": 0.25", "\"weight\": 0.5", "expected weights that sum to 1"},

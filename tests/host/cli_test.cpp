@@ -247,6 +247,42 @@ TEST_F(Cli, ABudgetThatIsSpentSaysThatTheBytesDependOnTime) {
   EXPECT_EQ(report["run"]["cut"].size(), 3u);
 }
 
+TEST_F(Cli, MembersAndFamiliesAreServedByEveryCommandAlikeForAnyThreads) {
+  const std::vector<std::string> more = {"--members", "softmax,neighbours,prototype,mlp,mlp2", "--families",
+                                         "global,l2d,l2d_label"};
+  const auto fit = [&](const std::string& out, const std::string& threads) {
+    std::vector<std::string> args = {"fit", "log.jsonl", "-o", out, "--alpha", "0.9", "--threads", threads};
+    args.insert(args.end(), more.begin(), more.end());
+    return run(args);
+  };
+  write_log(folder, "log", {.rows = 900, .noise = 1.6});
+  const Outcome one = fit("one", "1"), two = fit("two", "2");
+  ASSERT_TRUE(one.code == 0 || one.code == 3) << one.err;
+  EXPECT_TRUE(io::contains(one.err, "class prototype, ridge")) << one.err;
+  EXPECT_TRUE(io::contains(one.err, "MLP of hidden layers 256, 256: out-of-fold loss")) << one.err;
+  EXPECT_TRUE(io::contains(one.err, "thresholds by label: out-of-fold coverage")) << one.err;
+  for (const char* part : {"manifest.json", "weights.safetensors", "certificate.json"})
+    EXPECT_EQ(io::slurp(folder.path("one/") + part), io::slurp(folder.path("two/") + part)) << part;
+  EXPECT_EQ(run({"report", "one"}).code, 0);
+  if (one.code != 0) return;
+  EXPECT_EQ(run({"evaluate", "one", "log.jsonl"}).code, 0);
+  EXPECT_EQ(run({"route", "one", "log.jsonl", "-o", "r.jsonl"}).code, 0);
+  EXPECT_EQ(run({"inspect", "one", "--row", "3", "--embeddings", "log.npy"}).code, 0);
+}
+
+TEST_F(Cli, UnknownMembersAndFamiliesAreUsageErrors) {
+  write_log(folder, "log", {.rows = 100});
+  const auto refused = [&](const std::string& option, const std::string& value, const std::string& expected) {
+    const Outcome o = run({"fit", "log.jsonl", option, value});
+    EXPECT_EQ(o.code, 2) << value;
+    EXPECT_TRUE(io::contains(o.err, expected)) << o.err;
+  };
+  refused("--members", "softmax,neighbours,forest",
+          "--members: expected some of softmax, neighbours, prototype, mlp, mlp2, found \"forest\"");
+  refused("--members", "mlp", "--members: softmax is always part");
+  refused("--families", "global,l2d,rsb", "--families: expected some of global, l2d, l2d_label, found \"rsb\"");
+}
+
 TEST_F(Cli, ReportInspectAndDoctor) {
   fit_policy();
   const Outcome report = run({"report", "p", "--json"});

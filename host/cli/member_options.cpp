@@ -1,0 +1,54 @@
+#include "host/cli/member_options.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <utility>
+
+namespace tracer::cli {
+namespace {
+
+// What a name stands for; null: it is always part.
+using Choices = std::initializer_list<std::pair<const char*, bool*>>;
+
+Status read_names(const std::string& option, const std::vector<std::string>& names, const Choices& choices) {
+  for (const std::string& name : names) {
+    const auto* found = std::find_if(choices.begin(), choices.end(), [&](const auto& c) { return name == c.first; });
+    if (found == choices.end()) {
+      std::string known;
+      for (const auto& c : choices) known += (known.empty() ? "" : ", ") + std::string(c.first);
+      return bad_input(option + ": expected some of " + known + ", found \"" + name + "\"");
+    }
+    if (found->second != nullptr) *found->second = true;
+  }
+  for (const auto& c : choices)
+    if (c.second == nullptr && std::find(names.begin(), names.end(), c.first) == names.end())
+      return bad_input(option + ": " + c.first + " is always part: name it too");
+  return {};
+}
+
+}  // namespace
+
+void add_member_options(CLI::App& app, MemberFlags& flags) {
+  app.add_option("--members", flags.members,
+                 "members to learn: softmax,neighbours and any of prototype,mlp,mlp2, which are kept where they help")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--families", flags.families,
+                 "rules to choose from: global,l2d and, to try a threshold for each label too, l2d_label")
+      ->delimiter(',')
+      ->capture_default_str();
+}
+
+Status read_members(const MemberFlags& flags, FitOptions& fit) {
+  MemberSet& m = fit.members;
+  TRACER_RETURN_IF_ERROR(read_names("--members", flags.members,
+                                    {{"softmax", nullptr},
+                                     {"neighbours", nullptr},
+                                     {"prototype", &m.prototype},
+                                     {"mlp", &m.mlp},
+                                     {"mlp2", &m.mlp2}}));
+  return read_names("--families", flags.families,
+                    {{"global", nullptr}, {"l2d", nullptr}, {"l2d_label", &fit.label_thresholds}});
+}
+
+}  // namespace tracer::cli
