@@ -58,6 +58,7 @@ int main(int argc, char** argv) {
   tracer::cli::add_route(app, exit_code);
   tracer::cli::add_report(app, exit_code);
   tracer::cli::add_inspect(app, exit_code);
+  tracer::cli::add_update(app, exit_code);
   tracer::cli::add_doctor(app, exit_code);
   return parse_and_run(app, argc, argv, exit_code);
 }
