@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <unordered_set>
 
-#include "engine/canonical.h"
 #include "engine/router.h"
 
 namespace tracer {
@@ -26,16 +25,11 @@ Result<CertifyRows> score_certify(Backend& backend, const Traces& traces, const 
   auto prepared = prepare_stage(backend, stage, {}, n);
   if (!prepared.ok()) return prepared.status();
   std::vector<RowScore> scored;
-  Matrix<int32_t> neighbour;
-  Matrix<float> similarity;
   for (int64_t first = 0; first < n; first += kBlock) {
     Matrix<float> vectors(std::min(kBlock, n - first), x.cols());
     for (int64_t i = 0; i < vectors.rows(); ++i)
       std::copy_n(x.row(place[split.certify[first + i]]), x.cols(), vectors.row(i));
-    TRACER_RETURN_IF_ERROR(score_rows(backend, *prepared, vectors.view(), scored, &neighbour, &similarity));
-    parallel_for(backend, vectors.rows(), [&](int64_t i) {  // what is certified is what decides on every backend
-      scored[static_cast<size_t>(i)] = canonical_score(stage, vectors.row(i), neighbour.row(i), similarity.row(i));
-    });
+    TRACER_RETURN_IF_ERROR(score_rows_canonically(backend, *prepared, vectors.view(), scored));
     for (int64_t i = 0; i < vectors.rows(); ++i) {
       const int32_t row = split.certify[first + i];
       rows.side.score.push_back(scored[i].score);

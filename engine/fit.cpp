@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cmath>
 #include <new>
-#include <numeric>
 
 #include "engine/label_floor.h"
 #include "engine/refit.h"
@@ -65,16 +64,6 @@ std::vector<int32_t> pick(const std::vector<int32_t>& values, const std::vector<
   out.reserve(rows.size());
   for (int32_t r : rows) out.push_back(values[r]);
   return out;
-}
-
-// Rows of one fold side by side: the wide fit skips whole blocks that a model holds out.
-void order_by_fold(Split& split) {
-  std::vector<int32_t> order(split.learn.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return split.fold[a] < split.fold[b]; });
-  split.learn = pick(split.learn, order);
-  split.fold = pick(split.fold, order);
-  split.unit = pick(split.unit, order);
 }
 
 void warn_about_data(const Traces& traces, const Split& split, FitResult& result) {

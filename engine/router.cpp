@@ -176,6 +176,17 @@ Status score_rows(Backend& backend, const PreparedStage& prepared, HostMatrix<co
   }
 }
 
+Status score_rows_canonically(Backend& backend, const PreparedStage& prepared, HostMatrix<const float> x,
+                              std::vector<RowScore>& out) {
+  Matrix<int32_t> neighbour;
+  Matrix<float> similarity;
+  TRACER_RETURN_IF_ERROR(score_rows(backend, prepared, x, out, &neighbour, &similarity));
+  parallel_for(backend, x.rows, [&](int64_t i) {
+    out[static_cast<size_t>(i)] = canonical_score(*prepared.stage, x.row(i), neighbour.row(i), similarity.row(i));
+  });
+  return {};
+}
+
 Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
                   Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
   auto prepared = prepare_stage(backend, stage, {}, x.rows);

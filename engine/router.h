@@ -67,6 +67,10 @@ Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage, std::v
 Status score_rows(Backend& backend, const PreparedStage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
                   Matrix<int32_t>* neighbours = nullptr, Matrix<float>* similarity = nullptr,
                   Matrix<float>* probability = nullptr);
+// The canonical score of every row (engine/canonical.h): for rows that certify, which must be what decides on every
+// backend.
+Status score_rows_canonically(Backend& backend, const PreparedStage& stage, HostMatrix<const float> x,
+                              std::vector<RowScore>& out);
 // Prepares the stage, without thresholds, and scores.
 Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
                   Matrix<int32_t>* neighbours = nullptr, Matrix<float>* similarity = nullptr,

@@ -227,6 +227,34 @@ Result<Split> make_split(const Traces& traces, const SplitOptions& options) {
   return split;
 }
 
+Split learn_only_split(int64_t rows, SplitKind kind, const SplitOptions& options) {
+  Split split;
+  split.kind = kind == SplitKind::kRows ? SplitKind::kRows : SplitKind::kRuns;
+  split.reason = "all rows learn";
+  split.learn.resize(static_cast<size_t>(rows));
+  std::iota(split.learn.begin(), split.learn.end(), 0);
+  if (split.kind == SplitKind::kRows) {
+    split.unit = split.learn;
+  } else {
+    split.unit = cut_runs({split.learn.begin(), split.learn.end()});
+    split.unit_rows = kRunRows;
+  }
+  deal_folds(split, options);
+  return split;
+}
+
+void order_by_fold(Split& split) {
+  std::vector<int32_t> order(split.learn.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return split.fold[a] < split.fold[b]; });
+  for (auto* list : {&split.learn, &split.fold, &split.unit}) {
+    std::vector<int32_t> sorted;
+    sorted.reserve(order.size());
+    for (int32_t i : order) sorted.push_back((*list)[i]);
+    *list = std::move(sorted);
+  }
+}
+
 LeftOut leave_out_large_units(Split& split) {
   LeftOut left;
   std::vector<int64_t> size;

@@ -48,6 +48,13 @@ bool sorted_by_label(const std::vector<int32_t>& label);
 // (traces, options). Cost: O(n log n).
 Result<Split> make_split(const Traces& traces, const SplitOptions& options);
 
+// All rows learn, none certifies: of a challenger, which is certified on rows to come. kind: kRows, or kRuns for every
+// other one. Fewer than two units give no folds.
+Split learn_only_split(int64_t rows, SplitKind kind, const SplitOptions& options);
+
+// Puts learn, fold and unit in order of fold: the wide fit skips whole blocks that a model holds out.
+void order_by_fold(Split& split);
+
 // Certify groups can be larger than any learn group, and a proof that fixes m beforehand is not about those: moves
 // their rows to unused and numbers the remaining certify units afresh. Looks at sizes only.
 struct LeftOut {

@@ -78,6 +78,12 @@ void add_job(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_embed(CLI::App& app, int& exit_code);
+void add_update(CLI::App& app, int& exit_code);
+void add_versions(CLI::App& app, int& exit_code);
+void add_promote(CLI::App& app, int& exit_code);
+void add_rollback(CLI::App& app, int& exit_code);
+void add_diff(CLI::App& app, int& exit_code);
+void add_audit(CLI::App& app, int& exit_code);
 void add_doctor(CLI::App& app, int& exit_code);
 
 }  // namespace tracer::cli

@@ -62,6 +62,12 @@ int main(int argc, char** argv) {
   tracer::cli::add_job(app, exit_code);
   tracer::cli::add_report(app, exit_code);
   tracer::cli::add_inspect(app, exit_code);
+  tracer::cli::add_update(app, exit_code);
+  tracer::cli::add_versions(app, exit_code);
+  tracer::cli::add_promote(app, exit_code);
+  tracer::cli::add_rollback(app, exit_code);
+  tracer::cli::add_diff(app, exit_code);
+  tracer::cli::add_audit(app, exit_code);
   tracer::cli::add_doctor(app, exit_code);
   return parse_and_run(app, argc, argv, exit_code);
 }

@@ -355,10 +355,7 @@ int RunCommand::run() {
   auto reader = BatchReader::open(input, false, true, loaded->artifact.policy.dimension, rejects, *source, console);
   if (!reader.ok()) return fail(console, reader.status());
   if (dry_run) {
-    if (audit_seed)
-      audit_.emplace(*audit_seed, Stream::kAudit);
-    else
-      audit_.emplace(0, Stream::kAudit);
+    audit_.emplace(static_cast<uint64_t>(audit_seed.value_or(0)), Stream::kAudit);
     return price_it(**backend, *loaded, *reader, *llm);
   }
 

@@ -167,7 +167,7 @@ struct JsonRowParser::State {
   TraceKeys keys;
   json::parser parser;
   Choice input, label;
-  Field id, truth, timestamp, group, metadata_group;
+  Field id, truth, timestamp, group, metadata_group, provenance, policy, occurrence;
 
   simdjson::error_code read_metadata(json::object object) {
     return for_each_field(object, [&](std::string_view key, json::value value) {
@@ -197,6 +197,11 @@ struct JsonRowParser::State {
       if (key == "ground_truth") keep_first(truth, f);
       if (key == "timestamp") keep_first(timestamp, f);
       if (!options.group_by.empty() && key == options.group_by) keep_first(group, f);
+      if (options.read_provenance) {
+        if (key == "provenance") keep_first(provenance, f);
+        if (key == "policy") keep_first(policy, f);
+        if (key == "occurrence") keep_first(occurrence, f);
+      }
       return simdjson::SUCCESS;
     });
   }
@@ -214,7 +219,16 @@ struct JsonRowParser::State {
 
     if (label.field.is_text()) row.label = trimmed(label.field.text);
     row.has_label = !row.label.empty();
-    if (options.need_label && !row.has_label) {
+    if (provenance.present()) {
+      row.provenance = provenance.text;
+      if (provenance.kind != Kind::kString) return "\"provenance\" is not a string";
+    }
+    if (policy.kind == Kind::kString) row.policy = policy.text;
+    if (occurrence.present()) {
+      if (occurrence.kind != Kind::kString) return "\"occurrence\" is not a string";
+      row.occurrence = occurrence.text;
+    }
+    if (options.need_label && !row.has_label && row.provenance != kAuditProvenance) {
       if (!label.field.present()) return missing("label", label, keys.label);
       return "label \"" + keys.label[label.rank] + "\" is " +
              (label.field.is_text() ? "empty" : "not a string, number or boolean");
@@ -238,9 +252,18 @@ struct JsonRowParser::State {
       row.group = g.text;
       row.has_group = true;
     }
-    return "";
+    return options.read_provenance ? provenance_problem(row) : "";
   }
 };
+
+std::string provenance_problem(const TraceRow& row) {
+  const bool audit = row.provenance == kAuditProvenance;
+  if (!audit && !row.provenance.empty() && row.provenance != kDeferredProvenance)
+    return "\"provenance\" is neither \"audit\" nor \"deferred\"";
+  if (audit && row.occurrence.empty() && !row.has_id)
+    return "an audit row needs an \"occurrence\" or an \"id\", so that it is used once";
+  return "";
+}
 
 TraceKeys trace_keys(const TraceReaderOptions& o) {
   TraceKeys keys;
@@ -274,7 +297,7 @@ bool JsonRowParser::parse(std::string_view line, TraceRow& row, std::string& rea
   State& s = *state_;
   row = TraceRow();
   s.input = s.label = Choice();
-  s.id = s.truth = s.timestamp = s.group = s.metadata_group = Field();
+  s.id = s.truth = s.timestamp = s.group = s.metadata_group = s.provenance = s.policy = s.occurrence = Field();
 
   json::document document;
   json::object object;

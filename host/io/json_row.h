@@ -20,6 +20,9 @@ TraceKeys trace_keys(const TraceReaderOptions& options);
 // "input, query, text": for messages.
 std::string joined(const std::vector<std::string>& names);
 
+// Why a row's provenance cannot be used, "" where it can: an unknown word, or an audit row that nothing names for ever.
+std::string provenance_problem(const TraceRow& row);
+
 // Without ASCII whitespace at both ends.
 std::string_view trimmed(std::string_view text);
 

@@ -24,7 +24,7 @@ constexpr size_t kNoColumn = SIZE_MAX;
 struct CsvColumns {
   size_t count = 0;
   size_t input = kNoColumn, label = kNoColumn, id = kNoColumn, truth = kNoColumn, timestamp = kNoColumn,
-         group = kNoColumn;
+         group = kNoColumn, provenance = kNoColumn, policy = kNoColumn, occurrence = kNoColumn;
 };
 
 }  // namespace
@@ -115,6 +115,11 @@ struct TraceReader::State {
     c.truth = find({"ground_truth"});
     if (options.read_timestamp) c.timestamp = find({"timestamp"});
     c.group = find({options.group_by});
+    if (options.read_provenance) {
+      c.provenance = find({"provenance"});
+      c.policy = find({"policy"});
+      c.occurrence = find({"occurrence"});
+    }
     if (!problem.ok()) return problem;
     if (c.input == kNoColumn) {
       return bad_input(name + ": the CSV header has no input column (looked for " + joined(keys.input) + ")");
@@ -142,9 +147,14 @@ struct TraceReader::State {
     row.input = cell(c.input);
     row.label = trimmed(cell(c.label));
     row.has_label = !row.label.empty();
-    if (options.need_label && !row.has_label) return reject(csv->line(), "the label is empty");
     row.id = cell(c.id);
     row.has_id = !row.id.empty();
+    row.provenance = trimmed(cell(c.provenance));
+    row.policy = trimmed(cell(c.policy));
+    row.occurrence = cell(c.occurrence);
+    if (std::string problem = provenance_problem(row); !problem.empty()) return reject(csv->line(), std::move(problem));
+    if (options.need_label && !row.has_label && row.provenance != kAuditProvenance)
+      return reject(csv->line(), "the label is empty");
     row.ground_truth = trimmed(cell(c.truth));
     row.has_ground_truth = !row.ground_truth.empty();
     row.group = cell(c.group);

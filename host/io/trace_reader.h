@@ -26,8 +26,14 @@ struct TraceReaderOptions {
   std::string group_by;        // "": no groups; else a key of the row or, when absent there, of its `metadata` object
   bool need_label = true;      // a row without a label is bad (fit, evaluate) or fine (route)
   bool read_timestamp = true;  // false: `timestamp` is ignored, however it looks
-  LineReaderOptions lines;     // lines.max_line_bytes also bounds a CSV record
+  // Rows as `tracer run` exports them (docs/updating.md): `provenance`, `policy` and `occurrence` are read, and a row
+  // of provenance "audit" needs no label, whatever need_label says.
+  bool read_provenance = false;
+  LineReaderOptions lines;  // lines.max_line_bytes also bounds a CSV record
 };
+
+inline constexpr char kAuditProvenance[] = "audit";
+inline constexpr char kDeferredProvenance[] = "deferred";
 
 // Views are valid until the next call of TraceReader::next. Text is valid UTF-8.
 struct TraceRow {
@@ -42,6 +48,9 @@ struct TraceRow {
   std::string_view ground_truth;  // trimmed; as label
   bool has_group = false;
   std::string_view group;
+  std::string_view provenance;  // "", "audit" or "deferred": another one makes a bad row
+  std::string_view policy;      // digest of the policy that ran; "" where absent
+  std::string_view occurrence;  // names the row for ever; "" where absent
   double timestamp = std::numeric_limits<double>::quiet_NaN();  // seconds since 1970, UTC; NaN where absent
 };
 

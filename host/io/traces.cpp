@@ -46,12 +46,13 @@ class Dictionary {
 // Gathers rows; labels and groups are numbered as they come, labels put into byte order at the end.
 class Gatherer {
  public:
-  Gatherer(bool with_groups, bool keep_input) : with_groups_(with_groups), keep_input_(keep_input) {}
+  Gatherer(bool with_groups, bool keep_input, bool with_provenance)
+      : with_groups_(with_groups), keep_input_(keep_input), with_provenance_(with_provenance) {}
 
   Status add(const TraceRow& row) {
     Traces& t = file_.traces;
     const auto n = static_cast<size_t>(t.rows());
-    t.label.push_back(labels_.number(row.label));
+    t.label.push_back(row.has_label ? labels_.number(row.label) : -1);
     if (labels_.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max()) - 1) {
       return bad_input("line " + std::to_string(row.line) + ": too many different labels");
     }
@@ -59,6 +60,7 @@ class Gatherer {
     t.line.push_back(row.line);
     file_.position.push_back(row.position);
     if (keep_input_) file_.input.emplace_back(row.input);
+    if (with_provenance_) add_provenance(row);
     if (with_groups_) {
       t.group.push_back(row.has_group ? groups_.number(row.group) : -1);
       grouped_ = grouped_ || row.has_group;
@@ -88,7 +90,8 @@ class Gatherer {
       rank[static_cast<size_t>(order[i])] = static_cast<int32_t>(i);
       t.labels.push_back(std::move(names[static_cast<size_t>(order[i])]));
     }
-    for (int32_t& label : t.label) label = rank[static_cast<size_t>(label)];
+    for (int32_t& label : t.label)
+      if (label >= 0) label = rank[static_cast<size_t>(label)];
     auto next_group = static_cast<int64_t>(groups_.size());
     for (int64_t& group : t.group) {
       if (group < 0) group = next_group++;
@@ -97,8 +100,25 @@ class Gatherer {
   }
 
  private:
+  void add_provenance(const TraceRow& row) {
+    file_.provenance.push_back(row.provenance == kAuditProvenance      ? RowOrigin::kAudit
+                               : row.provenance == kDeferredProvenance ? RowOrigin::kDeferred
+                                                                       : RowOrigin::kTrace);
+    file_.policy.emplace_back(row.policy);
+    if (!row.occurrence.empty()) {
+      file_.name.push_back(xxh64(row.occurrence, 1));
+    } else if (row.has_id) {
+      file_.name.push_back(xxh64(row.id, 2));
+    } else {
+      const uint64_t content = xxh64(row.label, file_.traces.text_hash.back());
+      file_.name.push_back(xxh64(std::to_string(++times_[content]), content));
+    }
+  }
+
   bool with_groups_;
   bool keep_input_;
+  bool with_provenance_;
+  std::unordered_map<uint64_t, int64_t> times_;  // rows without a name of their own
   bool grouped_ = false;
   bool timed_ = false;
   bool named_ = false;
@@ -119,7 +139,7 @@ Result<TraceFile> read_traces(const std::string& path, const TraceReadOptions& o
   Result<TraceReader> reader = TraceReader::open(path, reader_options);
   if (!reader.ok()) return reader.status();
 
-  Gatherer rows(!reader_options.group_by.empty(), options.keep_input);
+  Gatherer rows(!reader_options.group_by.empty(), options.keep_input, reader_options.read_provenance);
   Rejects rejects(path, options.rejects_path, options.max_bad_ratio);
   for (;;) {
     Result<RowKind> kind = reader->next();

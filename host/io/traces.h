@@ -20,14 +20,23 @@ struct TraceReadOptions {
   bool keep_input = false;      // TraceFile::input is filled
 };
 
+// Frozen values: they are written to files.
+enum class RowOrigin : uint8_t { kTrace = 0, kDeferred = 1, kAudit = 2 };
+
 struct TraceFile {
   Traces traces;                   // the good rows; a row without the group key is a group of its own
   std::vector<int64_t> position;   // of each row: its row in the vector file
   std::vector<std::string> input;  // the rows' text, when it was asked for
-  int64_t positions = 0;           // data lines, good and bad: the rows the vector file must have
-  int64_t bad = 0;                 // bad rows, all of them in rejects_path
-  std::string first_bad;           // "line 7: no label (...)", "" when bad == 0
-  std::string sha256;              // of the file's raw bytes
+  // With reader.read_provenance, of each row; a label of -1 is an audit row without a usable answer.
+  std::vector<RowOrigin> provenance;
+  std::vector<std::string> policy;  // "" where absent
+  // Names the row for ever: its occurrence, else its id with nothing more, else what it holds and how often that has
+  // stood in the file; hashed.
+  std::vector<uint64_t> name;
+  int64_t positions = 0;  // data lines, good and bad: the rows the vector file must have
+  int64_t bad = 0;        // bad rows, all of them in rejects_path
+  std::string first_bad;  // "line 7: no label (...)", "" when bad == 0
+  std::string sha256;     // of the file's raw bytes
 };
 
 // Reads all of `path`. Unless keep_input, text is hashed and not kept: memory is about 50 bytes a row plus ids.

@@ -1,0 +1,141 @@
+#include "engine/challenger.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "engine/certify.h"
+#include "engine/label_floor.h"
+#include "engine/refit.h"
+#include "engine/sample.h"
+#include "engine/search.h"
+
+namespace tracer {
+namespace {
+
+constexpr int64_t kComparedOn = 2000;  // certify rows that candidates are compared under: none are known yet
+
+// The out-of-fold rows that stand for the traffic, and which labels they leave to the teacher.
+AuditPlan plan(const SearchResult& search, const std::vector<uint8_t>& fair, const ChallengerOptions& o,
+               int64_t classes, std::vector<FlooredLabel>& floored) {
+  LearnSide side;
+  std::vector<int32_t> predicted;
+  for (size_t i = 0; i < search.score.size(); ++i) {
+    if (!fair[i]) continue;
+    side.score.push_back(search.score[i]);
+    side.disagree.push_back(search.disagree[i]);
+    side.gated.push_back(search.gated[i]);
+    predicted.push_back(search.predicted[i]);
+  }
+  if (o.label_floor > 0) {
+    const LabelFloor floor = plan_label_floor(side, predicted, classes, o.alpha, o.label_floor, o.level);
+    apply_label_floor(floor, side.score, predicted, side.gated);
+    for (const FlooredLabel& f : floor.below)
+      if (!std::binary_search(o.never.begin(), o.never.end(), f.label)) floored.push_back(f);
+  }
+  return plan_audit(eligible_scores(side.score, side.disagree, side.gated), o.alpha, o.level, o.min_coverage);
+}
+
+Result<Challenger> freeze(Backend& backend, const Traces& traces, Matrix<float> x, const std::vector<uint8_t>& fair,
+                          const ChallengerOptions& o, const std::function<void(const std::string&)>& progress) {
+  const int64_t n = traces.rows(), classes = static_cast<int64_t>(traces.labels.size());
+  if (x.rows() != n || static_cast<int64_t>(fair.size()) != n)
+    return internal_error("vectors and traces differ in number");
+  TRACER_RETURN_IF_ERROR(backend.normalise_rows(x.view()));
+  Split split = learn_only_split(n, o.unit, o.split);
+  if (split.folds < 2 || classes == 0) return refused("too few rows to learn a challenger from: " + std::to_string(n));
+  order_by_fold(split);
+  const Layout at = lay_out(split, sample_units(split.unit, split.fold, o.max_references, o.split.seed), x);
+  LearnRows learn{x.view(), {}, at.fold, {at.learn.begin(), at.learn.end()}};
+  for (int32_t row : at.learn) learn.label.push_back(traces.label[row]);
+
+  SearchInput input;
+  const int64_t searched = at.sample_rows;
+  input.x = learn.x.rows_from(0, searched);
+  input.label.assign(learn.label.begin(), learn.label.begin() + searched);
+  input.fold.assign(learn.fold.begin(), learn.fold.begin() + searched);
+  input.unit.assign(at.unit.begin(), at.unit.begin() + searched);
+  input.label_frequency.assign(static_cast<size_t>(classes), 0.0);
+  for (int32_t label : learn.label) input.label_frequency[label] += 1.0 / static_cast<double>(n);
+  input.classes = classes;
+  input.folds = split.folds;
+  input.alphas = {o.alpha};
+  input.delta = o.level;
+  input.never = o.never;
+  input.n_certify = kComparedOn;
+  auto search = search_surrogate(backend, input, progress);
+  if (!search.ok()) return search.status();
+  auto stage = refit(backend, *search, learn, classes);
+  if (!stage.ok()) return stage.status();
+
+  Challenger c;
+  std::vector<uint8_t> fair_searched;
+  for (int64_t i = 0; i < searched; ++i) fair_searched.push_back(fair[at.learn[i]]);
+  Certificate pending;
+  c.plan = plan(*search, fair_searched, o, classes, pending.floored);
+  pending.alpha = o.alpha, pending.delta = o.level;
+  pending.method = "refused", pending.unit = "audit", pending.reason = "no audited row has been scored yet";
+  pending.n_learn = n;
+  pending.expected_coverage = c.plan.share.empty() ? 0 : c.plan.share.back();
+  if (c.plan.threshold.empty())
+    c.warnings.push_back("learn puts no threshold within reach of " + std::to_string(o.alpha) +
+                         ": this challenger cannot be certified");
+  c.policy.labels = traces.labels;
+  c.policy.dimension = x.cols();
+  c.policy.stages.push_back(std::move(stage).value());
+  c.policy.certificates.push_back(std::move(pending));
+  c.policy.alpha = o.alpha;
+  c.policy.delta = o.level;
+  c.policy.never = o.never;
+  c.policy.label_floor = o.label_floor;
+  return c;
+}
+
+}  // namespace
+
+Result<Challenger> freeze_challenger(Backend& backend, const Traces& traces, Matrix<float> x,
+                                     const std::vector<uint8_t>& fair, const ChallengerOptions& options,
+                                     const std::function<void(const std::string&)>& progress) {
+  const int64_t rows = x.rows();
+  try {
+    return freeze(backend, traces, std::move(x), fair, options, progress);
+  } catch (const std::bad_alloc&) {
+    return out_of_memory("learning a challenger from " + std::to_string(rows) + " rows, " +
+                         std::to_string(traces.labels.size()) + " labels");
+  }
+}
+
+AuditOutcome certify_on_audit(const Policy& challenger, const AuditPlan& plan, const std::vector<AuditRow>& rows) {
+  const DecisionRule rule = decision_rule(challenger, challenger.certificates[0]);
+  AuditOutcome out{AuditWager(plan), challenger.certificates[0]};
+  for (const AuditRow& row : rows)
+    out.wager.add(row.score.score, passes_gates(row.score, rule), row.score.features.label != row.teacher);
+  Certificate& c = out.certificate;
+  const int64_t passed = out.wager.passed();
+  c.n_certify = c.n_units = out.wager.rows();
+  c.tested = std::min<int64_t>(passed + 1, static_cast<int64_t>(plan.threshold.size()));
+  if (passed == 0) {
+    c.reason = plan.threshold.empty() ? "learn puts no threshold within reach" : "the wagers have not reached 1/delta";
+    return out;
+  }
+  const AuditWager::State& last = out.wager.state()[static_cast<size_t>(passed - 1)];
+  c.certified = true;
+  c.method = "l2d";
+  c.reason.clear();
+  c.threshold = threshold_below(plan.threshold[static_cast<size_t>(passed - 1)]);
+  c.n_handled = last.handled;
+  c.n_agree = last.handled - last.disagreements;
+  std::vector<LabelFigures> figures(challenger.labels.size());
+  for (size_t l = 0; l < figures.size(); ++l) figures[l].label = static_cast<int32_t>(l);
+  for (const AuditRow& row : rows) {
+    if (row.teacher >= 0) ++figures[static_cast<size_t>(row.teacher)].rows;
+    if (decide(row.score, {c.threshold, rule.by_label}) != Reason::kAccepted) continue;
+    LabelFigures& f = figures[static_cast<size_t>(row.score.features.label)];
+    ++f.handled, f.agree += row.score.features.label == row.teacher;
+  }
+  for (const LabelFigures& f : figures)
+    if (f.rows > 0 || f.handled > 0) c.labels.push_back(f);
+  return out;
+}
+
+}  // namespace tracer

@@ -1,0 +1,63 @@
+// A challenger: a policy learned from all rows at hand and frozen, to be certified on audited traffic still to come.
+// Source: docs/guarantee.md, "Updating".
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/audit_betting.h"
+#include "engine/policy.h"
+#include "engine/router.h"
+#include "engine/split.h"
+#include "engine/traces.h"
+#include "kernels/backend.h"
+
+namespace tracer {
+
+struct ChallengerOptions {
+  double alpha = 0.95;
+  double level = 0.025;  // delta of this challenger: challenger_level()
+  double min_coverage = 0.05;
+  SplitKind unit = SplitKind::kRuns;  // what stays in one fold
+  SplitOptions split;                 // folds and seed; nothing certifies
+  int64_t max_references = 100000;
+  std::vector<int32_t> never;  // as FitOptions
+  double label_floor = 0;
+};
+
+struct Challenger {
+  Policy policy;   // one stage, and one certificate: refused until audited rows certify it
+  AuditPlan plan;  // no threshold where learn puts nothing within reach of alpha
+  std::vector<std::string> warnings;
+};
+
+// x: n x d vectors aligned with the traces, taken over. fair: n, whether a row was drawn as the traffic is (an answer
+// to a deferred row was not); thresholds and bets are planned on those alone. kRefused where there is too little to
+// learn from; otherwise as fit() in errors, memory and determinism.
+Result<Challenger> freeze_challenger(Backend& backend, const Traces& traces, Matrix<float> x,
+                                     const std::vector<uint8_t>& fair, const ChallengerOptions& options,
+                                     const std::function<void(const std::string&)>& progress = {});
+
+// Whether a challenger would handle the row at a low enough threshold, and with which score.
+inline bool passes_gates(const RowScore& row, const DecisionRule& rule) {
+  return decide(row, {-1, rule.by_label}) == Reason::kAccepted;
+}
+
+// One row of the audit, in order of arrival. teacher: an index into the policy's labels, or -1 where the row came back
+// without a usable answer or with a label that the policy does not know: a disagreement.
+struct AuditRow {
+  RowScore score;  // canonical
+  int32_t teacher = -1;
+};
+
+// The wagers of a challenger on rows that it never learned from. certificate: what it would be deployed with, certified
+// where at least one threshold has passed.
+struct AuditOutcome {
+  AuditWager wager;
+  Certificate certificate;
+};
+AuditOutcome certify_on_audit(const Policy& challenger, const AuditPlan& plan, const std::vector<AuditRow>& rows);
+
+}  // namespace tracer

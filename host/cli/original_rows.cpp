@@ -1,0 +1,103 @@
+#include "host/cli/original_rows.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "host/cli/labelled_log.h"
+#include "host/io/sha256.h"
+
+namespace tracer::cli {
+namespace {
+
+bool is_file(const std::string& path) {
+  struct stat info {};
+  return !path.empty() && ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
+Result<KeptRows> rows_of_policy(const LoadedPolicy& loaded, const std::string& why, const Console& console) {
+  const Policy& policy = loaded.artifact.policy;
+  if (policy.stages.empty())
+    return bad_input(loaded.folder + ": " + why + ", and the policy holds no rows itself: give the log with --traces");
+  const NeighbourMember& held = policy.stages[0].neighbours;
+  console.warn(why + "; challengers learn from the " + counted(static_cast<int64_t>(held.label.size()), "row") +
+               " that the policy holds instead (--traces gives them the whole log)");
+  KeptRows rows;
+  rows.labels = policy.labels;
+  rows.label = held.label;
+  rows.text.assign(held.label.size(), 0);
+  rows.name.assign(held.label.size(), 0);
+  rows.provenance.assign(held.label.size(), io::RowOrigin::kTrace);
+  rows.x = Matrix<float>(held.references.rows(), held.references.cols());
+  std::copy_n(held.references.data(), held.references.size(), rows.x.data());
+  return rows;
+}
+
+}  // namespace
+
+Result<ReadRows> read_kept_rows(const InputOptions& input, const std::string& vectors, const std::string& rejects,
+                                bool provenance, const LoadedPolicy& loaded, int threads, const Console& console) {
+  auto source = open_vectors(vectors, input, loaded, threads, console);
+  if (!source.ok()) return source.status();
+  io::TraceReadOptions options;
+  options.reader = reader_options(input);
+  options.reader.read_timestamp = false;
+  options.reader.read_provenance = provenance;
+  options.rejects_path = rejects;
+  options.max_bad_ratio = input.max_bad_ratio;
+  options.keep_input = source->encoder.has_value();
+  auto file = io::read_traces(input.traces, options);
+  if (!file.ok()) return file.status();
+  if (file->bad > 0)
+    console.warn(std::to_string(file->bad) + " of " + std::to_string(file->positions) +
+                 " rows could not be read and were left out; first, " + file->first_bad +
+                 (rejects.empty() ? "" : "; all of them in " + rejects));
+  auto read = read_or_embed(vectors, source->encoder ? &*source->encoder : nullptr, *file, input.traces, console);
+  if (!read.ok()) return read.status();
+  if (const int64_t wanted = loaded.artifact.policy.dimension; read->x.cols() != wanted)
+    return bad_input((vectors.empty() ? input.traces : vectors) + ": expected vectors of dimension " +
+                     std::to_string(wanted) + " as the policy was fitted on, found " + std::to_string(read->x.cols()));
+  ReadRows out{std::move(file).value(), {}};
+  const Traces& t = out.file.traces;
+  out.rows.labels = t.labels;
+  out.rows.label = t.label;
+  out.rows.text = t.text_hash;
+  out.rows.name = out.file.name;
+  out.rows.provenance = out.file.provenance;
+  if (!provenance) {
+    out.rows.name.assign(t.label.size(), 0);
+    out.rows.provenance.assign(t.label.size(), io::RowOrigin::kTrace);
+  }
+  out.rows.x = std::move(read->x);
+  return out;
+}
+
+Result<KeptRows> original_rows(const OriginalOptions& options, const InputOptions& input, const LoadedPolicy& loaded,
+                               int threads, const Console& console) {
+  const Provenance& from = loaded.artifact.provenance;
+  InputOptions original = input;
+  const bool given = !options.traces.empty();
+  original.traces = given ? options.traces : from.traces_path;
+  original.embeddings = options.embeddings;
+  if (!given) {
+    if (!is_file(original.traces))
+      return rows_of_policy(loaded, "the log it was fitted on, " + shown(from.traces_path) + ", is not there", console);
+    if (original.embeddings.empty() && is_file(from.vectors_path)) original.embeddings = from.vectors_path;
+  }
+  auto digest = io::sha256_file(original.traces);
+  if (!digest.ok()) return digest.status();
+  if (*digest != from.traces_sha256) {
+    if (given)
+      return bad_input(original.traces + ": expected the log that " + loaded.folder + " was fitted on, sha256 " +
+                       from.traces_sha256 + ", found " + *digest);
+    return rows_of_policy(loaded, "the log it was fitted on, " + shown(from.traces_path) + ", has changed", console);
+  }
+  auto vectors = vectors_path(original);
+  if (!vectors.ok()) return vectors.status();
+  auto read = read_kept_rows(original, *vectors, "", false, loaded, threads, console);
+  if (!read.ok()) return read.status();
+  return std::move(read->rows);
+}
+
+}  // namespace tracer::cli

@@ -1,0 +1,276 @@
+#include <cmath>
+#include <map>
+
+#include "engine/challenger.h"
+#include "engine/figures.h"
+#include "host/cli/command.h"
+#include "host/cli/fit_json.h"
+#include "host/cli/original_rows.h"
+#include "host/cli/tables.h"
+#include "host/cli/usage.h"
+#include "host/io/json_fields.h"
+#include "host/versions/changes.h"
+#include "host/versions/store.h"
+
+namespace tracer::cli {
+namespace {
+
+struct UpdateCommand {
+  Common common;
+  InputOptions input;
+  OriginalOptions original;
+  std::string folder;
+  std::optional<double> delta;
+  std::optional<int64_t> patience;
+  bool drop = false;
+
+  int run();
+
+ private:
+  Status take_in(Backend& backend, VersionStore& store);
+  Status judge(Backend& backend, VersionStore& store);
+  Status freeze(Backend& backend, VersionStore& store);
+  int print(const VersionStore& store) const;
+
+  LoadedPolicy champion_;
+  std::string vectors_;
+  TakenIn taken_;
+  std::map<std::string, int64_t> new_labels_;  // with their rows
+  std::string decision_ = "none";              // none, waiting, deployed, dropped
+  Json challenger_, change_, next_;            // null where there is none
+  std::string text_;
+};
+
+Status UpdateCommand::take_in(Backend& backend, VersionStore& store) {
+  const std::string rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
+  auto read = read_kept_rows(input, vectors_, rejects, true, champion_, backend.threads(), common.console);
+  if (!read.ok()) return read.status();
+  if (!store.has_original()) {
+    auto rows = original_rows(original, input, champion_, backend.threads(), common.console);
+    if (!rows.ok()) return rows.status();
+    TRACER_RETURN_IF_ERROR(store.add_original(*rows));
+  }
+  const std::vector<std::string>& known = champion_.artifact.policy.labels;
+  for (int32_t label : read->rows.label)
+    if (label >= 0 && !std::binary_search(known.begin(), known.end(), read->rows.labels[label]))
+      ++new_labels_[read->rows.labels[label]];
+  auto taken = store.take_in(read->rows, read->file.traces.line);
+  if (!taken.ok()) return Status(taken.status().code(), input.traces + ": " + taken.status().message());
+  taken_ = *taken;
+  text_ += "took in " + counted(taken_.rows, "row") + ": " + std::to_string(taken_.audit) + " audited (" +
+           std::to_string(taken_.unanswered) + " without a usable answer), " + std::to_string(taken_.deferred) +
+           " deferred; " + std::to_string(taken_.known) + " known already\n";
+  for (const auto& [label, n] : new_labels_) text_ += "new label: " + shown(label) + " (" + counted(n, "row") + ")\n";
+  return {};
+}
+
+// What the audit rows so far say of the challenger in waiting.
+Status UpdateCommand::judge(Backend& backend, VersionStore& store) {
+  const Version* waiting = store.state().waiting();
+  if (waiting == nullptr) return store.save();
+  const Version version = *waiting;
+  auto artifact = read_artifact(store.waiting_path());
+  if (!artifact.ok()) return artifact.status();
+  auto rows = store.audit_rows();
+  if (!rows.ok()) return rows.status();
+  auto scores = score_kept(backend, artifact->policy, *rows);
+  if (!scores.ok()) return scores.status();
+  const AuditPlan& plan = store.state().plan;
+  const AuditOutcome outcome = certify_on_audit(artifact->policy, plan, *scores);
+  const Certificate& c = outcome.certificate;
+  const int64_t audited = rows->rows(), passed = outcome.wager.passed();
+
+  auto before = score_kept(backend, champion_.artifact.policy, *rows);
+  if (!before.ok()) return before.status();
+  const Change change =
+      change_on({&champion_.artifact.policy, &champion_.certificate}, *before, {&artifact->policy, &c}, *scores, *rows);
+  change_ = change_json(change);
+  const int64_t most = patience.value_or(plan.patience);
+  const bool covers_more = change.handled[1] > change.handled[0];
+  decision_ = c.certified && covers_more ? "deployed" : drop || audited >= most ? "dropped" : "waiting";
+
+  const auto thresholds = static_cast<int64_t>(plan.threshold.size());
+  challenger_ = {{"version", version.number},
+                 {"number", version.challenger},
+                 {"level", version.level},
+                 {"audit_rows", audited},
+                 {"patience", most},
+                 {"thresholds", thresholds},
+                 {"passed", passed},
+                 {"certified", c.certified},
+                 {"threshold", c.certified ? Json(c.threshold) : Json(nullptr)},
+                 {"n_handled", c.n_handled},
+                 {"n_agree", c.n_agree},
+                 {"coverage", optional_json(coverage(c))},
+                 {"champion_coverage", optional_json(agreement(change.handled[0], change.rows))},
+                 {"log_wager", Json(nullptr)},
+                 {"log_wager_needed", -std::log(version.level)}};
+  if (passed < thresholds) challenger_["log_wager"] = outcome.wager.state()[static_cast<size_t>(passed)].best;
+  text_ +=
+      "version " + std::to_string(version.number) + " (challenger " + std::to_string(version.challenger) +
+      ", tested at " + number(version.level) + ") on " + counted(audited, "audit row") + ": " +
+      (c.certified ? "certified, handles " + percent(*coverage(c)) : "not certified yet") + "; the champion handles " +
+      (change.rows > 0 ? percent(static_cast<double>(change.handled[0]) / static_cast<double>(change.rows)) : "-") +
+      " of them\n";
+  if (decision_ == "deployed") {
+    artifact->policy.certificates[0] = c;
+    artifact->frontier = frontier_json(artifact->policy);
+    const std::string path = store.change_path(version.number);
+    TRACER_RETURN_IF_ERROR(
+        io::write_file_atomic(path, change_.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"));
+    TRACER_RETURN_IF_ERROR(store.deploy_waiting(*artifact, audited));
+    text_ += "deployed; what changed for each label is in " + path + "\n";
+    auto deployed = read_artifact(folder);
+    if (!deployed.ok()) return deployed.status();
+    champion_.artifact = std::move(deployed).value();
+    champion_.certificate = *champion_.artifact.policy.certificate(champion_.artifact.policy.alpha);
+    return {};
+  }
+  if (decision_ == "dropped") {
+    text_ += "dropped; the champion stays\n";
+    return store.drop_waiting(audited);
+  }
+  text_ += "the champion stays, and the challenger waits for more audit rows\n";
+  return store.save();
+}
+
+// The next challenger learns from everything at hand.
+Status UpdateCommand::freeze(Backend& backend, VersionStore& store) {
+  if (store.state().waiting() != nullptr) return {};
+  auto rows = store.learn_rows();
+  if (!rows.ok()) return rows.status();
+  const Artifact& champion = champion_.artifact;
+  Traces traces;
+  traces.labels = rows->labels;
+  traces.label = rows->label;
+  traces.text_hash = rows->text;
+  std::vector<uint8_t> fair;
+  for (io::RowOrigin p : rows->provenance) fair.push_back(p != io::RowOrigin::kDeferred);
+  const int64_t number = store.state().scored + 1;
+  ChallengerOptions o;
+  o.alpha = champion.policy.alpha;
+  o.level = challenger_level(store.state().delta, number);
+  const Json& run = champion.run;
+  o.min_coverage = run.value("min_coverage", o.min_coverage);
+  o.split.seed = run.value("seed", uint64_t{0});
+  const Json split = run.value("split", Json::object());
+  o.unit = split.value("kind", "runs") == std::string("rows") ? SplitKind::kRows : SplitKind::kRuns;
+  if (run.contains("references")) o.max_references = run["references"].value("most", o.max_references);
+  for (int32_t label : champion.policy.never) {
+    const std::string& name = champion.policy.labels[label];
+    const auto at = std::lower_bound(traces.labels.begin(), traces.labels.end(), name);
+    if (at != traces.labels.end() && *at == name) o.never.push_back(static_cast<int32_t>(at - traces.labels.begin()));
+  }
+  o.label_floor = champion.policy.label_floor;
+  const int64_t learned = rows->rows();
+  auto frozen = freeze_challenger(backend, traces, std::move(rows->x), fair, o,
+                                  [&](const std::string& done) { common.console.note(done); });
+  if (!frozen.ok() && frozen.status().code() == ErrorCode::kRefused) {
+    common.console.warn(frozen.status().message());
+    return {};
+  }
+  if (!frozen.ok()) return frozen.status();
+  for (const std::string& warning : frozen->warnings) common.console.warn(warning);
+  Artifact artifact;
+  artifact.provenance = champion.provenance;
+  artifact.run = {{"seed", o.split.seed},
+                  {"min_coverage", o.min_coverage},
+                  {"looks", 1},
+                  {"split", {{"kind", to_string(o.unit)}, {"reason", "all rows learn; audited rows certify"}}},
+                  {"update", {{"challenger", number}, {"delta", store.state().delta}, {"rows", learned}}}};
+  if (run.contains("references")) artifact.run["references"] = run["references"];
+  artifact.explain = {{"warnings", frozen->warnings}, {"suspects", Json::array()}};
+  artifact.ledger = champion.ledger;
+  artifact.policy = std::move(frozen->policy);
+  artifact.frontier = frontier_json(artifact.policy);
+  auto version = store.add_waiting(artifact, frozen->plan, number, o.level);
+  if (!version.ok()) return version.status();
+  next_ = {{"version", *version},
+           {"number", number},
+           {"level", o.level},
+           {"rows", learned},
+           {"thresholds", frozen->plan.threshold.size()},
+           {"expected_coverage", artifact.policy.certificates[0].expected_coverage},
+           {"patience", frozen->plan.patience}};
+  text_ += "version " + std::to_string(*version) + " frozen on " + counted(learned, "row") +
+           "; audit rows that arrive from now on are scored with it\n";
+  return {};
+}
+
+int UpdateCommand::print(const VersionStore& store) const {
+  if (!common.console.json) return common.console.print(text_) ? kExitOk : kExitRuntime;
+  Json labels = Json::array();
+  for (const auto& [label, n] : new_labels_) labels.push_back({{"label", label}, {"n", n}});
+  return common.console.print_json({{"decision", decision_},
+                                    {"champion", store.state().champion()},
+                                    {"policy", champion_.artifact.digest},
+                                    {"rows",
+                                     {{"new", taken_.rows},
+                                      {"audit", taken_.audit},
+                                      {"unanswered", taken_.unanswered},
+                                      {"deferred", taken_.deferred},
+                                      {"known", taken_.known}}},
+                                    {"new_labels", labels},
+                                    {"challenger", challenger_},
+                                    {"change", change_},
+                                    {"next", next_}},
+                                   kExitOk);
+}
+
+int UpdateCommand::run() {
+  const Console& console = common.console;
+  auto vectors = vectors_path(input);
+  if (!vectors.ok()) return fail(console, vectors.status());
+  vectors_ = *vectors;
+  const std::string rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
+  const std::string clash = check_outputs({{"--rejects", rejects}},
+                                          {{"NEW", input.traces},
+                                           {"--embeddings", vectors_},
+                                           {"--traces", original.traces},
+                                           {"--traces-embeddings", original.embeddings}},
+                                          folder);
+  if (!clash.empty()) return usage_error(console, clash);
+  auto backend = open_backend(common);
+  if (!backend.ok()) return fail(console, backend.status());
+  auto current = read_artifact(folder);  // also before anything is made beside it
+  if (!current.ok()) return fail(console, current.status());
+  auto store = VersionStore::open(folder, true, delta.value_or(current->policy.delta));
+  if (!store.ok()) return fail(console, store.status());
+  if (delta && std::abs(*delta - store->state().delta) > 1e-12)
+    return usage_error(console, "--delta was fixed by the first update: " + number(store->state().delta));
+  current = read_artifact(folder);  // a deployment that was cut short is done now
+  if (!current.ok()) return fail(console, current.status());
+  champion_ = {folder, std::move(current).value(), {}, {}, ""};
+  const Policy& policy = champion_.artifact.policy;
+  if (const Certificate* c = policy.certificate(policy.alpha)) champion_.certificate = *c;
+  for (const auto step : {&UpdateCommand::take_in, &UpdateCommand::judge, &UpdateCommand::freeze})
+    if (const Status done = (this->*step)(**backend, *store); !done.ok()) return fail(console, done);
+  return print(*store);
+}
+
+}  // namespace
+
+void add_update(CLI::App& app, int& exit_code) {
+  auto command = std::make_shared<UpdateCommand>();
+  CLI::App* sub = app.add_subcommand("update", "take in new answers; certify the waiting challenger on audited ones");
+  sub->add_option("DIR", command->folder, "folder of the policy")->required();
+  sub->add_option("NEW", command->input.traces,
+                  "rows in order of arrival, with \"provenance\" audit or deferred: JSONL or CSV, plain or gzip")
+      ->required();
+  sub->add_option("--traces", command->original.traces,
+                  "the log that the policy was fitted on, for the first update (default: where it was)");
+  sub->add_option("--traces-embeddings", command->original.embeddings, "its vectors (default: where they were)");
+  sub->add_option("--delta", command->delta,
+                  "chance that you accept of ever deploying a policy below alpha, by all updates together; fixed by "
+                  "the first one (default: the policy's delta)")
+      ->check(open_unit_interval());
+  sub->add_option("--patience", command->patience,
+                  "drop the challenger when so many audit rows have not deployed it (default: twice what it expects)")
+      ->check(CLI::PositiveNumber);
+  sub->add_flag("--drop", command->drop, "drop the challenger now unless it can be deployed");
+  add_input_options(*sub, command->input, true);
+  add_common(*sub, command->common, true);
+  sub->callback([command, &exit_code] { exit_code = command->run(); });
+}
+
+}  // namespace tracer::cli
