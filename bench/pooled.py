@@ -30,9 +30,10 @@ class Reference:
     """Fits and routes with the reference's public functions; only its search is remembered."""
 
     def __init__(self, folder, skip):
-        import tracer
+        from tracer import api  # tracer.fit names a function or a package, as the order of imports has it
+        from tracer.config import FitConfig
         from tracer.fit import pipeline
-        self.tracer, self.pipeline, self.folder, self.skip = tracer, pipeline, folder, skip
+        self.api, self.config, self.pipeline, self.folder, self.skip = api, FitConfig, pipeline, folder, skip
         self.search, self.found = pipeline.search_best_surrogate, {}
 
     def remembered(self, *data, on_candidate=None, skip=()):
@@ -43,12 +44,12 @@ class Reference:
 
     def answers(self, log, fresh, alpha, remember=True):
         self.pipeline.search_best_surrogate = self.remembered if remember else self.search
-        config = self.tracer.FitConfig(target_teacher_agreement=alpha, frontier_targets=(alpha,),
-                                       skip_candidates=self.skip, verbose=False)
-        fitted = self.tracer.fit(self.folder / f"{log}.jsonl", self.folder / "reference", config=config)
+        config = self.config(target_teacher_agreement=alpha, frontier_targets=(alpha,), skip_candidates=self.skip,
+                             verbose=False)
+        fitted = self.api.fit(self.folder / f"{log}.jsonl", self.folder / "reference", config=config)
         if fitted.manifest.selected_method is None:
             return None
-        routed = self.tracer.load_router(self.folder / "reference").predict_batch(fresh.vectors.astype(numpy.float32))
+        routed = self.api.load_router(self.folder / "reference").predict_batch(fresh.vectors.astype(numpy.float32))
         return numpy.array(routed["labels"], dtype=object)
 
 
