@@ -6,7 +6,7 @@ Train and test rows are pooled; each seed draws --fit-rows of them (a share, or 
 the log, in random order. Policies are judged on the rows that were not drawn. Both sides use the same nominal confidence
 (90 %). The reference trains one and the same zoo again for every target and family: its search is a function of its
 data (every model is seeded), so here each search is done once and remembered; --check does one fit both ways and compares.
-Its gradient boosting is skipped (its own option, skip_candidates) unless --gbt: minutes to hours with this many labels.
+Its gradient boosting is skipped (its own option, skip_candidates, meant for many labels) unless --gbt.
 --results keeps what was measured, a JSON line each; what is there is not measured again."""
 
 import argparse

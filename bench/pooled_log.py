@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import statistics
 import subprocess
 
@@ -52,7 +53,9 @@ def draw(log, fit_rows, traces, seed):
 
 
 class Tracer:
-    """The binary, on logs written to `folder`."""
+    """The binary, on logs written to `folder`. The first fit prints what computes."""
+
+    backend = ""
 
     def __init__(self, build, folder, options=()):
         self.binary, self.folder, self.options = (pathlib.Path(build) / "tracer").resolve(), folder, list(options)
@@ -66,8 +69,12 @@ class Tracer:
 
     def fit(self, log, alphas, seed):
         """Fits log.jsonl of the folder; the JSON document of the fit."""
-        return json.loads(self.run("fit", log, "--alpha", alphas[0], "--sweep", ",".join(map(str, alphas)), "--delta",
-                                   DELTA, "--seed", seed, "-o", "policy", "--json", *self.options).stdout)
+        done = self.run("fit", log, "--alpha", alphas[0], "--sweep", ",".join(map(str, alphas)), "--delta", DELTA, "--seed",
+                        seed, "-o", "policy", "--json", *self.options)
+        if not self.backend:
+            Tracer.backend = re.search("computing on (.*)", done.stderr)[1]
+            print(self.backend, flush=True)
+        return json.loads(done.stdout)
 
     def route(self, log, alpha):
         """The surrogate's answers on every row of log.jsonl, None where it is deferred."""
