@@ -47,6 +47,7 @@ class Mock {
   void answer(const httplib::Request& request, httplib::Response& response, bool anthropic) {
     const int64_t number = requests_++;
     const int64_t at_once = ++in_flight_;
+    if (request.get_header_value("Via").rfind("2 ", 0) == 0) ++http2_;  // as a proxy in front says
     peak_ = std::max<int64_t>(peak_, at_once);
     decide(request, response, anthropic, number, at_once);
     --in_flight_;
@@ -56,9 +57,9 @@ class Mock {
     const std::lock_guard<std::mutex> lock(mutex_);
     int64_t more = 0;
     for (const auto& [text, times] : answered_) more += times - 1;
-    return {{"requests", requests_.load()}, {"answers", answers_},   {"texts", answered_.size()},
-            {"answered_again", more},       {"peak", peak_.load()},  {"corrections", corrections_},
-            {"refused", refused_.load()},   {"early", early_.load()}};
+    return {{"requests", requests_.load()}, {"answers", answers_},    {"texts", answered_.size()},
+            {"answered_again", more},       {"peak", peak_.load()},   {"corrections", corrections_},
+            {"refused", refused_.load()},   {"early", early_.load()}, {"over_http2", http2_.load()}};
   }
 
  private:
@@ -153,7 +154,7 @@ class Mock {
   }
 
   const Options o_;
-  std::atomic<int64_t> requests_{0}, in_flight_{0}, peak_{0}, refused_{0}, early_{0}, not_before_{0};
+  std::atomic<int64_t> requests_{0}, in_flight_{0}, peak_{0}, refused_{0}, early_{0}, not_before_{0}, http2_{0};
   std::mutex mutex_;
   std::unordered_map<std::string, int64_t> answered_;
   int64_t answers_ = 0, corrections_ = 0;
