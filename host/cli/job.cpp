@@ -1,9 +1,11 @@
-#include <filesystem>
+#include <chrono>
 
 #include "host/cli/command.h"
 #include "host/cli/job_report.h"
+#include "host/cli/llm_options.h"
 #include "host/io/json_text.h"
 #include "host/io/output_stream.h"
+#include "host/job/batch_files.h"
 #include "host/job/store.h"
 
 namespace tracer::cli {
@@ -13,7 +15,7 @@ struct JobOptions {
   Common common;
   std::string job;  // the output or its .job
   std::string output;
-  bool traces = false;
+  std::vector<std::string> results;  // files of a batch API
 };
 
 std::string path_of(const std::string& given) {
@@ -90,6 +92,78 @@ int export_traces(const JobOptions& options) {
   return kExitOk;
 }
 
+// What a job's requests are made of. No key: nothing is sent.
+Result<Llm> llm_of(const job::Store& store, const std::string& where) {
+  const Json& config = store.config();
+  Llm llm;
+  try {
+    const Json& l = config.at("llm");
+    llm::ChatOptions chat;
+    chat.api = l.at("api") == "anthropic" ? llm::Api::kAnthropic : llm::Api::kOpenAi;
+    chat.model = l.at("model").get<std::string>();
+    chat.max_output_tokens = l.at("max_output_tokens").get<int64_t>();
+    chat.temperature = l.at("temperature").get<double>();
+    for (const Json& label : config.at("labels")) chat.labels.push_back(label.get<std::string>());
+    auto prompt = llm::Prompt::make(l.at("prompt_text").get<std::string>(), where, chat.labels);
+    if (!prompt.ok()) return prompt.status();
+    llm.prompt = std::make_unique<llm::Prompt>(std::move(prompt).value());
+    llm.api = std::make_unique<llm::ChatApi>(std::move(chat));
+    if (!l.at("price").is_null())
+      llm.dispatch.price =
+          llm::Price{l.at("price").at("prompt").get<int64_t>(), l.at("price").at("completion").get<int64_t>()};
+  } catch (const Json::exception&) {
+    return bad_input(where + ": damaged: its configuration misses what its requests are made of");
+  }
+  return llm;
+}
+
+int batch_export(const JobOptions& options) {
+  const Console& console = options.common.console;
+  const std::string path = path_of(options.job);
+  auto store = job::Store::open_to_read(path);
+  if (!store.ok()) return fail(console, store.status());
+  auto llm = llm_of(*store, path);
+  if (!llm.ok()) return fail(console, llm.status());
+  auto out = job::write_batch(*store, *llm->api, *llm->prompt, options.output);
+  if (!out.ok()) return fail(console, out.status());
+  if (console.json) return console.print_json({{"requests", out->requests}, {"files", out->files}}, kExitOk);
+  std::string text = counted(out->requests, "request");
+  for (const std::string& file : out->files) text += "\n" + file;
+  return console.print(text + "\n") ? kExitOk : kExitRuntime;
+}
+
+int batch_import(const JobOptions& options) {
+  const Console& console = options.common.console;
+  const std::string path = path_of(options.job);
+  auto store = job::Store::open(path);
+  if (!store.ok()) return fail(console, store.status());
+  auto llm = llm_of(*store, path);
+  if (!llm.ok()) return fail(console, llm.status());
+  job::BatchIn all;
+  for (const std::string& file : options.results) {
+    const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    auto in = job::read_batch(*store, *llm->api, llm->dispatch.price, file, now);
+    if (!in.ok()) return fail(console, in.status());
+    all.lines += in->lines, all.answered += in->answered, all.unparsed += in->unparsed, all.failed += in->failed;
+    all.again += in->again, all.settled += in->settled;
+  }
+  const Status closed = store->close();
+  if (!closed.ok()) return fail(console, closed);
+  if (console.json)
+    return console.print_json({{"lines", all.lines},
+                               {"answered", all.answered},
+                               {"unparsed", all.unparsed},
+                               {"failed", all.failed},
+                               {"again", all.again},
+                               {"settled_before", all.settled}},
+                              kExitOk);
+  const std::string text = counted(all.lines, "line") + ": " + std::to_string(all.answered) + " answered, " +
+                           std::to_string(all.failed) + " failed for good, " +
+                           std::to_string(all.unparsed + all.again) + " to ask again, " + std::to_string(all.settled) +
+                           " settled before; `tracer run ... --resume` writes the output\n";
+  return console.print(text) ? kExitOk : kExitRuntime;
+}
+
 }  // namespace
 
 void add_job(CLI::App& app, int& exit_code) {
@@ -105,6 +179,18 @@ void add_job(CLI::App& app, int& exit_code) {
   out->add_option("-o,--output", options->output, "traces (JSONL); - for standard output")->required();
   add_common(*out, options->common, false);
   out->callback([options, &exit_code] { exit_code = export_traces(*options); });
+  CLI::App* ask = sub->add_subcommand("batch-export", "what is still to be asked, as files for a batch API");
+  ask->add_option("JOB", options->job, "the output of the run, or its .job file")->required();
+  ask->add_option("-o,--output", options->output, "requests (JSONL); FILE.2 and so on where one cannot hold them")
+      ->required();
+  add_common(*ask, options->common, false);
+  ask->callback([options, &exit_code] { exit_code = batch_export(*options); });
+  CLI::App* take = sub->add_subcommand("batch-import", "takes in a batch API's files of results and errors");
+  take->add_option("JOB", options->job, "the output of the run, or its .job file")->required();
+  take->add_option("RESULTS", options->results, "files, in any order; each is taken in whole or not at all")
+      ->required();
+  add_common(*take, options->common, false);
+  take->callback([options, &exit_code] { exit_code = batch_import(*options); });
 }
 
 }  // namespace tracer::cli

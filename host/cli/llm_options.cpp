@@ -116,6 +116,7 @@ Result<Llm> make_llm(const LlmOptions& o, const std::vector<std::string>& labels
   llm.config = {{"api", o.api},
                 {"model", o.model},
                 {"prompt", llm.prompt->digest()},
+                {"prompt_text", llm.prompt->text()},
                 {"structured", o.structured},
                 {"max_output_tokens", o.max_output_tokens},
                 {"temperature", o.temperature},

@@ -52,7 +52,7 @@ struct RunCommand {
   std::string output;
   double audit_rate = 0;
   std::optional<int64_t> audit_seed;
-  bool resume = false, retry_errors = false, dry_run = false;
+  bool resume = false, retry_errors = false, dry_run = false, hold = false;
 
   int run();
   Json config(const LoadedPolicy& loaded, const Llm& llm) const;
@@ -195,6 +195,7 @@ Status RunCommand::work(Backend& backend, const LoadedPolicy& loaded, BatchReade
   journal.start([&](std::vector<job::PendingAsk> asks, bool end) { dispatcher.deliver(std::move(asks), end); },
                 [&](int64_t attempts) { dispatcher.kept(attempts); });
   std::atomic<bool> dispatched{false};
+  if (hold) dispatcher.hold();
   std::thread dispatching([&] {
     dispatcher.run();
     dispatched.store(true);
@@ -297,6 +298,9 @@ int RunCommand::report(const LoadedPolicy& loaded, const BatchReader& reader, jo
     case job::StopReason::kNone:
     case job::StopReason::kInterrupted:
       break;
+    case job::StopReason::kHeld:
+      code = ledger->pending > 0 ? kExitPartial : code;
+      break;
     case job::StopReason::kCost:
     case job::StopReason::kRequests:
     case job::StopReason::kDeadline:
@@ -309,7 +313,10 @@ int RunCommand::report(const LoadedPolicy& loaded, const BatchReader& reader, jo
       code = kExitRuntime;
       break;
   }
-  if (stopped != job::StopReason::kNone)
+  if (stopped == job::StopReason::kHeld)
+    console.note(counted(ledger->pending, "text") +
+                 " wait for the LLM: `tracer job batch-export`, or --resume without --hold");
+  else if (stopped != job::StopReason::kNone)
     console.error("nothing more was sent: " + to_string(stopped) +
                   (dispatcher.stop_message().empty() ? "" : " (" + dispatcher.stop_message() + ")") + "; " +
                   counted(ledger->pending, "text") + " not answered; --resume goes on");
@@ -343,7 +350,7 @@ int RunCommand::run() {
   }
   auto loaded = load_policy(policy, console);
   if (!loaded.ok()) return fail(console, loaded.status());
-  auto llm = make_llm(llm_options, loaded->artifact.policy.labels, !dry_run);
+  auto llm = make_llm(llm_options, loaded->artifact.policy.labels, !dry_run && !hold);
   if (!llm.ok()) {
     const bool usage = llm.status().code() == ErrorCode::kBadInput && llm.status().message().rfind("--", 0) == 0;
     return usage ? usage_error(console, llm.status().message()) : fail(console, llm.status());
@@ -416,6 +423,8 @@ void add_run(CLI::App& app, int& exit_code) {
   sub->add_flag("--resume", command->resume, "go on with the job of this output, if there is one");
   sub->add_flag("--retry-errors", command->retry_errors, "with --resume: ask again where the LLM gave no answer");
   sub->add_flag("--dry-run", command->dry_run, "price the job: nothing is sent, nothing written");
+  sub->add_flag("--hold", command->hold,
+                "route everything, send nothing: what the LLM is asked waits for `tracer job batch-export`");
   add_common(*sub, command->common, true);
   sub->callback([command, &exit_code] { exit_code = command->run(); });
 }

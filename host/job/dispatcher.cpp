@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "engine/random.h"
+#include "host/job/answer.h"
 
 namespace tracer::job {
 namespace {
@@ -43,6 +44,8 @@ std::string to_string(StopReason reason) {
       return "unavailable: no answer";
     case StopReason::kInterrupted:
       return "";
+    case StopReason::kHeld:
+      return "held: not asked yet";
   }
   return "";
 }
@@ -239,37 +242,10 @@ void Dispatcher::fail(AttemptEnd& end, const std::string& error) {
 
 // A 2xx: a label, or what is none.
 void Dispatcher::answered(Try& it, const llm::HttpResponse& response, AttemptEnd& end) {
-  auto answer = llm::parse_chat_answer(api_.options().api, response.body);
-  if (!answer.ok()) {
-    end.outcome = answer.status().message();
-    end.unknown = true;
-    return;
-  }
-  const bool priced = options_.price.has_value();
-  if (answer->has_usage) {
-    end.usage = answer->usage;
-    end.cost = priced ? options_.price->of(answer->usage) : 0;
-    rate_.settle(it.reserved_tokens, end.usage.prompt_tokens + end.usage.completion_tokens);
-  } else {
-    end.cost = it.reserved_cost;  // it was paid for, and nothing says how much: at most this
-  }
-  const int32_t label = llm::parse_label(answer->text, api_.options().labels);
-  if (label >= 0) {
-    end.outcome = "answered";
-    end.result = AskResult{AskState::kAnswered, label, "", {}, 0};
-    ++now_.answered;
-    return;
-  }
-  end.outcome = "unparsed";
-  if (it.ask.bad_answer) {
-    fail(end, "unparsed: the answer is none of the labels, twice");
-  } else {
-    constexpr size_t kLongest = 2000;
-    std::string text = answer->text.substr(0, kLongest);
-    while (!text.empty() && answer->text.size() > kLongest && (static_cast<unsigned char>(text.back()) & 0x80) != 0)
-      text.pop_back();  // no half of a character
-    end.bad_answer = std::move(text);
-  }
+  take_answer(api_, response.body, it.ask.bad_answer.has_value(), options_.price, it.reserved_cost, end);
+  const int64_t used = end.usage.prompt_tokens + end.usage.completion_tokens;
+  if (used > 0) rate_.settle(it.reserved_tokens, used);
+  if (end.result) ++(end.result->state == AskState::kAnswered ? now_.answered : now_.failed);
 }
 
 // True when it will be tried again.

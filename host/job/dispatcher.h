@@ -48,6 +48,7 @@ enum class StopReason {
   kRefused,       // every request was
   kUnavailable,   // no answer for give_up_seconds
   kInterrupted,
+  kHeld,  // nothing was to be sent
 };
 // As it stands in the output: "budget: --max-cost-usd reached".
 std::string to_string(StopReason reason);
@@ -67,6 +68,8 @@ class Dispatcher {
 
   // Until everything is answered or sending has ended, and nothing is in flight. Tells the journal.
   void run();
+  // Before run(): it sends nothing, and says so to the journal.
+  void hold() { end_sending(StopReason::kHeld); }
   // Any thread. deliver(): see Journal::Deliver. stop(): sends nothing more, waits for what is in flight; with `now`
   // not even that.
   void deliver(std::vector<PendingAsk> asks, bool end);

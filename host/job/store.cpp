@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 
@@ -234,6 +235,7 @@ Status Store::set_routed(int64_t rows, bool all) {
 }
 
 Status Store::start_attempt(int64_t attempt, int64_t ask, AttemptKind kind, int64_t most_cost, double now) {
+  next_attempt_ = std::max(next_attempt_, attempt + 1);
   return start_.bind(1, attempt).bind(2, ask).bind(3, static_cast<int64_t>(kind)).bind(4, now).bind(5, most_cost).run();
 }
 
@@ -279,6 +281,16 @@ Result<std::vector<PendingAsk>> Store::pending(int64_t after, int64_t most) {
   }
   pending_.reset();
   return out;
+}
+
+Result<std::optional<Store::AskInfo>> Store::ask(int64_t id) {
+  auto statement = db_->prepare("SELECT state, bad_answer IS NOT NULL, first_row FROM asks WHERE id = ?1");
+  if (!statement.ok()) return statement.status();
+  auto row = statement->bind(1, id).step();
+  if (!row.ok()) return row.status();
+  if (!*row) return std::optional<AskInfo>();
+  return std::optional<AskInfo>(
+      AskInfo{static_cast<AskState>(statement->integer(0)), statement->integer(1) != 0, statement->integer(2)});
 }
 
 Status Store::recover(bool retry_errors) {

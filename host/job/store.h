@@ -122,6 +122,13 @@ class Store {
   // By id, above `after`.
   Result<std::vector<PendingAsk>> pending(int64_t after, int64_t most);
 
+  struct AskInfo {
+    AskState state = AskState::kPending;
+    bool bad_answer = false;  // it was answered once, with none of the labels
+    int64_t first_row = 0;
+  };
+  Result<std::optional<AskInfo>> ask(int64_t id);
+
   // When a job is taken up again: attempts left in flight are lost; failed asks are pending again where asked for.
   Status recover(bool retry_errors);
   // Rows first .. end-1 that went to the LLM.

@@ -29,6 +29,7 @@ std::string chomped(std::string text) {
 Result<Prompt> Prompt::make(const std::string& given, const std::string& name, const std::vector<std::string>& labels) {
   const std::string text = replaced(given, "\r\n", "\n");
   Prompt p;
+  p.text_ = given;
   for (const std::string& label : labels) p.labels_ += (p.labels_.empty() ? "" : "\n") + label;
   std::string user = text;
   const std::string line = "\n---\n";

@@ -28,12 +28,14 @@ class Prompt {
   std::vector<Message> correction(const std::string& input, const std::string& answer) const;
   // Of the template and the labels: another prompt may give other answers.
   const std::string& digest() const { return digest_; }
+  const std::string& text() const { return text_; }  // the template
 
  private:
   std::string system_;              // labels filled in; "" when there is none
   std::vector<std::string> parts_;  // the user's, cut at each {input}
   std::string labels_;
   std::string digest_;
+  std::string text_;
 };
 
 }  // namespace tracer::llm

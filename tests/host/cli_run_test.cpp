@@ -438,6 +438,86 @@ TEST_F(CliRunTest, ASignalStopsInOrder) {
   EXPECT_EQ(lines().size(), static_cast<size_t>(kRows));
 }
 
+// What a batch API would make of a file of requests: answers in reverse order, and every fault that its files can hold.
+TEST_F(CliRunTest, ABatchGoesOutAndComesBackByHand) {
+  {
+    MockLlm good;
+    ASSERT_EQ(run_job(good).code, 0);
+  }
+  const std::string whole = output();
+  for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  const std::vector<std::string> held = {"run",         "p", "q.jsonl",      "-o", "out.jsonl", "--hold",
+                                         "--llm-model", "m", "--audit-seed", "3",  "--quiet",   "--resume"};
+  ASSERT_EQ(run(held).code, 4);
+  EXPECT_EQ(sources()["llm"], 0);
+  const int64_t asked = sources()["error"];
+  Outcome o = run({"job", "batch-export", "out.jsonl", "-o", "batch.jsonl", "--json"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_EQ(Json::parse(o.out)["requests"], asked);
+  const auto requests = json_lines(io::slurp(folder.path("batch.jsonl")));
+  ASSERT_EQ(requests.size(), static_cast<size_t>(asked));
+  const auto result = [](const Json& request) {
+    EXPECT_EQ(request["method"], "POST");
+    const std::string input = request["body"]["messages"][1]["content"];  // after the system's
+    const Json message = {{"content", Json{{"label", answer_to(input)}}.dump()}};
+    const Json body = {{"choices", Json::array({{{"message", message}}})},
+                       {"usage", {{"prompt_tokens", request["body"].dump().size() / 4}, {"completion_tokens", 5}}}};
+    return Json{
+        {"custom_id", request["custom_id"]}, {"response", {{"status_code", 200}, {"body", body}}}, {"error", nullptr}};
+  };
+  std::string results, errors;
+  for (size_t i = requests.size(); i-- > 0;) {
+    Json line = result(requests[i]);
+    if (i == 0) {  // a 4xx with a null error
+      line["response"] = {{"status_code", 400}, {"body", {{"error", {{"message", "too long"}}}}}};
+    } else if (i == 1) {
+      line["response"]["status_code"] = 429;
+    } else if (i == 2) {
+      line = {{"custom_id", requests[i]["custom_id"]}, {"response", nullptr}, {"error", {{"code", "batch_expired"}}}};
+    } else if (i == 3) {
+      line["response"]["body"]["choices"][0]["message"]["content"] = "no label";
+    }
+    (i < 3 ? errors : results) += line.dump() + "\n";
+  }
+  folder.write("results.jsonl", results);
+  folder.write("errors.jsonl", errors);
+  folder.write("foreign.jsonl", R"({"custom_id":"another-1","response":{"status_code":200,"body":{}}})");
+  o = run({"job", "batch-import", "out.jsonl", "foreign.jsonl"});
+  EXPECT_EQ(o.code, 1);
+  EXPECT_NE(o.err.find("foreign.jsonl: line 1: \"custom_id\""), std::string::npos) << o.err;
+  o = run({"job", "batch-import", "out.jsonl", "results.jsonl", "errors.jsonl", "results.jsonl", "--json"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  Json in = Json::parse(o.out);
+  EXPECT_EQ(in["answered"], asked - 4);
+  EXPECT_EQ(in["failed"], 1);
+  EXPECT_EQ(in["again"], 2);
+  EXPECT_EQ(in["unparsed"], 1);
+  EXPECT_EQ(in["settled_before"], asked - 3);  // a file that is given twice changes nothing
+  // The rest again, then all is there.
+  ASSERT_EQ(run({"job", "batch-export", "out.jsonl", "-o", "again.jsonl", "--quiet"}).code, 0);
+  results.clear();
+  for (const Json& request : json_lines(io::slurp(folder.path("again.jsonl"))))
+    results += result(request).dump() + "\n";
+  folder.write("results.jsonl", results);
+  ASSERT_EQ(run({"job", "batch-import", "out.jsonl", "results.jsonl"}).code, 0);
+  ASSERT_EQ(run(held).code, 4);  // the refused one
+  const auto expected = json_lines(whole);
+  const auto got = lines();
+  ASSERT_EQ(got.size(), expected.size());
+  int64_t refused = 0, corrected = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    if (got[i]["source"] == "error") {
+      ++refused;
+      EXPECT_EQ(got[i]["error"], "http 400: too long");
+      continue;
+    }
+    for (const char* key : {"id", "label", "source", "score", "reason"}) EXPECT_EQ(got[i][key], expected[i][key]) << i;
+    if (got[i]["source"] == "llm") corrected += got[i]["usage"]["completion_tokens"] == 10;  // asked twice
+  }
+  EXPECT_EQ(corrected, 1);
+  EXPECT_EQ(refused, 1);
+}
+
 TEST_F(CliRunTest, UsageErrors) {
   const std::vector<std::vector<std::string>> bad = {
       {"run", "p", "q.jsonl", "-o", "out.jsonl"},

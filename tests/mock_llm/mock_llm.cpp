@@ -118,7 +118,8 @@ class Mock {
       if (o_.reject_after >= 0 && answers_ >= o_.reject_after) return error(r, 401, "invalid_api_key", "revoked");
       ++answers_;
       if (turns > 1) ++corrections_;
-      if (turns == 1) ++answered_[text];
+      // What never arrives whole is not an answer that the client has.
+      if (turns == 1 && draw(number, 6) >= o_.garbage && draw(number, 7) >= o_.torn) ++answered_[text];
     }
     std::string label = o_.labels[tracer::io::xxh64(text) % o_.labels.size()];
     const bool is_wrong =

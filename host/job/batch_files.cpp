@@ -1,0 +1,172 @@
+#include "host/job/batch_files.h"
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "host/io/file.h"
+#include "host/io/json_fields.h"
+#include "host/io/json_text.h"
+#include "host/io/line_reader.h"
+#include "host/job/answer.h"
+#include "host/llm/retry.h"
+
+namespace tracer::job {
+namespace {
+
+// One result, whichever API it is from.
+struct BatchResult {
+  int64_t ask = 0;
+  bool correction = false;
+  llm::HttpResponse response;  // as if it had come by itself
+};
+
+std::string request_line(const std::string& job, const PendingAsk& ask, const llm::ChatApi& api,
+                         const llm::Prompt& prompt) {
+  const auto messages = ask.bad_answer ? prompt.correction(ask.input, *ask.bad_answer) : prompt.messages(ask.input);
+  const std::string body = api.body(messages, llm::Dialect{});
+  const std::string id =
+      "{\"custom_id\":\"" + job + "-" + std::to_string(ask.id) + (ask.bad_answer ? "-c" : "") + "\",";
+  if (api.options().api == llm::Api::kAnthropic) return id + "\"params\":" + body + "}\n";
+  return id + "\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":" + body + "}\n";
+}
+
+// JOB-ASK, or for a correction JOB-ASK-c.
+Status read_id(const std::string& custom_id, const std::string& job, const std::string& where, BatchResult& result) {
+  const std::string start = job + "-";
+  const char* end = custom_id.data() + custom_id.size();
+  std::string_view rest;
+  if (custom_id.rfind(start, 0) == 0) {
+    const char* after = std::from_chars(custom_id.data() + start.size(), end, result.ask).ptr;
+    rest = {after, static_cast<size_t>(end - after)};
+  }
+  result.correction = rest == "-c";
+  if (result.ask > 0 && (rest.empty() || result.correction)) return {};
+  return bad_input(where + ": \"custom_id\": expected " + start + "N, of this job, found " +
+                   io::json_string(custom_id.substr(0, 80)));
+}
+
+Result<BatchResult> parse_result(const Json& json, const std::string& job, const std::string& where) {
+  JsonFields fields(json, where);
+  std::string custom_id;
+  fields.text("custom_id", custom_id);
+  if (!fields.status().ok()) return fields.status();
+  BatchResult result;
+  TRACER_RETURN_IF_ERROR(read_id(custom_id, job, where, result));
+  const auto dump = [](const Json& v) { return v.dump(-1, ' ', false, Json::error_handler_t::replace); };
+  if (const auto anthropic = json.find("result"); anthropic != json.end() && anthropic->is_object()) {
+    const std::string type = anthropic->value("type", "");
+    result.response.status = type == "succeeded" ? 200 : type == "errored" ? 400 : 408;  // expired, canceled: again
+    if (type == "succeeded" && anthropic->contains("message")) result.response.body = dump(anthropic->at("message"));
+    if (type == "errored" && anthropic->contains("error")) result.response.body = dump(anthropic->at("error"));
+    return result;
+  }
+  const auto response = json.find("response");
+  if (response != json.end() && response->is_object()) {
+    JsonFields inner(*response, where + ": \"response\"");
+    int64_t status = 0;
+    inner.count("status_code", status, 999);
+    if (!inner.status().ok()) return inner.status();
+    result.response.status = static_cast<int>(status);
+    if (response->contains("body")) result.response.body = dump(response->at("body"));
+    return result;
+  }
+  const auto error = json.find("error");
+  if (error == json.end() || !error->is_object())
+    return bad_input(where + ": expected a \"response\", a \"result\" or an \"error\", found none");
+  // Expired before it was worked on, or another fault of the batch: no answer, and nothing wrong with the row.
+  result.response.status = 408;
+  result.response.body = dump(Json{{"error", *error}});
+  return result;
+}
+
+}  // namespace
+
+Result<BatchOut> write_batch(Store& store, const llm::ChatApi& api, const llm::Prompt& prompt, const std::string& path,
+                             int64_t most_lines, int64_t most_bytes) {
+  const std::string job = store.config().at("job_id").get<std::string>();
+  BatchOut out;
+  std::optional<io::AtomicFile> file;
+  int64_t lines = 0, bytes = 0, after = 0;
+  const auto next_file = [&]() -> Status {
+    if (file) TRACER_RETURN_IF_ERROR(file->commit());
+    out.files.push_back(out.files.empty() ? path : path + "." + std::to_string(out.files.size() + 1));
+    auto made = io::AtomicFile::create(out.files.back());
+    if (!made.ok()) return made.status();
+    file.emplace(std::move(made).value());
+    lines = bytes = 0;
+    return {};
+  };
+  while (true) {
+    auto asks = store.pending(after, 1000);
+    if (!asks.ok()) return asks.status();
+    if (asks->empty()) break;
+    for (const PendingAsk& ask : *asks) {
+      const std::string line = request_line(job, ask, api, prompt);
+      if (!file || lines == most_lines || bytes + static_cast<int64_t>(line.size()) > most_bytes)
+        TRACER_RETURN_IF_ERROR(next_file());
+      TRACER_RETURN_IF_ERROR(file->write(line));
+      ++lines, ++out.requests;
+      bytes += static_cast<int64_t>(line.size());
+      after = ask.id;
+    }
+  }
+  if (file) TRACER_RETURN_IF_ERROR(file->commit());
+  return out;
+}
+
+Result<BatchIn> read_batch(Store& store, const llm::ChatApi& api, const std::optional<llm::Price>& price,
+                           const std::string& path, double now) {
+  const std::string job = store.config().at("job_id").get<std::string>();
+  auto reader = io::LineReader::open(path);
+  if (!reader.ok()) return reader.status();
+  BatchIn in;
+  int64_t attempt = store.next_attempt(), stale = -1;
+  TRACER_RETURN_IF_ERROR(store.begin());
+  io::Line line;
+  while (true) {
+    auto more = reader->next(line);
+    if (!more.ok()) return more.status();
+    if (!*more) break;
+    if (line.text.find_first_not_of(" \t") == std::string_view::npos) continue;
+    const std::string where = path + ": line " + std::to_string(line.number);
+    auto json = parse_json(line.text, where);
+    if (!json.ok()) return json.status();
+    auto result = parse_result(*json, job, where);
+    if (!result.ok()) return result.status();
+    ++in.lines;
+    auto ask = store.ask(result->ask);
+    if (!ask.ok()) return ask.status();
+    if (!*ask) return bad_input(where + ": \"custom_id\": this job has no such request");
+    // An answer to the first question that was taken in before is not one to the correction.
+    if ((*ask)->state != AskState::kPending || (*ask)->bad_answer != result->correction) {
+      ++in.settled;
+      continue;
+    }
+    AttemptEnd end;
+    end.attempt = attempt++;
+    end.ask = result->ask;
+    end.http_status = result->response.status;
+    const llm::Verdict verdict = llm::judge(result->response, llm::parse_api_error(result->response.body), now);
+    end.outcome = verdict.error;
+    if (verdict.outcome == llm::Outcome::kAnswered)
+      take_answer(api, result->response.body, (*ask)->bad_answer, price, 0, end);
+    if (verdict.outcome == llm::Outcome::kRowFailed)
+      end.result = AskResult{AskState::kFailed, -1, verdict.error, {}, 0};
+    if (!end.result) {
+      ++(end.bad_answer ? in.unparsed : in.again);
+    } else {
+      ++(end.result->state == AskState::kAnswered ? in.answered : in.failed);
+    }
+    const AttemptKind kind = (*ask)->bad_answer ? AttemptKind::kCorrection : AttemptKind::kFirst;
+    TRACER_RETURN_IF_ERROR(store.start_attempt(end.attempt, end.ask, kind, 0, now));
+    auto kept = store.end_attempt(end);
+    if (!kept.ok()) return kept.status();
+    if (end.result && (stale < 0 || (*ask)->first_row < stale)) stale = (*ask)->first_row;
+  }
+  // The output may hold such a row already, as one without an answer: from there on it is to be made again.
+  if (stale >= 0) TRACER_RETURN_IF_ERROR(store.drop_checkpoints_after(stale));
+  TRACER_RETURN_IF_ERROR(store.commit());
+  return in;
+}
+
+}  // namespace tracer::job
