@@ -51,10 +51,21 @@ std::string ask_key(const std::string& input) { return io::sha256_hex(input).sub
 
 int64_t raw(AskState state) { return static_cast<int64_t>(state); }
 
-AskResult read_result(const Statement& s, int column) {
+// Labels index the config's: one out of range would be read from beyond them.
+Status check_label(const Statement& s, int column, int64_t labels, const std::string& path) {
+  if (!s.null(column) && s.integer(column) >= 0 && s.integer(column) < labels) return {};
+  return bad_input(path + ": damaged: a label that the job does not have");
+}
+
+Result<AskResult> read_result(const Statement& s, int column, int64_t labels, const std::string& path) {
   AskResult r;
+  if (s.integer(column) < raw(AskState::kPending) || s.integer(column) > raw(AskState::kFailed))
+    return bad_input(path + ": damaged: an ask in no known state");
   r.state = static_cast<AskState>(s.integer(column));
-  r.label = s.null(column + 1) ? -1 : static_cast<int32_t>(s.integer(column + 1));
+  if (r.state == AskState::kAnswered) {
+    TRACER_RETURN_IF_ERROR(check_label(s, column + 1, labels, path));
+    r.label = static_cast<int32_t>(s.integer(column + 1));
+  }
   r.error = s.text(column + 2);
   r.usage = {s.integer(column + 3), s.integer(column + 4)};
   r.cost = s.integer(column + 5);
@@ -101,6 +112,7 @@ Result<Store> Store::open(const std::string& path) {
   if (!store.ok()) return store.status();
   TRACER_RETURN_IF_ERROR(store->db_->execute("PRAGMA synchronous=FULL"));
   TRACER_RETURN_IF_ERROR(store->prepare());
+  TRACER_RETURN_IF_ERROR(check_config(store->config_, path + ": config"));
   return store;
 }
 
@@ -108,6 +120,7 @@ Result<Store> Store::open_to_read(const std::string& path) {
   auto store = opened(path, Database::Mode::kRead);
   if (!store.ok()) return store.status();
   TRACER_RETURN_IF_ERROR(store->prepare());
+  TRACER_RETURN_IF_ERROR(check_config(store->config_, path + ": config"));
   return store;
 }
 
@@ -150,7 +163,6 @@ Status Store::prepare() {
     auto json = parse_json(*config, path_ + ": config");
     if (!json.ok()) return json.status();
     config_ = std::move(json).value();
-    TRACER_RETURN_IF_ERROR(check_config(config_, path_ + ": config"));
   }
   auto routed = meta("routed");
   if (!routed.ok()) return routed.status();
@@ -183,6 +195,11 @@ Status Store::set_config(const Json& config) {
   return set_meta("config", config.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
+int64_t Store::labels() const {
+  const auto found = config_.is_object() ? config_.find("labels") : config_.end();
+  return found == config_.end() ? 0 : static_cast<int64_t>(found->size());
+}
+
 Status Store::begin() { return db_->execute("BEGIN IMMEDIATE"); }
 Status Store::commit() { return db_->execute("COMMIT"); }
 
@@ -194,7 +211,12 @@ Result<Store::Added> Store::add_row(const DeferredRow& row) {
   if (*ask) {
     added.ask = find_ask_.integer(0);
     added.first_row = find_ask_.integer(1);
-    added.known = read_result(find_ask_, 2);
+    auto known = read_result(find_ask_, 2, labels(), path_);
+    if (!known.ok()) {
+      find_ask_.reset();
+      return known.status();
+    }
+    added.known = std::move(known).value();
   }
   find_ask_.reset();
   if (row.row < routed_) {
@@ -264,7 +286,7 @@ Result<AskResult> Store::end_attempt(const AttemptEnd& e) {
   }
   auto row = ask_result_.bind(1, e.ask).step();
   if (!row.ok()) return row.status();
-  AskResult result = *row ? read_result(ask_result_, 0) : AskResult{};
+  Result<AskResult> result = *row ? read_result(ask_result_, 0, labels(), path_) : AskResult{};
   ask_result_.reset();
   return result;
 }
@@ -395,6 +417,8 @@ Result<Store::Reader> Store::entries(int64_t from) {
   statement->bind(1, from);
   Reader reader;
   reader.rows_ = std::move(statement).value();
+  reader.path_ = path_;
+  reader.labels_ = labels();
   return reader;
 }
 
@@ -406,7 +430,10 @@ Result<bool> Store::Reader::next(Entry& e) {
            rows_.real(5)};
   e.ask = rows_.integer(7);
   e.first_row = rows_.integer(8);
-  e.result = read_result(rows_, 9);
+  if (e.row.handled) TRACER_RETURN_IF_ERROR(check_label(rows_, 4, labels_, path_));
+  auto result = read_result(rows_, 9, labels_, path_);
+  if (!result.ok()) return result.status();
+  e.result = std::move(result).value();
   return true;
 }
 

@@ -162,6 +162,8 @@ class Store {
    private:
     friend class Store;
     Statement rows_;
+    std::string path_;
+    int64_t labels_ = 0;
   };
   Result<Reader> entries(int64_t from);
 
@@ -173,6 +175,7 @@ class Store {
   Status read_row(const std::string& sql, std::initializer_list<int64_t*> out);
   Status set_meta(const std::string& key, const std::string& value);
   Result<std::string> meta(const std::string& key);
+  int64_t labels() const;  // of the config
 
   std::string path_;
   io::UniqueFd lock_;  // closed after the database: closing any descriptor of the file drops SQLite's own locks

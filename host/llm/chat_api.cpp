@@ -46,7 +46,7 @@ bool count_at(const Json& json, std::initializer_list<std::string_view> path, in
   const Json* value = at(json, path);
   if (value == nullptr || !value->is_number_integer()) return false;
   const auto n = value->get<int64_t>();
-  constexpr int64_t kMost = int64_t{1} << 40;
+  constexpr int64_t kMost = int64_t{1} << 27;  // times the dearest price, four counts of it fit in an int64
   if (n < 0 || n > kMost) return false;
   out = n;
   return true;

@@ -57,7 +57,7 @@ int64_t duration_ms(std::string_view text) {
   while (!text.empty()) {
     double value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || !(value >= 0)) return -1;
+    if (error != std::errc() || !(value >= 0) || std::isinf(value)) return -1;
     text.remove_prefix(static_cast<size_t>(end - text.data()));
     double unit = 1000;
     size_t length = 1;
@@ -84,7 +84,7 @@ void Concurrency::answered() { limit_ = std::min(static_cast<double>(most_), lim
 
 void Concurrency::pushed_back(int64_t started, int64_t now) {
   probing_ = false;
-  if (started < halved_at_) return;  // sent before the last halving: it says nothing about the new limit
+  if (started <= halved_at_) return;  // sent before the last halving: it says nothing about the new limit
   limit_ = std::max(1.0, limit_ / 2);
   halved_at_ = now;
 }

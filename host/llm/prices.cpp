@@ -17,7 +17,7 @@ Result<Price> read_price(const std::string& path, const std::string& model) {
   const auto at = json->find(model);
   if (at == json->end()) return bad_input(path + ": expected a price of the model \"" + model + "\", found none");
   double input = 0, output = 0;
-  constexpr double kMost = 1e5;  // USD a million tokens
+  constexpr double kMost = 1e4;  // USD a million tokens
   JsonFields fields(*at, path + ": \"" + model + "\"");
   fields.number("input", input, 0, kMost);
   fields.number("output", output, 0, kMost);

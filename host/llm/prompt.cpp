@@ -33,7 +33,9 @@ Result<Prompt> Prompt::make(const std::string& given, const std::string& name, c
   for (const std::string& label : labels) p.labels_ += (p.labels_.empty() ? "" : "\n") + label;
   std::string user = text;
   const std::string line = "\n---\n";
-  if (const size_t at = text.find(line); at != std::string::npos) {
+  if (text.rfind("---\n", 0) == 0) {
+    user = text.substr(4);
+  } else if (const size_t at = text.find(line); at != std::string::npos) {
     p.system_ = chomped(text.substr(0, at));
     user = text.substr(at + line.size());
     if (p.system_.find("{input}") != std::string::npos)

@@ -15,7 +15,8 @@ constexpr double kLongestWaitMs = 24.0 * 3600 * 1000;
 std::optional<double> number(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !(value >= 0)) return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size() || !(value >= 0) || std::isinf(value))
+    return std::nullopt;
   return value;
 }
 
