@@ -223,7 +223,7 @@ Status Dispatcher::send(std::unique_ptr<Try> it, std::string body, int64_t now) 
   ++now_.sent;
   if (it->kind == AttemptKind::kRetry) ++now_.retried;
   if (it->kind == AttemptKind::kCorrection) ++now_.corrected;
-  breaker_.sent();
+  it->trial = breaker_.sent();
   const auto id = static_cast<uint64_t>(it->attempt);
   journal_.attempt_started(it->attempt, it->ask.id, it->kind, it->reserved_cost);
   flying_.emplace(id, std::move(it));
@@ -258,8 +258,10 @@ bool Dispatcher::retry_later(std::unique_ptr<Try>& it, const llm::Verdict& verdi
     if (verdict.retry_after_ms) rate_.pause_until(now + *verdict.retry_after_ms);
   }
   const bool patience = end.http_status == 429;
-  if (!patience) {
-    breaker_.failed(now);
+  if (patience) {
+    breaker_.answered();
+  } else {
+    breaker_.failed(now, it->trial);
     if (!breaker_.open() && ++it->attempts >= options_.most_attempts) {
       fail(end, verdict.error + " (after " + std::to_string(it->attempts) + " attempts)");
       return false;

@@ -92,6 +92,7 @@ class Dispatcher {
     llm::Dialect dialect;
     int64_t reserved_cost = 0, reserved_tokens = 0;
     int64_t started_ms = 0;
+    bool trial = false;  // the breaker's
   };
   struct Later {
     int64_t at;

@@ -95,9 +95,9 @@ void Breaker::answered() {
   wait_ms_ = kShortestMs;
 }
 
-void Breaker::failed(int64_t now) {
+void Breaker::failed(int64_t now, bool trial) {
   if (++failures_ < kFailures) return;
-  if (open_ && !trial_) return;  // was on its way when the breaker opened
+  if (open_ && !trial) return;  // was on its way when the breaker opened
   if (open_) wait_ms_ = std::min(kLongestMs, 2 * wait_ms_);
   open_ = true;
   trial_ = false;

@@ -81,9 +81,11 @@ class Breaker {
   // When the next request may go: kNever while a trial is out.
   int64_t ready_at() const { return !open_ ? 0 : trial_ ? kNever : next_; }
   bool open() const { return open_; }
-  void sent() { trial_ = open_; }
+  // Whether the request that goes now is the trial: to be said again when it fails.
+  bool sent() { return trial_ = open_; }
+  // By anything that shows the server at work: an answer, a refusal, being told to wait.
   void answered();
-  void failed(int64_t now);
+  void failed(int64_t now, bool trial);
 
  private:
   int failures_ = 0;

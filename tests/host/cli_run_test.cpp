@@ -145,6 +145,15 @@ TEST_F(CliRunTest, NothingIsSentBeforeTheServerSaidSo) {
   EXPECT_GT(mock.stats()["refused"], 2);
 }
 
+TEST_F(CliRunTest, AnOutageIsWaitedForWithFewTrials) {
+  MockLlm mock({"--fail-first", "20"});
+  const Outcome o = run_job(mock, {"--json"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  // Sixteen were on their way when it began; then one at a time.
+  EXPECT_EQ(mock.stats()["refused"], 20);
+  EXPECT_EQ(Json::parse(o.out)["asks"]["failed"], 0);
+}
+
 TEST_F(CliRunTest, FewerAtOnceWhereTheServerPushesBack) {
   MockLlm mock({"--most-at-once", "4", "--latency-ms", "5"});
   const Outcome o = run_job(mock, {"--concurrency", "64", "--json"});

@@ -244,7 +244,7 @@ TEST(LlmConcurrency, HalvesOnceARoundThatTakesLessThanAMillisecond) {
 }
 
 void fail(Breaker& b, int times, int64_t now) {
-  for (int i = 0; i < times; ++i) b.failed(now);
+  for (int i = 0; i < times; ++i) b.failed(now, false);
 }
 
 TEST(LlmBreaker, OpensAfterTenFailuresInARow) {
@@ -263,11 +263,13 @@ TEST(LlmBreaker, OpensAfterTenFailuresInARow) {
 TEST(LlmBreaker, OneTrialAtATime) {
   Breaker b;
   fail(b, 10, 0);
-  b.sent();
+  EXPECT_TRUE(b.sent());
   EXPECT_EQ(b.ready_at(), kNever);
-  b.failed(1000);
+  b.failed(900, false);  // on its way since before
+  EXPECT_EQ(b.ready_at(), kNever) << "the trial is still out";
+  b.failed(1000, true);
   EXPECT_EQ(b.ready_at(), 3000);
-  b.sent();
+  EXPECT_TRUE(b.sent());
   EXPECT_EQ(b.ready_at(), kNever);
 }
 
@@ -277,8 +279,8 @@ TEST(LlmBreaker, WaitsDoubleUpToAMinute) {
   int64_t wait = 1000;
   for (int i = 0; i < 12; ++i) {
     const int64_t now = b.ready_at();
-    b.sent();
-    b.failed(now);
+    EXPECT_TRUE(b.sent());
+    b.failed(now, true);
     wait = std::min<int64_t>(60'000, 2 * wait);
     EXPECT_EQ(b.ready_at(), now + wait) << i;
   }
@@ -294,13 +296,13 @@ TEST(LlmBreaker, FailuresOnTheirWayWhenItOpenedDoNotLengthenTheWait) {
 TEST(LlmBreaker, TheFirstAnswerClosesIt) {
   Breaker b;
   fail(b, 10, 0);
-  b.sent();
-  b.failed(1000);
-  b.sent();
+  EXPECT_TRUE(b.sent());
+  b.failed(1000, true);
+  EXPECT_TRUE(b.sent());
   b.answered();
   EXPECT_FALSE(b.open());
   EXPECT_EQ(b.ready_at(), 0);
-  b.sent();
+  EXPECT_FALSE(b.sent());
   EXPECT_EQ(b.ready_at(), 0) << "closed: any number may go";
   fail(b, 9, 2000);
   EXPECT_FALSE(b.open());
