@@ -37,7 +37,7 @@ def main():
         for concurrency in map(int, args.concurrency.split(",")):
             rates, shares, memory = [], [], 0
             for _ in range(args.rounds):
-                mock = Mock(build, "--latency-ms", str(args.latency_ms), "--threads", str(2 * concurrency))
+                mock = Mock(build, "--latency-ms", str(args.latency_ms), threads=2 * concurrency)
                 before = resource.getrusage(resource.RUSAGE_CHILDREN)
                 started = time.monotonic()
                 p = subprocess.run([build / "tracer", "run", "p", "q.jsonl", "-o", "out.jsonl", "--llm-url",

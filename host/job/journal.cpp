@@ -1,5 +1,6 @@
 #include "host/job/journal.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace tracer::job {
@@ -117,7 +118,7 @@ void Journal::loop() {
   while (status.ok()) {
     {
       std::unique_lock<std::mutex> lock(mutex_);
-      const int64_t due = transaction_ ? transaction_began_ms_ + options_.commit_ms - steady_ms() : kFlushMs;
+      const int64_t due = transaction_ ? commit_at_ms_ - steady_ms() : kFlushMs;
       to_journal_.wait_for(lock, std::chrono::milliseconds(std::max<int64_t>(0, due)),
                            [&] { return !inbox_.empty() || stopping_; });
       messages.swap(inbox_);
@@ -140,17 +141,21 @@ void Journal::loop() {
 
 Status Journal::take(std::vector<Message>& messages) {
   for (Message& message : messages) TRACER_RETURN_IF_ERROR(std::visit([&](auto& m) { return handle(m); }, message));
-  if (transaction_ && steady_ms() >= transaction_began_ms_ + options_.commit_ms) TRACER_RETURN_IF_ERROR(commit());
+  if (transaction_ && steady_ms() >= commit_at_ms_) TRACER_RETURN_IF_ERROR(commit());
   TRACER_RETURN_IF_ERROR(write_ready());
   if (!transaction_) TRACER_RETURN_IF_ERROR(deliver());
   return {};
 }
 
-Status Journal::in_transaction() {
-  if (transaction_) return {};
+Status Journal::in_transaction(int64_t within_ms) {
+  const int64_t at = steady_ms() + within_ms;
+  if (transaction_) {
+    commit_at_ms_ = std::min(commit_at_ms_, at);
+    return {};
+  }
   TRACER_RETURN_IF_ERROR(store_.begin());
   transaction_ = true;
-  transaction_began_ms_ = steady_ms();
+  commit_at_ms_ = at;
   return {};
 }
 
@@ -172,7 +177,7 @@ Status Journal::commit() {
 Status Journal::handle(Routed& m) {
   int64_t asked = 0;
   const auto n = static_cast<int64_t>(m.rows.size());
-  TRACER_RETURN_IF_ERROR(in_transaction());
+  TRACER_RETURN_IF_ERROR(in_transaction(options_.commit_ms));
   for (RoutedRow& row : m.rows) {
     Waiting waiting{std::move(row.line), std::nullopt, 0, false};
     if (row.deferred) {
@@ -221,7 +226,7 @@ Status Journal::handle(RoutingDone&) {
   if (next_row_ < routed_before_)
     return bad_input("the input is not the one that this job began with: it has " + std::to_string(next_row_) +
                      " rows, and had at least " + std::to_string(routed_before_));
-  TRACER_RETURN_IF_ERROR(in_transaction());
+  TRACER_RETURN_IF_ERROR(in_transaction(options_.commit_ms));
   return store_.set_routed(next_row_, true);
 }
 
@@ -231,12 +236,12 @@ Status Journal::handle(Want& m) {
 }
 
 Status Journal::handle(Started& m) {
-  TRACER_RETURN_IF_ERROR(in_transaction());
+  TRACER_RETURN_IF_ERROR(in_transaction(options_.commit_ms));
   return store_.start_attempt(m.attempt, m.ask, m.kind, m.most_cost, m.now);
 }
 
 Status Journal::handle(AttemptEnd& m) {
-  TRACER_RETURN_IF_ERROR(in_transaction());
+  TRACER_RETURN_IF_ERROR(in_transaction(options_.answer_ms));
   auto result = store_.end_attempt(m);
   if (!result.ok()) return result.status();
   ++ended_;
@@ -271,7 +276,7 @@ Status Journal::deliver() {
 
 Status Journal::keep(const std::optional<Checkpoint>& checkpoint) {
   if (!checkpoint) return {};
-  TRACER_RETURN_IF_ERROR(in_transaction());
+  TRACER_RETURN_IF_ERROR(in_transaction(options_.commit_ms));
   return store_.add_checkpoint(*checkpoint);
 }
 
@@ -326,7 +331,7 @@ Status Journal::finish() {
   if (!checkpoint.ok()) return checkpoint.status();
   TRACER_RETURN_IF_ERROR(keep(*checkpoint));
   TRACER_RETURN_IF_ERROR(output_.sync());
-  TRACER_RETURN_IF_ERROR(in_transaction());
+  TRACER_RETURN_IF_ERROR(in_transaction(options_.commit_ms));
   auto open = store_.first_open_row();
   if (!open.ok()) return open.status();
   TRACER_RETURN_IF_ERROR(store_.set_finished(complete() && *open < 0));

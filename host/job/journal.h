@@ -30,7 +30,10 @@ struct RoutedRow {
 struct JournalOptions {
   // Rows routed and not yet written, at most: the memory of a job, and how far routing runs ahead of the LLM.
   int64_t window_rows = int64_t{1} << 18;
-  int64_t commit_ms = 2;  // how long a write may wait for others to share its commit
+  // How long a write may wait for others to share its commit: an answer, whose request keeps its place until then; and
+  // everything else.
+  int64_t answer_ms = 0;
+  int64_t commit_ms = 10;
 };
 
 struct JournalCounts {
@@ -118,7 +121,7 @@ class Journal {
   Status handle(Started& m);
   Status handle(AttemptEnd& m);
   Status handle(DispatchEnded& m);
-  Status in_transaction();
+  Status in_transaction(int64_t within_ms);
   Status commit();
   Status deliver();
   Status write_ready();
@@ -149,7 +152,7 @@ class Journal {
   bool asks_left_ = true;  // there may be pending asks above delivered_
   bool end_told_ = false;
   bool transaction_ = false;
-  int64_t transaction_began_ms_ = 0;
+  int64_t commit_at_ms_ = 0;
   int64_t flushed_ms_ = 0;
   bool routing_done_ = false;
   bool dispatch_ended_ = false;
