@@ -13,6 +13,7 @@ import tempfile
 import numpy
 
 import pooled_log as pool
+from arguments import own_and_fit_options
 
 ALPHAS = (0.8, 0.85, 0.9, 0.95, 0.97)
 NOISY = 10
@@ -56,10 +57,7 @@ def measure(build, data, share, ten, seed, fit_rows, options):
 
 
 def main():
-    own, options = sys.argv[1:], []
-    if "--" in own:
-        cut = own.index("--")
-        own, options = own[:cut], own[cut + 1:]
+    own, options = own_and_fit_options()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("build")
     parser.add_argument("data")

@@ -22,6 +22,7 @@ import numpy
 import sklearn
 
 import pooled_log as pool
+from arguments import own_and_fit_options
 
 warnings.filterwarnings("ignore")
 
@@ -90,10 +91,7 @@ def table(alphas, ours, theirs):
 
 
 def main():
-    own, fit_options = sys.argv[1:], []
-    if "--" in own:
-        cut = own.index("--")
-        own, fit_options = own[:cut], own[cut + 1:]
+    own, fit_options = own_and_fit_options()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("build")
     parser.add_argument("data")

@@ -14,6 +14,8 @@ import tempfile
 
 import numpy
 
+from arguments import own_and_fit_options
+
 BLOCK = 10000
 MODES = 3
 SPREAD = 1.4  # length of the noise beside a centre of length 1
@@ -41,10 +43,7 @@ def make_log(folder, rows, labels, dimension):
 
 
 def main():
-    own, fit_options = sys.argv[1:], []
-    if "--" in own:
-        cut = own.index("--")
-        own, fit_options = own[:cut], own[cut + 1:]
+    own, fit_options = own_and_fit_options()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--rows", default="10000,100000,1000000")

@@ -49,15 +49,7 @@ Result<Challenger> freeze(Backend& backend, const Traces& traces, Matrix<float> 
   LearnRows learn{x.view(), {}, at.fold, {at.learn.begin(), at.learn.end()}};
   for (int32_t row : at.learn) learn.label.push_back(traces.label[row]);
 
-  SearchInput input;
-  const int64_t searched = at.sample_rows;
-  input.x = learn.x.rows_from(0, searched);
-  input.label.assign(learn.label.begin(), learn.label.begin() + searched);
-  input.fold.assign(learn.fold.begin(), learn.fold.begin() + searched);
-  input.unit.assign(at.unit.begin(), at.unit.begin() + searched);
-  input.label_frequency.assign(static_cast<size_t>(classes), 0.0);
-  for (int32_t label : learn.label) input.label_frequency[label] += 1.0 / static_cast<double>(n);
-  input.classes = classes;
+  SearchInput input = searched_part(learn, at.unit, at.sample_rows, classes);
   input.folds = split.folds;
   input.alphas = {o.alpha};
   input.delta = o.level;
@@ -70,7 +62,7 @@ Result<Challenger> freeze(Backend& backend, const Traces& traces, Matrix<float> 
 
   Challenger c;
   std::vector<uint8_t> fair_searched;
-  for (int64_t i = 0; i < searched; ++i) fair_searched.push_back(fair[at.learn[i]]);
+  for (int64_t i = 0; i < at.sample_rows; ++i) fair_searched.push_back(fair[at.learn[i]]);
   Certificate pending;
   c.plan = plan(*search, fair_searched, o, classes, pending.floored);
   pending.alpha = o.alpha, pending.delta = o.level;

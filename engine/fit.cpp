@@ -159,13 +159,7 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
   const int64_t n_learn = static_cast<int64_t>(s.learn.size()), searched = at.sample_rows;
   LearnRows learn{
       x.view().rows_from(0, n_learn), pick(traces.label, at.learn), at.fold, {at.learn.begin(), at.learn.end()}};
-  SearchInput input;
-  input.x = learn.x.rows_from(0, searched);
-  input.label.assign(learn.label.begin(), learn.label.begin() + searched);
-  input.fold.assign(learn.fold.begin(), learn.fold.begin() + searched);
-  input.unit.assign(at.unit.begin(), at.unit.begin() + searched);
-  input.label_frequency.assign(static_cast<size_t>(classes), 0.0);
-  for (int32_t l : learn.label) input.label_frequency[l] += 1.0 / static_cast<double>(n_learn);
+  SearchInput input = searched_part(learn, at.unit, searched, classes);
   phases.done("split");
   auto dependence =
       check_dependence(backend, input.x, input.label, std::span(at.learn).first(static_cast<size_t>(searched)), classes,
@@ -175,7 +169,6 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
   if (!result.dependence.advice.empty()) result.warnings.push_back(result.dependence.advice);
   phases.done("dependence");
 
-  input.classes = classes;
   input.folds = s.folds;
   input.alphas = alphas;
   input.delta = certify_options.delta;

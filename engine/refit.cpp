@@ -7,6 +7,18 @@
 
 namespace tracer {
 
+SearchInput searched_part(const LearnRows& learn, const std::vector<int32_t>& unit, int64_t searched, int64_t classes) {
+  SearchInput input;
+  input.x = learn.x.rows_from(0, searched);
+  input.label.assign(learn.label.begin(), learn.label.begin() + searched);
+  input.fold.assign(learn.fold.begin(), learn.fold.begin() + searched);
+  input.unit.assign(unit.begin(), unit.begin() + searched);
+  input.label_frequency.assign(static_cast<size_t>(classes), 0.0);
+  for (int32_t label : learn.label) input.label_frequency[label] += 1.0 / static_cast<double>(learn.label.size());
+  input.classes = classes;
+  return input;
+}
+
 Result<Stage> refit(Backend& backend, const SearchResult& search, const LearnRows& learn, int64_t classes) {
   Stage stage;
   const int64_t d = learn.x.cols, searched = static_cast<int64_t>(search.score.size());

@@ -19,6 +19,10 @@ struct LearnRows {
   std::vector<int64_t> row;    // n: of the log
 };
 
+// What search_surrogate sees of them: the first `searched`, and the label frequencies of all. unit: of each row. The
+// rest of the input (alphas, folds, ...) is left to the caller.
+SearchInput searched_part(const LearnRows& learn, const std::vector<int32_t>& unit, int64_t searched, int64_t classes);
+
 // Softmax regression is learned from all rows, starting from the mean of the folds' weights; the kernel vote from the
 // rows that were searched, which become the references (copied).
 Result<Stage> refit(Backend& backend, const SearchResult& search, const LearnRows& learn, int64_t classes);
