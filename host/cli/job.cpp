@@ -1,11 +1,10 @@
-#include <chrono>
-
 #include "host/cli/command.h"
 #include "host/cli/job_report.h"
 #include "host/cli/llm_options.h"
 #include "host/io/json_text.h"
 #include "host/io/output_stream.h"
 #include "host/job/batch_files.h"
+#include "host/job/clock.h"
 #include "host/job/store.h"
 
 namespace tracer::cli {
@@ -28,11 +27,11 @@ int status(const JobOptions& options) {
   const Console& console = options.common.console;
   auto store = job::Store::open_to_read(path_of(options.job));
   if (!store.ok()) return fail(console, store.status());
-  auto figures = job_json(*store);
-  if (!figures.ok()) return fail(console, figures.status());
-  if (console.json) return console.print_json(*figures, kExitOk);
   auto ledger = store->ledger();
   if (!ledger.ok()) return fail(console, ledger.status());
+  auto figures = job_json(*store, *ledger);
+  if (!figures.ok()) return fail(console, figures.status());
+  if (console.json) return console.print_json(*figures, kExitOk);
   const Json& f = *figures;
   std::string text = std::string(store->finished() ? "finished" : "not finished") + ": " +
                      counted(store->routed(), "row") + " routed, " + std::to_string(ledger->rows_deferred) +
@@ -102,6 +101,7 @@ Result<Llm> llm_of(const job::Store& store, const std::string& where) {
     chat.api = l.at("api") == "anthropic" ? llm::Api::kAnthropic : llm::Api::kOpenAi;
     chat.model = l.at("model").get<std::string>();
     chat.max_output_tokens = l.at("max_output_tokens").get<int64_t>();
+    llm.dispatch.structured = l.at("structured") == "auto";
     chat.temperature = l.at("temperature").get<double>();
     for (const Json& label : config.at("labels")) chat.labels.push_back(label.get<std::string>());
     auto prompt = llm::Prompt::make(l.at("prompt_text").get<std::string>(), where, chat.labels);
@@ -124,7 +124,8 @@ int batch_export(const JobOptions& options) {
   if (!store.ok()) return fail(console, store.status());
   auto llm = llm_of(*store, path);
   if (!llm.ok()) return fail(console, llm.status());
-  auto out = job::write_batch(*store, *llm->api, *llm->prompt, options.output);
+  auto out =
+      job::write_batch(*store, *llm->api, *llm->prompt, {.structured = llm->dispatch.structured}, options.output);
   if (!out.ok()) return fail(console, out.status());
   if (console.json) return console.print_json({{"requests", out->requests}, {"files", out->files}}, kExitOk);
   std::string text = counted(out->requests, "request");
@@ -141,8 +142,7 @@ int batch_import(const JobOptions& options) {
   if (!llm.ok()) return fail(console, llm.status());
   job::BatchIn all;
   for (const std::string& file : options.results) {
-    const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-    auto in = job::read_batch(*store, *llm->api, llm->dispatch.price, file, now);
+    auto in = job::read_batch(*store, *llm->api, llm->dispatch.price, file, job::now_seconds());
     if (!in.ok()) return fail(console, in.status());
     all.lines += in->lines, all.answered += in->answered, all.unparsed += in->unparsed, all.failed += in->failed;
     all.again += in->again, all.settled += in->settled;

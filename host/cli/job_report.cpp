@@ -19,12 +19,9 @@ std::string spent_text(const job::Ledger& l, bool priced) {
   return text;
 }
 
-Result<Json> job_json(job::Store& store) {
-  auto ledger = store.ledger();
-  if (!ledger.ok()) return ledger.status();
+Result<Json> job_json(job::Store& store, const job::Ledger& l) {
   auto sources = store.sources();
   if (!sources.ok()) return sources.status();
-  const job::Ledger& l = *ledger;
   const bool priced = is_priced(store.config());
   const int64_t asked = l.rows_deferred + l.rows_audited;
   return Json{{"finished", store.finished()},

@@ -8,8 +8,8 @@
 
 namespace tracer::cli {
 
-// Rows by source, asks, attempts, tokens, cost; null where not known.
-Result<Json> job_json(job::Store& store);
+// Rows by source, asks, attempts, tokens, cost; null where not known. ledger: the store's.
+Result<Json> job_json(job::Store& store, const job::Ledger& ledger);
 
 // "12 requests, 1,204 + 96 tokens, 0.00042 USD".
 std::string spent_text(const job::Ledger& ledger, bool priced);

@@ -1,7 +1,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 
 #include "engine/router.h"
 #include "host/cli/batch_reader.h"
@@ -33,12 +32,6 @@ struct RouteCommand {
   std::string threshold_;
 };
 
-void append_number(std::string& line, double v) {
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, v).ptr;
-  line.append(text, end);
-}
-
 // Lines of one batch.
 Status RouteCommand::write(const LoadedPolicy& loaded, const ScoredBatch& scored, io::OutputStream& out) {
   std::string line;
@@ -53,7 +46,7 @@ Status RouteCommand::write(const LoadedPolicy& loaded, const ScoredBatch& scored
     line += ",\"label\":";
     line += handled ? label_[score.features.label] : "null";
     line += handled ? ",\"decision\":\"handled\",\"score\":" : ",\"decision\":\"deferred\",\"score\":";
-    append_number(line, score.score);
+    line += io::json_number(score.score);
     line += ",\"threshold\":" + threshold_ + ",\"reason\":\"";
     line += to_string(reason);
     line += "\"}";
@@ -65,7 +58,7 @@ Status RouteCommand::write(const LoadedPolicy& loaded, const ScoredBatch& scored
 Status RouteCommand::route(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, io::OutputStream& out) {
   const Policy& p = loaded.artifact.policy;
   for (const std::string& l : p.labels) label_.push_back(io::json_string(l));
-  append_number(threshold_, loaded.certificate.threshold);
+  threshold_ = io::json_number(loaded.certificate.threshold);
   return score_all(backend, loaded, reader, [&](const ScoredBatch& scored) { return write(loaded, scored, out); });
 }
 

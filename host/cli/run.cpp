@@ -266,10 +266,10 @@ int RunCommand::price_it(Backend& backend, const LoadedPolicy& loaded, BatchRead
 int RunCommand::report(const LoadedPolicy& loaded, const BatchReader& reader, job::Store& store,
                        const job::Dispatcher& dispatcher) {
   const Console& console = common.console;
-  auto figures = job_json(store);
-  if (!figures.ok()) return fail(console, figures.status());
   auto ledger = store.ledger();
   if (!ledger.ok()) return fail(console, ledger.status());
+  auto figures = job_json(store, *ledger);
+  if (!figures.ok()) return fail(console, figures.status());
   const job::StopReason stopped = dispatcher.stop_reason();
   const int64_t errors = (*figures)["sources"]["error"].get<int64_t>();
   const int64_t bad = reader.rejects().count();

@@ -1,6 +1,7 @@
 // Writing JSON by hand where a document object a line would be too slow.
 #pragma once
 
+#include <charconv>
 #include <string>
 #include <string_view>
 
@@ -25,6 +26,12 @@ inline std::string json_string(std::string_view text) {
   }
   out += '"';
   return out;
+}
+
+// The shortest decimal number that reads back as this one; v must be finite.
+inline std::string json_number(double v) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, v).ptr};
 }
 
 }  // namespace tracer::io

@@ -21,9 +21,8 @@ struct BatchResult {
 };
 
 std::string request_line(const std::string& job, const PendingAsk& ask, const llm::ChatApi& api,
-                         const llm::Prompt& prompt) {
-  const auto messages = ask.bad_answer ? prompt.correction(ask.input, *ask.bad_answer) : prompt.messages(ask.input);
-  const std::string body = api.body(messages, llm::Dialect{});
+                         const llm::Prompt& prompt, const llm::Dialect& dialect) {
+  const std::string body = api.body(prompt.messages(ask.input, ask.bad_answer), dialect);
   const std::string id =
       "{\"custom_id\":\"" + job + "-" + std::to_string(ask.id) + (ask.bad_answer ? "-c" : "") + "\",";
   if (api.options().api == llm::Api::kAnthropic) return id + "\"params\":" + body + "}\n";
@@ -81,8 +80,9 @@ Result<BatchResult> parse_result(const Json& json, const std::string& job, const
 
 }  // namespace
 
-Result<BatchOut> write_batch(Store& store, const llm::ChatApi& api, const llm::Prompt& prompt, const std::string& path,
-                             int64_t most_lines, int64_t most_bytes) {
+Result<BatchOut> write_batch(Store& store, const llm::ChatApi& api, const llm::Prompt& prompt,
+                             const llm::Dialect& dialect, const std::string& path, int64_t most_lines,
+                             int64_t most_bytes) {
   const std::string job = store.config().at("job_id").get<std::string>();
   BatchOut out;
   std::optional<io::AtomicFile> file;
@@ -101,7 +101,7 @@ Result<BatchOut> write_batch(Store& store, const llm::ChatApi& api, const llm::P
     if (!asks.ok()) return asks.status();
     if (asks->empty()) break;
     for (const PendingAsk& ask : *asks) {
-      const std::string line = request_line(job, ask, api, prompt);
+      const std::string line = request_line(job, ask, api, prompt, dialect);
       if (!file || lines == most_lines || bytes + static_cast<int64_t>(line.size()) > most_bytes)
         TRACER_RETURN_IF_ERROR(next_file());
       TRACER_RETURN_IF_ERROR(file->write(line));

@@ -28,8 +28,9 @@ struct BatchOut {
 };
 // Every pending ask, into `path`, and where one file cannot hold them into path.2, path.3, ... too. Each appears whole
 // or not at all. most_lines, most_bytes: of a file.
-Result<BatchOut> write_batch(Store& store, const llm::ChatApi& api, const llm::Prompt& prompt, const std::string& path,
-                             int64_t most_lines = kBatchLines, int64_t most_bytes = kBatchBytes);
+Result<BatchOut> write_batch(Store& store, const llm::ChatApi& api, const llm::Prompt& prompt,
+                             const llm::Dialect& dialect, const std::string& path, int64_t most_lines = kBatchLines,
+                             int64_t most_bytes = kBatchBytes);
 
 struct BatchIn {
   int64_t lines = 0, answered = 0, unparsed = 0, failed = 0;

@@ -1,10 +1,10 @@
 #include "host/job/dispatcher.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "engine/random.h"
 #include "host/job/answer.h"
+#include "host/job/clock.h"
 
 namespace tracer::job {
 namespace {
@@ -12,15 +12,6 @@ namespace {
 using llm::kNever;
 
 constexpr int64_t kRefusedInARow = 50;  // requests refused before anything was answered: it is not the rows
-
-int64_t steady_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 }  // namespace
 
@@ -179,8 +170,7 @@ int64_t Dispatcher::send_ready(int64_t now) {
     // not.)
     Try& it = due ? *later_.top().it : *ready_.front();
     it.kind = it.ask.bad_answer ? AttemptKind::kCorrection : it.retry ? AttemptKind::kRetry : AttemptKind::kFirst;
-    const auto messages =
-        it.ask.bad_answer ? prompt_.correction(it.ask.input, *it.ask.bad_answer) : prompt_.messages(it.ask.input);
+    const auto messages = prompt_.messages(it.ask.input, it.ask.bad_answer);
     std::string body = api_.body(messages, dialect_);
     const llm::Usage most = api_.most_usage(body);
     // Four bytes a token is the common rate; a wrong guess is settled by the answer's own count.

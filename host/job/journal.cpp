@@ -3,17 +3,10 @@
 #include <algorithm>
 #include <chrono>
 
+#include "host/job/clock.h"
+
 namespace tracer::job {
 namespace {
-
-int64_t steady_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 // Someone may follow the output with tail -f.
 constexpr int64_t kFlushMs = 1000;
@@ -169,19 +162,15 @@ Status Journal::commit() {
   settled_.clear();
   if (ended_ > 0) kept_(ended_);
   ended_ = 0;
-  const std::lock_guard<std::mutex> lock(mutex_);
-  ++counts_.commits;
   return {};
 }
 
 Status Journal::handle(Routed& m) {
-  int64_t asked = 0;
   const auto n = static_cast<int64_t>(m.rows.size());
   TRACER_RETURN_IF_ERROR(in_transaction(options_.commit_ms));
   for (RoutedRow& row : m.rows) {
     Waiting waiting{std::move(row.line), std::nullopt, 0, false};
     if (row.deferred) {
-      ++asked;
       row.deferred->row = next_row_;
       auto added = store_.add_row(*row.deferred);
       if (!added.ok()) return added.status();
@@ -206,7 +195,6 @@ Status Journal::handle(Routed& m) {
   if (next_row_ >= routed_before_) TRACER_RETURN_IF_ERROR(check_routed_again());
   const std::lock_guard<std::mutex> lock(mutex_);
   counts_.routed += n;
-  counts_.asked_rows += asked;
   return {};
 }
 
@@ -281,7 +269,7 @@ Status Journal::keep(const std::optional<Checkpoint>& checkpoint) {
 }
 
 Status Journal::write_ready() {
-  int64_t written = 0, surrogate = 0, llm = 0, cache = 0, error = 0;
+  int64_t written = 0;
   while (!window_.empty()) {
     Waiting& front = window_.front();
     if (front.deferred) {
@@ -291,14 +279,7 @@ Status Journal::write_ready() {
       // Not while a transaction may hold its answer.
       if (open && (!dispatch_ended_ || why_.empty() || transaction_)) break;
       front.line = format_.asked(*front.deferred, result, front.first, why_);
-      if (result.state == AskState::kAnswered) {
-        ++(front.first ? llm : cache);
-      } else {
-        ++(front.deferred->handled ? surrogate : error);
-      }
       if (--at->second.rows == 0) known_.erase(at);
-    } else {
-      ++surrogate;
     }
     auto checkpoint = output_.append(front.line);
     if (!checkpoint.ok()) return checkpoint.status();
@@ -316,10 +297,6 @@ Status Journal::write_ready() {
   const std::lock_guard<std::mutex> lock(mutex_);
   in_window_ -= written;
   counts_.written += written;
-  counts_.surrogate += surrogate;
-  counts_.llm += llm;
-  counts_.cache += cache;
-  counts_.error += error;
   from_journal_.notify_all();
   return {};
 }

@@ -38,9 +38,6 @@ struct JournalOptions {
 
 struct JournalCounts {
   int64_t routed = 0, written = 0;  // rows
-  int64_t asked_rows = 0;           // of the routed ones, those that went to the LLM (or to an earlier answer)
-  int64_t surrogate = 0, llm = 0, cache = 0, error = 0;  // of the written ones
-  int64_t commits = 0;
 };
 
 // Thread-safe, except start() and join().

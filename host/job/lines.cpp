@@ -1,19 +1,8 @@
 #include "host/job/lines.h"
 
-#include <charconv>
-
 #include "host/io/json_text.h"
 
 namespace tracer::job {
-namespace {
-
-void append_number(std::string& line, double v) {
-  char text[32];
-  line.append(text, std::to_chars(text, text + sizeof text, v).ptr);
-}
-
-}  // namespace
-
 std::string dollars_text(int64_t picodollars) {
   std::string digits = std::to_string(picodollars);
   if (digits.size() < 13) digits.insert(0, 13 - digits.size(), '0');
@@ -31,7 +20,7 @@ std::string LineFormat::handled(std::string_view id, int32_t label, double score
   std::string line = "{\"id\":";
   line += id;
   line += ",\"label\":" + label_[static_cast<size_t>(label)] + ",\"source\":\"surrogate\",\"score\":";
-  append_number(line, score);
+  line += io::json_number(score);
   line += R"(,"reason":"accepted","usage":null,"cost_usd":null,"error":null})";
   return line;
 }
@@ -47,7 +36,7 @@ std::string LineFormat::asked(const DeferredRow& row, const AskResult& result, b
   line += ",\"source\":";
   line += answered ? (first ? "\"llm\"" : "\"cache\"") : surrogate ? "\"surrogate\"" : "\"error\"";
   line += ",\"score\":";
-  append_number(line, row.score);
+  line += io::json_number(row.score);
   line += ",\"reason\":\"" + row.reason + "\",\"usage\":";
   const bool used = first && (result.usage.prompt_tokens != 0 || result.usage.completion_tokens != 0);
   line += used ? "{\"prompt_tokens\":" + std::to_string(result.usage.prompt_tokens) +

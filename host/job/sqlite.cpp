@@ -30,9 +30,6 @@ Statement& Statement::bind(int at, std::string_view text) {
   return bound(sqlite3_bind_text64(statement_.get(), at, text.data() != nullptr ? text.data() : "", text.size(),
                                    SQLITE_TRANSIENT, SQLITE_UTF8));
 }
-Statement& Statement::bind_blob(int at, std::string_view bytes) {
-  return bound(sqlite3_bind_blob64(statement_.get(), at, bytes.data(), bytes.size(), SQLITE_TRANSIENT));
-}
 Statement& Statement::bind_null(int at) { return bound(sqlite3_bind_null(statement_.get(), at)); }
 
 Result<bool> Statement::step() {

@@ -22,7 +22,6 @@ class Statement {
   Statement& bind(int at, int64_t value);
   Statement& bind(int at, double value);
   Statement& bind(int at, std::string_view text);
-  Statement& bind_blob(int at, std::string_view bytes);
   Statement& bind_null(int at);
   // True: a row is there. The first error of a bind comes out here.
   Result<bool> step();
@@ -54,7 +53,6 @@ class Database {
   Result<Statement> prepare(const std::string& sql);
   Status execute(const std::string& sql);
   int64_t last_id() const { return sqlite3_last_insert_rowid(connection_.get()); }
-  int64_t changes() const { return sqlite3_changes64(connection_.get()); }
   // The first failure that a checkpoint or a close would hide.
   Status close();
 

@@ -1,7 +1,6 @@
 #include "host/llm/chat_api.h"
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "host/io/json_row.h"
@@ -12,11 +11,6 @@ namespace {
 
 using Json = nlohmann::json;
 using io::json_string;
-
-std::string decimal(double v) {
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, v).ptr};
-}
 
 // The value at a path of keys, or nullptr; an index is a key of digits.
 const Json* at(const Json& json, std::initializer_list<std::string_view> path) {
@@ -140,7 +134,7 @@ std::string ChatApi::body(const std::vector<Message>& messages, const Dialect& d
   out += ",\"messages\":[" + list + "]";
   out += openai && dialect.max_completion_tokens ? ",\"max_completion_tokens\":" : ",\"max_tokens\":";
   out += std::to_string(options_.max_output_tokens);
-  if (dialect.temperature) out += ",\"temperature\":" + decimal(options_.temperature);
+  if (dialect.temperature) out += ",\"temperature\":" + io::json_number(options_.temperature);
   if (structured && openai)
     out +=
         ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"classification\",\"strict\":true,"

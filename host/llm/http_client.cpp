@@ -34,7 +34,6 @@ struct Transfer {
   std::unique_ptr<curl_slist, CurlListDeleter> headers;
   HttpRequest request;
   HttpResponse response;
-  Clock::time_point started;
   int64_t max_bytes = 0;
   char error[CURL_ERROR_SIZE] = {};
 };
@@ -116,11 +115,9 @@ struct HttpClient::State {
     curl_easy_setopt(easy, CURLOPT_URL, t.request.url.c_str());
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
-    if (!t.request.get) {
-      curl_easy_setopt(easy, CURLOPT_POST, 1L);
-      curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(t.request.body.size()));
-      curl_easy_setopt(easy, CURLOPT_POSTFIELDS, t.request.body.data());
-    }
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(t.request.body.size()));
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, t.request.body.data());
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 0L);
     curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
@@ -141,7 +138,6 @@ struct HttpClient::State {
     t.response = {};
     t.response.id = t.request.id;
     t.max_bytes = options.max_response_bytes;
-    t.started = Clock::now();
   }
 
   void collect(std::vector<HttpResponse>& done) {
@@ -166,7 +162,6 @@ struct HttpClient::State {
         t->response.error = "the answer is larger than " + std::to_string(options.max_response_bytes) + " bytes";
       else if (code != CURLE_OK)
         t->response.error = t->error[0] != '\0' ? t->error : curl_easy_strerror(code);
-      t->response.seconds = std::chrono::duration<double>(Clock::now() - t->started).count();
       done.push_back(std::move(t->response));
       idle.push_back(std::move(t));
     }

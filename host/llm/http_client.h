@@ -13,12 +13,12 @@
 
 namespace tracer::llm {
 
+// A POST.
 struct HttpRequest {
   uint64_t id = 0;  // comes back with the response
   std::string url;
   std::vector<std::string> headers;  // "Name: value"
-  std::string body;                  // POST; GET where empty and `get` is set
-  bool get = false;
+  std::string body;
 };
 
 struct HttpResponse {
@@ -28,7 +28,6 @@ struct HttpResponse {
   std::string body;
   std::string error;  // what the transport said; holds no header and no body
   bool sent = false;  // some of the request went out: without an answer, nobody knows whether it was worked on
-  double seconds = 0;
 
   // The first of that name (lower case); "" when absent.
   std::string_view header(std::string_view name) const;

@@ -62,19 +62,15 @@ Result<Prompt> Prompt::read(const std::string& path, const std::vector<std::stri
   return make(*text, path, labels);
 }
 
-std::vector<Message> Prompt::messages(const std::string& input) const {
+std::vector<Message> Prompt::messages(const std::string& input, const std::optional<std::string>& bad_answer) const {
   std::vector<Message> out;
   if (!system_.empty()) out.push_back({"system", system_});
   std::string user = parts_[0];
   for (size_t i = 1; i < parts_.size(); ++i) user += input + parts_[i];
   out.push_back({"user", std::move(user)});
-  return out;
-}
-
-std::vector<Message> Prompt::correction(const std::string& input, const std::string& answer) const {
-  std::vector<Message> out = messages(input);
+  if (!bad_answer) return out;
   // An answer may be long, and an empty message is refused by some servers.
-  out.push_back({"assistant", answer.empty() ? "(no answer)" : answer});
+  out.push_back({"assistant", bad_answer->empty() ? "(no answer)" : *bad_answer});
   out.push_back({"user", "That is not one of the labels. Answer with exactly one of these labels, and nothing else:\n" +
                              labels_});
   return out;

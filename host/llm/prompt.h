@@ -1,7 +1,7 @@
 // What the LLM is asked: a template with the labels and the input in it.
 #pragma once
 
-#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,9 +23,9 @@ class Prompt {
   // The template in `path`; for "" the one that is built in.
   static Result<Prompt> read(const std::string& path, const std::vector<std::string>& labels);
 
-  std::vector<Message> messages(const std::string& input) const;
-  // The question again after an answer that is none of the labels.
-  std::vector<Message> correction(const std::string& input, const std::string& answer) const;
+  // bad_answer: the question was answered with this, which is none of the labels, and is asked again with a correction.
+  std::vector<Message> messages(const std::string& input,
+                                const std::optional<std::string>& bad_answer = std::nullopt) const;
   // Of the template and the labels: another prompt may give other answers.
   const std::string& digest() const { return digest_; }
   const std::string& text() const { return text_; }  // the template

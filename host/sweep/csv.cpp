@@ -1,18 +1,14 @@
 #include "host/sweep/csv.h"
 
-#include <charconv>
 #include <optional>
 
 #include "engine/figures.h"
+#include "host/io/json_text.h"
 
 namespace tracer {
 namespace {
 
-std::string shortest(double v) {
-  char text[32];
-  return {text, std::to_chars(text, text + sizeof text, v).ptr};
-}
-std::string cell(const std::optional<double>& v) { return v ? shortest(*v) : ""; }
+std::string cell(const std::optional<double>& v) { return v ? io::json_number(*v) : ""; }
 
 }  // namespace
 
@@ -23,18 +19,18 @@ std::string sweep_csv(const std::vector<SweepRun>& runs) {
   for (const SweepRun& run : runs)
     for (const SweepPoint& p : run.points) {
       const auto whole = [&](int64_t v) { text += "," + std::to_string(v); };
-      text += std::to_string(run.traces) + "," + std::to_string(run.seed) + "," + shortest(p.alpha) + "," +
+      text += std::to_string(run.traces) + "," + std::to_string(run.seed) + "," + io::json_number(p.alpha) + "," +
               (p.certified ? "1" : "0") + "," + p.method + "," + p.unit + "," +
-              (p.certified ? shortest(p.threshold) : "") + "," + shortest(p.coverage()) + "," +
+              (p.certified ? io::json_number(p.threshold) : "") + "," + io::json_number(p.coverage()) + "," +
               cell(agreement(p.n_agree, p.n_handled)) + "," + cell(p.agreement_lower) + "," +
-              shortest(p.expected_coverage);
+              io::json_number(p.expected_coverage);
       for (const int64_t v : {run.rows, p.n_learn, p.n_certify, p.n_handled, p.n_agree}) whole(v);
       if (run.fresh_rows == 0) {
         text += ",,,,,\n";
         continue;
       }
       for (const int64_t v : {run.fresh_rows, p.fresh_handled, p.fresh_agree}) whole(v);
-      text += "," + shortest(run.coverage(p)) + "," + cell(run.agreement(p)) + "\n";
+      text += "," + io::json_number(run.coverage(p)) + "," + cell(run.agreement(p)) + "\n";
     }
   return text;
 }

@@ -40,6 +40,32 @@ class CliRunTest : public CliTest {
   Outcome run_job(const MockLlm& mock, std::vector<std::string> more = {}) {
     return run(args(mock.address(), std::move(more)));
   }
+  // In the background.
+  pid_t start_job(const MockLlm& mock, std::vector<std::string> more) {
+    std::vector<std::string> a = args(mock.address(), std::move(more));
+    const pid_t pid = ::fork();
+    if (pid != 0) return pid;
+    const char* binary = std::getenv("TRACER_TEST_BINARY");
+    std::vector<char*> argv = {const_cast<char*>(binary)};
+    for (std::string& s : a) argv.push_back(s.data());
+    argv.push_back(nullptr);
+    const int null = ::open("/dev/null", O_RDWR);
+    ::dup2(null, 2);
+    if (::chdir(folder.root().c_str()) == 0) ::execv(binary, argv.data());
+    ::_exit(98);
+  }
+  void begin_anew() {
+    for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  }
+  std::string output_without_faults(std::vector<std::string> more = {}) {
+    {
+      MockLlm good;
+      EXPECT_EQ(run_job(good, std::move(more)).code, 0);
+    }
+    std::string whole = output();
+    begin_anew();
+    return whole;
+  }
   std::string output() const { return io::slurp(folder.path("out.jsonl")); }
   std::vector<Json> lines() const { return json_lines(output()); }
   std::map<std::string, int64_t> sources() const {
@@ -121,12 +147,7 @@ TEST_F(CliRunTest, EqualTextsAreSentOnce) {
 }
 
 TEST_F(CliRunTest, FaultsOfTheServerAreRetriedAndTheAnswersAreTheSame) {
-  {
-    MockLlm good;
-    ASSERT_EQ(run_job(good).code, 0);
-  }
-  const std::string whole = output();
-  for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  const std::string whole = output_without_faults();
   MockLlm mock({"--p429", "0.1", "--p500", "0.1", "--p529", "0.1", "--torn", "0.1", "--garbage", "0.1",
                 "--retry-after-ms", "15", "--latency-ms", "2"});
   const Outcome o = run_job(mock, {"--max-attempts", "40", "--json"});
@@ -169,7 +190,7 @@ TEST_F(CliRunTest, AnAnswerThatIsNoLabelIsAskedAboutOnceMore) {
   const Json summary = Json::parse(o.out);
   EXPECT_EQ(summary["requests"]["corrections"], summary["asks"]["all"]);
   EXPECT_EQ(once.stats()["corrections"], summary["asks"]["all"]);
-  for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  begin_anew();
   MockLlm never({"--wrong", "0.5"});
   EXPECT_EQ(run_job(never).code, 4);
   int64_t unparsed = 0;
@@ -192,12 +213,7 @@ TEST_F(CliRunTest, AnAnswerThatIsNoLabelIsAskedAboutOnceMore) {
 }
 
 TEST_F(CliRunTest, ASpentAccountEndsDispatchWhileTheSurrogateGoesOn) {
-  {
-    MockLlm good;
-    ASSERT_EQ(run_job(good).code, 0);
-  }
-  const std::string whole = output();
-  for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  const std::string whole = output_without_faults();
   MockLlm mock({"--quota-after", "30", "--latency-ms", "2"});
   const Outcome o = run_job(mock, {"--concurrency", "4"});
   EXPECT_EQ(o.code, 5) << o.err;
@@ -226,7 +242,7 @@ TEST_F(CliRunTest, BudgetsHoldAcrossRuns) {
   o = run_job(mock, {"--resume", "--max-requests", "40"});
   EXPECT_EQ(o.code, 5);
   EXPECT_EQ(mock.stats()["requests"], 40);
-  for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  begin_anew();
   o = run_job(mock, {"--prices", "prices.json", "--max-cost-usd", "0.01", "--json"});
   EXPECT_EQ(o.code, 5);
   const Json summary = Json::parse(o.out);
@@ -264,7 +280,7 @@ TEST_F(CliRunTest, WhatIsRefusedForGoodEndsSending) {
   EXPECT_NE(o.err.find("401"), std::string::npos) << o.err;
   EXPECT_EQ(lines().size(), static_cast<size_t>(kRows));
   EXPECT_LE(keyed.stats()["requests"], 64);
-  for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  begin_anew();
   MockLlm refusing({"--refuse-all"});
   o = run_job(refusing, {"--concurrency", "4"});
   EXPECT_EQ(o.code, 1);
@@ -300,7 +316,7 @@ TEST_F(CliRunTest, DialectsOfServersAreFound) {
     if (row["source"] == "llm") {
       EXPECT_EQ(row["label"], answer_to("text number " + row["id"].get<std::string>().substr(1)));
     }
-  for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  begin_anew();
   MockLlm anthropic({"--expect-key", "k"});
   write("key", "k", 0600);
   Outcome o = run({"run", "p", "q.jsonl", "-o", "out.jsonl", "--llm-url", anthropic.address(), "--llm-model", "m",
@@ -312,27 +328,11 @@ TEST_F(CliRunTest, DialectsOfServersAreFound) {
 
 // The process is killed again and again, and goes on.
 TEST_F(CliRunTest, KilledAtAnyInstantLosesNothing) {
-  {
-    MockLlm good;
-    ASSERT_EQ(run_job(good, {"--audit-rate", "0.2"}).code, 0);
-  }
-  const std::string whole = output();
-  for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  const std::string whole = output_without_faults({"--audit-rate", "0.2"});
   MockLlm mock({"--latency-ms", "10"});
   int kills = 0;
   for (int i = 0; i < 200; ++i) {
-    const pid_t pid = ::fork();
-    if (pid == 0) {
-      const char* binary = std::getenv("TRACER_TEST_BINARY");
-      std::vector<std::string> a = args(mock.address(), {"--audit-rate", "0.2", "--resume", "--concurrency", "8"});
-      std::vector<char*> argv = {const_cast<char*>(binary)};
-      for (std::string& s : a) argv.push_back(s.data());
-      argv.push_back(nullptr);
-      const int null = ::open("/dev/null", O_RDWR);
-      ::dup2(null, 2);
-      if (::chdir(folder.root().c_str()) == 0) ::execv(binary, argv.data());
-      ::_exit(98);
-    }
+    const pid_t pid = start_job(mock, {"--audit-rate", "0.2", "--resume", "--concurrency", "8"});
     std::this_thread::sleep_for(std::chrono::milliseconds(60 + 37 * i % 200));
     ::kill(pid, SIGKILL);
     int ended = 0;
@@ -420,18 +420,7 @@ TEST_F(CliRunTest, AnswersComeOutAsTracesWithTheirProvenance) {
 
 TEST_F(CliRunTest, ASignalStopsInOrder) {
   MockLlm mock({"--latency-ms", "30"});
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    const char* binary = std::getenv("TRACER_TEST_BINARY");
-    std::vector<std::string> a = args(mock.address(), {"--concurrency", "2"});
-    std::vector<char*> argv = {const_cast<char*>(binary)};
-    for (std::string& s : a) argv.push_back(s.data());
-    argv.push_back(nullptr);
-    const int null = ::open("/dev/null", O_RDWR);
-    ::dup2(null, 2);
-    if (::chdir(folder.root().c_str()) == 0) ::execv(binary, argv.data());
-    ::_exit(98);
-  }
+  const pid_t pid = start_job(mock, {"--concurrency", "2"});
   for (int i = 0; i < 400 && mock.stats()["answers"] < 5; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   ::kill(pid, SIGTERM);
@@ -449,12 +438,7 @@ TEST_F(CliRunTest, ASignalStopsInOrder) {
 
 // What a batch API would make of a file of requests: answers in reverse order, and every fault that its files can hold.
 TEST_F(CliRunTest, ABatchGoesOutAndComesBackByHand) {
-  {
-    MockLlm good;
-    ASSERT_EQ(run_job(good).code, 0);
-  }
-  const std::string whole = output();
-  for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
+  const std::string whole = output_without_faults();
   const std::vector<std::string> held = {"run",         "p", "q.jsonl",      "-o", "out.jsonl", "--hold",
                                          "--llm-model", "m", "--audit-seed", "3",  "--quiet",   "--resume"};
   ASSERT_EQ(run(held).code, 4);
@@ -525,6 +509,20 @@ TEST_F(CliRunTest, ABatchGoesOutAndComesBackByHand) {
   }
   EXPECT_EQ(corrected, 1);
   EXPECT_EQ(refused, 1);
+}
+
+TEST_F(CliRunTest, ABatchAsksAsTheJobWasToldTo) {
+  const auto exported = [&](const std::string& structured) {
+    begin_anew();
+    EXPECT_EQ(run({"run", "p", "q.jsonl", "-o", "out.jsonl", "--hold", "--llm-model", "m", "--structured", structured,
+                   "--quiet"})
+                  .code,
+              4);
+    EXPECT_EQ(run({"job", "batch-export", "out.jsonl", "-o", "batch.jsonl", "--quiet"}).code, 0);
+    return json_lines(io::slurp(folder.path("batch.jsonl")));
+  };
+  for (const Json& request : exported("auto")) EXPECT_TRUE(request["body"].contains("response_format"));
+  for (const Json& request : exported("off")) EXPECT_FALSE(request["body"].contains("response_format"));
 }
 
 TEST_F(CliRunTest, UsageErrors) {

@@ -463,14 +463,14 @@ TEST(LlmPrompt, FileAndBuiltIn) {
 TEST(LlmPrompt, CorrectionGoesOnFromTheAnswer) {
   const auto p = Prompt::make("s\n---\n{input}", "p", {"a", "b"});
   ASSERT_TRUE(p.ok());
-  const auto m = p.value().correction("x", "perhaps a");
+  const auto m = p.value().messages("x", "perhaps a");
   ASSERT_EQ(m.size(), 4u);
   EXPECT_EQ(m[1].text, "x");
   EXPECT_EQ(m[2].role, "assistant");
   EXPECT_EQ(m[2].text, "perhaps a");
   EXPECT_EQ(m[3].role, "user");
   EXPECT_TRUE(contains(m[3].text, "a\nb"));
-  EXPECT_FALSE(p.value().correction("x", "")[2].text.empty());
+  EXPECT_FALSE(p.value().messages("x", "")[2].text.empty());
 }
 
 TEST(LlmPrompt, DigestIsOfTemplateAndLabels) {
