@@ -19,7 +19,7 @@ constexpr char kSchema[] = R"(
     id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, first_row INTEGER NOT NULL, input TEXT NOT NULL,
     state INTEGER NOT NULL DEFAULT 0, label INTEGER, error TEXT, bad_answer TEXT,
     prompt_tokens INTEGER NOT NULL DEFAULT 0, completion_tokens INTEGER NOT NULL DEFAULT 0,
-    cost INTEGER NOT NULL DEFAULT 0) STRICT;
+    cost INTEGER NOT NULL DEFAULT 0, batch INTEGER) STRICT;
   CREATE INDEX asks_pending ON asks(id) WHERE state = 0;
   CREATE TABLE rows(
     row INTEGER PRIMARY KEY, ask INTEGER NOT NULL REFERENCES asks(id), id TEXT NOT NULL, reason TEXT NOT NULL,
@@ -30,6 +30,11 @@ constexpr char kSchema[] = R"(
     completion_tokens INTEGER NOT NULL DEFAULT 0, cost INTEGER NOT NULL DEFAULT 0, most_cost INTEGER NOT NULL,
     unknown INTEGER NOT NULL DEFAULT 1) STRICT;
   CREATE INDEX attempts_in_flight ON attempts(id) WHERE state = 0;
+  CREATE TABLE batches(
+    id INTEGER PRIMARY KEY, state INTEGER NOT NULL, remote_id TEXT NOT NULL DEFAULT '', started REAL NOT NULL,
+    requests INTEGER NOT NULL, most_cost INTEGER NOT NULL, dialect INTEGER NOT NULL,
+    not_ours TEXT NOT NULL DEFAULT '', outcome TEXT NOT NULL DEFAULT '') STRICT;
+  CREATE INDEX asks_batch ON asks(batch) WHERE batch IS NOT NULL;
   CREATE TABLE checkpoints(rows INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, hash INTEGER NOT NULL) STRICT;
 )";
 
@@ -150,7 +155,9 @@ Status Store::prepare() {
        "cost = cost + ?4 WHERE id = ?1"},
       {&settle_, "UPDATE asks SET state = ?2, label = ?3, error = ?4 WHERE id = ?1"},
       {&correct_, "UPDATE asks SET bad_answer = ?2 WHERE id = ?1"},
-      {&pending_, "SELECT id, input, bad_answer FROM asks WHERE state = 0 AND id > ?1 ORDER BY id LIMIT ?2"},
+      {&pending_,
+       "SELECT id, input, bad_answer FROM asks WHERE state = 0 AND batch IS NULL AND id > ?1 ORDER BY "
+       "id LIMIT ?2"},
       {&meta_, "INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2"}};
   for (const auto& [statement, sql] : all) {
     auto prepared = db_->prepare(sql);
@@ -387,6 +394,12 @@ Result<Ledger> Store::ledger() {
                "coalesce(sum(unknown), 0) FROM attempts",
                {&l.attempts, &l.retries, &l.corrections, &l.lost, &l.in_flight, &l.usage.prompt_tokens,
                 &l.usage.completion_tokens, &l.cost, &l.most_cost, &l.unknown}));
+  int64_t in_batches = 0;
+  TRACER_RETURN_IF_ERROR(
+      read_row("SELECT count(*), coalesce(sum(most_cost), 0), (SELECT count(*) FROM asks WHERE batch IS NOT NULL AND "
+               "state = 0) FROM batches WHERE state <> 2",
+               {&l.batches, &in_batches, &l.in_batches}));
+  l.most_cost += in_batches;
   l.rows_deferred -= l.rows_audited;
   return l;
 }

@@ -21,7 +21,7 @@ namespace tracer::job {
 
 using Json = nlohmann::ordered_json;
 
-inline constexpr int64_t kJobVersion = 1;
+inline constexpr int64_t kJobVersion = 2;
 
 // Numbers are frozen: they are on disk.
 enum class AskState : int64_t { kPending = 0, kAnswered = 1, kFailed = 2 };
@@ -81,10 +81,11 @@ struct Checkpoint {
 struct Ledger {
   int64_t rows_deferred = 0, rows_audited = 0;
   int64_t asks = 0, answered = 0, failed = 0, pending = 0;
+  int64_t batches = 0, in_batches = 0;  // open ones at a batch API; the pending asks that are in them
   int64_t attempts = 0, retries = 0, corrections = 0, lost = 0, in_flight = 0;
   llm::Usage usage;
   int64_t cost = 0;       // picodollars, of the attempts whose cost is known
-  int64_t most_cost = 0;  // with the most that the others may have cost
+  int64_t most_cost = 0;  // with the most that the others, and open batches, may have cost
   int64_t unknown = 0;    // those others: lost in a crash, cut off, timed out
 };
 
@@ -119,7 +120,7 @@ class Store {
   Status start_attempt(int64_t attempt, int64_t ask, AttemptKind kind, int64_t most_cost, double now);
   // Also adds its usage to the ask's, and gives what the ask came to.
   Result<AskResult> end_attempt(const AttemptEnd& end);
-  // By id, above `after`.
+  // By id, above `after`; those in an open batch left out.
   Result<std::vector<PendingAsk>> pending(int64_t after, int64_t most);
 
   struct AskInfo {
@@ -169,12 +170,15 @@ class Store {
 
   Status close();
 
+  // For what is kept beside (batch_log.h).
+  Database& database() { return *db_; }
+  Status set_meta(const std::string& key, const std::string& value);
+  Result<std::string> meta(const std::string& key);  // "" when there is none
+
  private:
   static Result<Store> opened(const std::string& path, Database::Mode mode);
   Status prepare();
   Status read_row(const std::string& sql, std::initializer_list<int64_t*> out);
-  Status set_meta(const std::string& key, const std::string& value);
-  Result<std::string> meta(const std::string& key);
   int64_t labels() const;  // of the config
 
   std::string path_;
