@@ -9,21 +9,19 @@
 #include <thread>
 #include <unordered_set>
 
-#include "engine/random.h"
 #include "host/cli/command.h"
 #include "host/cli/inputs.h"
+#include "host/cli/job_config.h"
 #include "host/cli/job_report.h"
+#include "host/cli/job_rows.h"
 #include "host/cli/llm_options.h"
 #include "host/cli/policy_input.h"
-#include "host/cli/reasons.h"
 #include "host/cli/scoring.h"
 #include "host/cli/tables.h"
 #include "host/io/file.h"
-#include "host/io/json_text.h"
 #include "host/io/text_hash.h"
 #include "host/job/dispatcher.h"
 #include "host/job/journal.h"
-#include "host/job/lines.h"
 #include "host/job/store.h"
 
 namespace tracer::cli {
@@ -57,9 +55,6 @@ struct RunCommand {
   int run();
   Json config(const LoadedPolicy& loaded, const Llm& llm) const;
   Result<job::Store> open_job(const Json& wanted) const;
-  bool audited(int64_t row) const { return audit_ && audit_->uniform(static_cast<uint64_t>(row)) < audit_rate; }
-  std::optional<job::DeferredRow> deferred(const LoadedPolicy& loaded, RowBatch::Row& row, const RowScore& score,
-                                           int64_t at) const;
   Status route(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, job::Journal& journal);
   Status work(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, job::Journal& journal,
               job::Dispatcher& dispatcher);
@@ -70,41 +65,16 @@ struct RunCommand {
 
   std::string job_path() const { return output + ".job"; }
 
-  std::optional<Random> audit_;
-  std::optional<job::LineFormat> format_;
+  std::optional<JobRows> rows_;
   int64_t first_row_ = 0;  // of this run
   std::chrono::steady_clock::time_point shown_at_ = std::chrono::steady_clock::now();
 };
 
-// What decides the output: a job goes on only under the same.
 Json RunCommand::config(const LoadedPolicy& loaded, const Llm& llm) const {
-  std::error_code ec;
-  const auto bytes = fs::file_size(input.traces, ec);
-  return {{"policy", loaded.artifact.digest},
-          {"alpha", loaded.certificate.alpha},
-          {"input_bytes", ec ? Json() : Json(bytes)},
-          {"input_key", input.input_key},
-          {"format", input.format},
-          {"audit_rate", audit_rate},
-          {"llm", llm.config},
-          {"labels", loaded.artifact.policy.labels}};
-}
-
-// The field in which two configurations differ; "" when in none.
-std::string difference(const Json& a, const Json& b, const std::string& where) {
-  for (const auto& [key, value] : a.items()) {
-    const auto other = b.find(key);
-    if (other != b.end() && *other == value) continue;
-    const std::string name = where.empty() ? key : where + "." + key;
-    if (other != b.end() && value.is_object() && other->is_object()) return difference(value, *other, name);
-    const auto shown_value = [](const Json& v) {
-      const std::string text = v.dump(-1, ' ', false, Json::error_handler_t::replace);
-      return text.size() > 80 ? text.substr(0, 80) + "..." : text;
-    };
-    return name + ": the job has " + shown_value(value) + ", now it is " +
-           (other == b.end() ? "absent" : shown_value(*other));
-  }
-  return "";
+  Json config = rows_config(loaded, input);
+  config["audit_rate"] = audit_rate;
+  config["llm"] = llm.config;
+  return config;
 }
 
 Result<job::Store> RunCommand::open_job(const Json& wanted) const {
@@ -127,41 +97,16 @@ Result<job::Store> RunCommand::open_job(const Json& wanted) const {
   }
   auto store = job::Store::open(path);
   if (!store.ok()) return store;
-  const std::string differs = difference(wanted, store->config(), "");
+  const std::string differs = difference(wanted, store->config());
   if (!differs.empty()) return bad_input(path + ": not the same job: " + differs);
   return store;
-}
-
-std::optional<job::DeferredRow> RunCommand::deferred(const LoadedPolicy& loaded, RowBatch::Row& row,
-                                                     const RowScore& score, int64_t at) const {
-  const Reason reason = decide(score, loaded.rule);
-  const bool handled = reason == Reason::kAccepted;
-  const bool picked = audited(at);
-  if (handled && !picked) return std::nullopt;
-  job::DeferredRow out;
-  out.input = std::move(row.input);
-  out.reason = picked ? "audit" : to_string(reason);
-  out.handled = handled;
-  out.label = score.features.label;
-  out.score = score.score;
-  return out;
 }
 
 Status RunCommand::route(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, job::Journal& journal) {
   int64_t at = first_row_;
   const Status routed = score_all(backend, loaded, reader, [&](ScoredBatch& scored) -> Status {
     std::vector<job::RoutedRow> rows(scored.batch.rows.size());
-    for (size_t i = 0; i < rows.size(); ++i, ++at) {
-      RowBatch::Row& row = scored.batch.rows[i];
-      const RowScore& score = scored.scores[i];
-      std::string id = row.id ? io::json_string(*row.id) : std::to_string(row.line);
-      rows[i].deferred = deferred(loaded, row, score, at);
-      if (rows[i].deferred) {
-        rows[i].deferred->id = std::move(id);
-      } else {
-        rows[i].line = format_->handled(id, score.features.label, score.score);
-      }
-    }
+    for (size_t i = 0; i < rows.size(); ++i, ++at) rows[i] = rows_->route(scored.batch.rows[i], scored.scores[i], at);
     while (true) {
       if (signals > 0) return {ErrorCode::kInterrupted, "stopped"};
       auto taken = journal.add(rows);
@@ -231,7 +176,7 @@ int RunCommand::price_it(Backend& backend, const LoadedPolicy& loaded, BatchRead
   const llm::Dialect dialect{llm.dispatch.structured, false, true};
   const Status routed = score_all(backend, loaded, reader, [&](ScoredBatch& scored) -> Status {
     for (size_t i = 0; i < scored.batch.rows.size(); ++i, ++at) {
-      const auto row = deferred(loaded, scored.batch.rows[i], scored.scores[i], at);
+      const auto row = rows_->route(scored.batch.rows[i], scored.scores[i], at).deferred;
       if (!row) continue;
       ++asked;
       if (!texts.insert(io::xxh64(row->input)).second) continue;
@@ -362,14 +307,13 @@ int RunCommand::run() {
   auto reader = BatchReader::open(input, false, true, loaded->artifact.policy.dimension, rejects, *source, console);
   if (!reader.ok()) return fail(console, reader.status());
   if (dry_run) {
-    audit_.emplace(static_cast<uint64_t>(audit_seed.value_or(0)), Stream::kAudit);
+    rows_.emplace(*loaded, audit_rate, static_cast<uint64_t>(audit_seed.value_or(0)), llm->dispatch.price.has_value());
     return price_it(**backend, *loaded, *reader, *llm);
   }
 
   auto store = open_job(config(*loaded, *llm));
   if (!store.ok()) return fail(console, store.status());
-  audit_.emplace(store->config()["audit_seed"].get<uint64_t>(), Stream::kAudit);
-  format_.emplace(loaded->artifact.policy.labels, is_priced(store->config()));
+  rows_.emplace(*loaded, audit_rate, store->config()["audit_seed"].get<uint64_t>(), is_priced(store->config()));
   const Status recovered = store->recover(retry_errors);
   if (!recovered.ok()) return fail(console, recovered);
   auto open_row = store->first_open_row();
@@ -391,7 +335,7 @@ int RunCommand::run() {
   if (!http.ok()) return fail(console, http.status());
   catch_signals();
   llm->dispatch.seed = store->config()["audit_seed"].get<uint64_t>();
-  job::Journal journal(std::move(store).value(), std::move(out).value(), *format_, {});
+  job::Journal journal(std::move(store).value(), std::move(out).value(), rows_->format(), {});
   job::Dispatcher dispatcher(llm->dispatch, *llm->api, *llm->prompt, std::move(http).value(), journal, *spent);
   const Status worked = work(**backend, *loaded, *reader, journal, dispatcher);
   if (worked.code() == ErrorCode::kInterrupted) {
