@@ -1,5 +1,6 @@
 #include "host/cli/command.h"
 #include "host/cli/job_cancel.h"
+#include "host/cli/job_partial.h"
 #include "host/cli/job_report.h"
 #include "host/cli/llm_options.h"
 #include "host/io/json_text.h"
@@ -16,6 +17,7 @@ struct JobOptions {
   std::string job;  // the output or its .job
   std::string output;
   std::vector<std::string> results;  // files of a batch API
+  PartialOptions partial;
 };
 
 int status(const JobOptions& options) {
@@ -57,7 +59,7 @@ int export_traces(const JobOptions& options) {
   for (const Json& label : config.at("labels")) labels.push_back(io::json_string(label.get<std::string>()));
   const std::string policy = io::json_string(config.at("policy").get<std::string>());
   const std::string job_id = config.at("job_id").get<std::string>();
-  auto entries = store->entries(0);
+  auto entries = store->entries();
   if (!entries.ok()) return fail(console, entries.status());
   auto out = io::OutputStream::open(options.output);
   if (!out.ok()) return fail(console, out.status());
@@ -146,11 +148,17 @@ void add_job(CLI::App& app, int& exit_code) {
   show->add_option("JOB", options->job, "the output of the run, or its .job file")->required();
   add_common(*show, options->common, false);
   show->callback([options, &exit_code] { exit_code = status(*options); });
-  CLI::App* out = sub->add_subcommand("export", "the LLM's answers as traces, with their provenance");
+  CLI::App* out = sub->add_subcommand("export", "the LLM's answers as traces, with their provenance; or --partial");
   out->add_option("JOB", options->job, "the output of the run, or its .job file")->required();
-  out->add_option("-o,--output", options->output, "traces (JSONL); - for standard output")->required();
-  add_common(*out, options->common, false);
-  out->callback([options, &exit_code] { exit_code = export_traces(*options); });
+  out->add_option("-o,--output", options->output, "traces, or lines of the output (JSONL); - for standard output")
+      ->required();
+  add_partial_options(*out, options->partial);
+  add_common(*out, options->common, true);
+  out->callback([options, &exit_code] {
+    exit_code = options->partial.wanted
+                    ? export_partial(options->common, job_path_of(options->job), options->output, options->partial)
+                    : export_traces(*options);
+  });
   add_job_cancel(*sub, exit_code);
   CLI::App* ask = sub->add_subcommand("batch-export", "what is still to be asked, as files for a batch API");
   ask->add_option("JOB", options->job, "the output of the run, or its .job file")->required();

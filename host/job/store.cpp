@@ -232,10 +232,7 @@ Result<Store::Added> Store::add_row(const DeferredRow& row) {
     const bool same = *ask && *there && find_row_.integer(0) == added.ask && find_row_.text(1) == row.reason &&
                       (find_row_.integer(2) != 0) == row.handled;
     find_row_.reset();
-    if (!same)
-      return bad_input(path_ + ": row " + std::to_string(row.row + 1) +
-                       " of the input is not the one that this job began with: the input, its vectors or what decides "
-                       "have changed since");
+    if (!same) return another_row(row.row);
     return added;
   }
   if (!*ask) {
@@ -420,19 +417,25 @@ Status Store::set_finished(bool finished) {
   return set_meta("finished", finished ? "1" : "0");
 }
 
-Result<Store::Reader> Store::entries(int64_t from) {
+Result<Store::Reader> Store::entries(int64_t from, int64_t end) {
   auto statement = db_->prepare(
       "SELECT r.row, r.id, r.reason, r.handled, r.label, r.score, a.input, a.id, a.first_row, a.state, a.label, "
       "a.error, "
       "a.prompt_tokens, a.completion_tokens, a.cost FROM rows r JOIN asks a ON a.id = r.ask WHERE r.row >= ?1 "
-      "ORDER BY r.row");
+      "AND r.row < ?2 ORDER BY r.row");
   if (!statement.ok()) return statement.status();
-  statement->bind(1, from);
+  statement->bind(1, from).bind(2, end);
   Reader reader;
   reader.rows_ = std::move(statement).value();
   reader.path_ = path_;
   reader.labels_ = labels();
   return reader;
+}
+
+Status Store::another_row(int64_t at) const {
+  return bad_input(path_ + ": row " + std::to_string(at + 1) +
+                   " of the input is not the one that this job began with: the input, its vectors or what decides "
+                   "have changed since");
 }
 
 Result<bool> Store::Reader::next(Entry& e) {

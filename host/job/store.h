@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -150,7 +151,7 @@ class Store {
   Status set_finished(bool finished);
   bool finished() const { return finished_; }
 
-  // Every row that went to the LLM, in order, from `from` on, with what its ask came to.
+  // Every row from..end-1 that went to the LLM, in order, with what its ask came to.
   struct Entry {
     DeferredRow row;
     int64_t ask = 0, first_row = 0;
@@ -166,7 +167,9 @@ class Store {
     std::string path_;
     int64_t labels_ = 0;
   };
-  Result<Reader> entries(int64_t from);
+  Result<Reader> entries(int64_t from = 0, int64_t end = std::numeric_limits<int64_t>::max());
+  // kBadInput: row `at` of the input is not the one that the job began with.
+  Status another_row(int64_t at) const;
 
   Status close();
 
