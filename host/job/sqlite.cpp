@@ -1,5 +1,7 @@
 #include "host/job/sqlite.h"
 
+#include <sys/stat.h>
+
 namespace tracer::job {
 namespace {
 
@@ -16,6 +18,27 @@ Status failure(const std::string& path, int code, sqlite3* connection) {
     default:
       return io_error(path + ": " + said);
   }
+}
+
+// Reading in WAL mode makes a file of shared memory beside the database, which a read-only folder does not take. Where
+// nothing waits in the log (the writer ended in order), the database alone is all there is.
+bool can_read_alone(const std::string& path, sqlite3* connection) {
+  struct stat log {};
+  return sqlite3_exec(connection, "SELECT 1 FROM sqlite_schema", nullptr, nullptr, nullptr) == SQLITE_CANTOPEN &&
+         (::stat((path + "-wal").c_str(), &log) != 0 || log.st_size == 0);
+}
+
+// The address of a file that nobody changes.
+std::string immutable_uri(const std::string& path) {
+  std::string uri = "file:";
+  for (const char c : path) {
+    if (c == '%' || c == '?' || c == '#') {
+      uri += c == '%' ? "%25" : c == '?' ? "%3f" : "%23";
+    } else {
+      uri += c;
+    }
+  }
+  return uri + "?immutable=1";
 }
 
 }  // namespace
@@ -65,8 +88,13 @@ Result<Database> Database::open(const std::string& path, Mode mode) {
   const int flags = mode == Mode::kRead    ? SQLITE_OPEN_READONLY
                     : mode == Mode::kWrite ? SQLITE_OPEN_READWRITE
                                            : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-  const int code = sqlite3_open_v2(path.c_str(), &connection, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+  int code = sqlite3_open_v2(path.c_str(), &connection, flags | SQLITE_OPEN_NOMUTEX, nullptr);
   db.connection_.reset(connection);
+  if (code == SQLITE_OK && mode == Mode::kRead && can_read_alone(path, connection)) {
+    code = sqlite3_open_v2(immutable_uri(path).c_str(), &connection, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI,
+                           nullptr);
+    db.connection_.reset(connection);
+  }
   if (code != SQLITE_OK) return failure(path, code, connection);
   sqlite3_busy_timeout(connection, 10'000);
   sqlite3_extended_result_codes(connection, 1);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -101,15 +102,20 @@ Result<Store> Store::opened(const std::string& path, Database::Mode mode) {
 Result<Store> Store::create(const std::string& path, const Json& config) {
   auto store = opened(path, Database::Mode::kCreate);
   if (!store.ok()) return store.status();
-  // The version is set last, in the schema's transaction: a file without it was never a job.
-  for (const std::string& sql :
-       {std::string("PRAGMA journal_mode=WAL"), std::string("PRAGMA synchronous=FULL"), std::string("BEGIN"),
-        std::string(kSchema), "PRAGMA user_version=" + std::to_string(kJobVersion)})
-    TRACER_RETURN_IF_ERROR(store->db_->execute(sql));
-  TRACER_RETURN_IF_ERROR(store->prepare());
-  TRACER_RETURN_IF_ERROR(store->set_config(config));
-  TRACER_RETURN_IF_ERROR(store->commit());
-  return store;
+  const Status made = [&]() -> Status {
+    // The version is set last, in the schema's transaction: a file without it was never a job.
+    for (const std::string& sql :
+         {std::string("PRAGMA journal_mode=WAL"), std::string("PRAGMA synchronous=FULL"), std::string("BEGIN"),
+          std::string(kSchema), "PRAGMA user_version=" + std::to_string(kJobVersion)})
+      TRACER_RETURN_IF_ERROR(store->db_->execute(sql));
+    TRACER_RETURN_IF_ERROR(store->prepare());
+    TRACER_RETURN_IF_ERROR(store->set_config(config));
+    return store->commit();
+  }();
+  if (made.ok()) return store;
+  // What is there (on a full disk) is no job, and would be in the way of the next try.
+  for (const char* end : {"", "-wal", "-shm"}) (void)::unlink((path + end).c_str());
+  return made;
 }
 
 Result<Store> Store::open(const std::string& path) {
