@@ -1,8 +1,10 @@
 #include <cmath>
 #include <map>
+#include <unordered_map>
 
 #include "engine/challenger.h"
 #include "engine/figures.h"
+#include "host/cli/change_text.h"
 #include "host/cli/command.h"
 #include "host/cli/fit_json.h"
 #include "host/cli/original_rows.h"
@@ -33,7 +35,15 @@ struct UpdateCommand {
   int print(const VersionStore& store) const;
 
   LoadedPolicy champion_;
+  // The rows of NEW by name, for people to find them: no text, as what changed is kept beside the policy.
+  struct Place {
+    int64_t line = 0;
+    std::string id;
+  };
+  RowNames names_of(const KeptRows& rows) const;
+
   std::string vectors_;
+  std::unordered_map<uint64_t, Place> places_;
   TakenIn taken_;
   std::map<std::string, int64_t> new_labels_;  // with their rows
   std::string decision_ = "none";              // none, waiting, deployed, dropped
@@ -57,11 +67,24 @@ Status UpdateCommand::take_in(Backend& backend, VersionStore& store) {
   auto taken = store.take_in(read->rows, read->file.traces.line);
   if (!taken.ok()) return Status(taken.status().code(), input.traces + ": " + taken.status().message());
   taken_ = *taken;
+  const Traces& traces = read->file.traces;
+  for (size_t i = 0; i < traces.line.size(); ++i)
+    places_.try_emplace(read->rows.name[i], Place{traces.line[i], traces.id.empty() ? "" : traces.id[i]});
   text_ += "took in " + counted(taken_.rows, "row") + ": " + std::to_string(taken_.audit) + " audited (" +
            std::to_string(taken_.unanswered) + " without a usable answer), " + std::to_string(taken_.deferred) +
            " deferred; " + std::to_string(taken_.known) + " known already\n";
   for (const auto& [label, n] : new_labels_) text_ += "new label: " + shown(label) + " (" + counted(n, "row") + ")\n";
   return {};
+}
+
+RowNames UpdateCommand::names_of(const KeptRows& rows) const {
+  RowNames names;
+  for (uint64_t name : rows.name) {
+    const auto at = places_.find(name);
+    names.line.push_back(at == places_.end() ? 0 : at->second.line);
+    names.id.push_back(at == places_.end() ? "" : at->second.id);
+  }
+  return names;
 }
 
 // What the audit rows so far say of the challenger in waiting.
@@ -82,9 +105,13 @@ Status UpdateCommand::judge(Backend& backend, VersionStore& store) {
 
   auto before = score_kept(backend, champion_.artifact.policy, *rows);
   if (!before.ok()) return before.status();
-  const Change change =
-      change_on({&champion_.artifact.policy, &champion_.certificate}, *before, {&artifact->policy, &c}, *scores, *rows);
-  change_ = change_json(change);
+  TRACER_RETURN_IF_ERROR(backend.normalise_rows(rows->x.view()));
+  auto regions = find_regions(backend, rows->x.view());
+  if (!regions.ok()) return regions.status();
+  const RowNames names = names_of(*rows);
+  const Change change = change_on({&champion_.artifact.policy, &champion_.certificate}, *before,
+                                  {&artifact->policy, &c}, *scores, *rows, *regions, names);
+  change_ = change_json(change, names);
   const int64_t most = patience.value_or(plan.patience);
   const bool covers_more = change.handled[1] > change.handled[0];
   decision_ = c.certified && covers_more ? "deployed" : drop || audited >= most ? "dropped" : "waiting";
@@ -119,7 +146,7 @@ Status UpdateCommand::judge(Backend& backend, VersionStore& store) {
     TRACER_RETURN_IF_ERROR(
         io::write_file_atomic(path, change_.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"));
     TRACER_RETURN_IF_ERROR(store.deploy_waiting(*artifact, audited));
-    text_ += "deployed; what changed for each label is in " + path + "\n";
+    text_ += "deployed; what changed for each label and region is in " + path + "\n" + moved_regions(change, names);
     auto deployed = read_artifact(folder);
     if (!deployed.ok()) return deployed.status();
     champion_.artifact = std::move(deployed).value();

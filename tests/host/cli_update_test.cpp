@@ -64,6 +64,14 @@ TEST_F(CliUpdate, AChallengerIsFrozenCertifiedDeployedAndRolledBack) {
   EXPECT_EQ(b["champion"], 2);
   EXPECT_EQ(b["challenger"]["audit_rows"], 750);
   EXPECT_GT(b["change"]["coverage"]["after"].get<double>(), b["change"]["coverage"]["before"].get<double>());
+  int64_t in_regions = 0;
+  for (const Json& region : b["change"]["regions"]) {
+    in_regions += region["n"].get<int64_t>();
+    EXPECT_TRUE(contains(region["example"]["id"].get<std::string>(), "b")) << region;
+    EXPECT_GE(region["labels"][0]["n"], region["labels"].back()["n"]) << region;
+  }
+  EXPECT_EQ(b["change"]["regions"].size(), 15u);  // 750 / 50
+  EXPECT_EQ(in_regions, 750);
   EXPECT_EQ(b["next"]["number"], 2);
   EXPECT_TRUE(std::filesystem::exists(folder.path("p.versions/v000002.change.json")));
   const Outcome routed = run({"evaluate", "p", "log.jsonl"});
@@ -86,7 +94,12 @@ TEST_F(CliUpdate, AChallengerIsFrozenCertifiedDeployedAndRolledBack) {
   EXPECT_EQ(manifest(), second);
   const Outcome diff = run({"diff", "p.versions/v000001", "p", "--traces", "b.jsonl", "--json"});
   ASSERT_EQ(diff.code, 0) << diff.err;
-  EXPECT_EQ(Json::parse(diff.out)["same_rows"]["rows"], 3000);
+  const Json same = Json::parse(diff.out)["same_rows"];
+  EXPECT_EQ(same["rows"], 3000);
+  EXPECT_EQ(same["regions"].size(), 16u);
+  const Outcome read = run({"diff", "p.versions/v000001", "p", "--traces", "b.jsonl"});
+  EXPECT_TRUE(contains(read.out, "  region of ")) << read.out;
+  EXPECT_TRUE(contains(read.out, "; such as line ")) << read.out;
 }
 
 TEST_F(CliUpdate, TheSameFileAgainIsSpentOnce) {
