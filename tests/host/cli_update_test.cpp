@@ -102,6 +102,58 @@ TEST_F(CliUpdate, AChallengerIsFrozenCertifiedDeployedAndRolledBack) {
   EXPECT_TRUE(contains(read.out, "; such as line ")) << read.out;
 }
 
+// Every alpha of the champion is tested on the same audit rows; the one asked for decides.
+TEST_F(CliUpdate, EveryAlphaOfTheChampionIsCertifiedWhereItsOwnWagersHavePassed) {
+  update("a.jsonl");
+  const Json b = update("b.jsonl");
+  ASSERT_EQ(b["decision"], "deployed") << b.dump();
+  const Json& alphas = b["challenger"]["certificates"];
+  ASSERT_EQ(alphas.size(), 7u);
+  EXPECT_EQ(b["challenger"]["alpha"], 0.9);
+  EXPECT_EQ(b["challenger"]["certified"], true);
+  int64_t certified = 0, least_handled = 750;
+  for (const Json& c : alphas) {
+    EXPECT_EQ(c["level"], 0.025);  // each alone
+    certified += c["certified"].get<bool>();
+    if (!c["certified"].get<bool>()) {
+      EXPECT_EQ(c["n_handled"], 0) << c;
+      continue;
+    }
+    EXPECT_LE(c["n_handled"].get<int64_t>(), least_handled) << c;  // more is asked: no more is handled
+    least_handled = c["n_handled"].get<int64_t>();
+  }
+  EXPECT_GT(certified, 1);
+  EXPECT_LT(certified, 7);
+  const Json policy = Json::parse(slurp(folder.path("p/certificate.json")));
+  ASSERT_EQ(policy["certificates"].size(), 7u);
+  for (size_t i = 0; i < 7; ++i) {
+    const Json& c = policy["certificates"][i];
+    EXPECT_EQ(c["alpha"], alphas[i]["alpha"]);
+    EXPECT_EQ(c["method"] != "refused", alphas[i]["certified"].get<bool>()) << c;
+    const std::string at = alphas[i]["alpha"].dump();
+    EXPECT_EQ(run({"evaluate", "p", "b.jsonl", "--alpha", at}).code, alphas[i]["certified"].get<bool>() ? 0 : 3) << at;
+  }
+  EXPECT_EQ(Json::parse(slurp(folder.path("p.versions/state.json")))["state"]["plans"].size(), 7u);
+}
+
+TEST_F(CliUpdate, AlphasThatHoldTogetherShareTheLevel) {
+  ASSERT_NE(
+      run({"fit", "log.jsonl", "--alpha", "0.9", "--sweep", "0.8", "0.99", "--simultaneous", "-o", "s", "--quiet"})
+          .code,
+      1);
+  const Outcome first = run({"update", "s", "a.jsonl", "--json"});
+  ASSERT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(Json::parse(first.out)["next"]["level"], 0.025 / 3);
+  const Outcome o = run({"update", "s", "b.jsonl"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_TRUE(contains(o.out, "deployed; what changed")) << o.out;
+  EXPECT_TRUE(contains(o.out, "certified at 0.8 too; not at 0.99\n")) << o.out;
+  EXPECT_EQ(Json::parse(slurp(folder.path("s/manifest.json")))["simultaneous"], true);
+  const Json policy = Json::parse(slurp(folder.path("s/certificate.json")));
+  ASSERT_EQ(policy["certificates"].size(), 3u);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(policy["certificates"][i]["delta"], 0.025 / 3);
+}
+
 TEST_F(CliUpdate, TheSameFileAgainIsSpentOnce) {
   update("a.jsonl");
   const Json again = update("a.jsonl");
