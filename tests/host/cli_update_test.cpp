@@ -1,5 +1,6 @@
 // The loop of updates as its users meet it.
 #include <signal.h>
+#include <sys/file.h>
 
 #include <chrono>
 #include <filesystem>
@@ -211,6 +212,54 @@ TEST_F(CliUpdate, ADamagedOrMissingLedgerIsRefused) {
   rows[rows.size() / 2] ^= 1;
   folder.write("p.versions/rows-000002.safetensors", rows);
   EXPECT_TRUE(contains(run({"update", "p", "b.jsonl"}).err, "damaged"));
+}
+
+// The first update waits for its rows on standard input, the versions in its hands.
+TEST_F(CliUpdate, WhileOneIsAtWorkAnotherIsRefused) {
+  update("a.jsonl");
+  const std::string state = slurp(folder.path("p.versions/state.json"));
+  int rows[2];
+  ASSERT_EQ(::pipe(rows), 0);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    const int null = ::open("/dev/null", O_RDWR);
+    ::dup2(rows[0], 0), ::dup2(null, 1), ::dup2(null, 2);
+    ::close(rows[0]), ::close(rows[1]);
+    if (::chdir(folder.root().c_str()) != 0) ::_exit(99);
+    const char* binary = std::getenv("TRACER_TEST_BINARY");
+    ::execl(binary, binary, "update", "p", "-", "--embeddings", "b.npy", nullptr);
+    ::_exit(98);
+  }
+  ::close(rows[0]);
+  const int lock = ::open(folder.path("p.versions/lock").c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(lock, 0);
+  bool held = false;
+  for (int tries = 0; tries < 3000 && !held; ++tries) {
+    held = ::flock(lock, LOCK_EX | LOCK_NB) != 0;
+    if (held) break;
+    ::flock(lock, LOCK_UN);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  ::close(lock);
+  ASSERT_TRUE(held);
+  for (const std::vector<std::string>& second : std::vector<std::vector<std::string>>{
+           {"update", "p", "b.jsonl"}, {"versions", "p"}, {"promote", "p", "1"}, {"rollback", "p"}}) {
+    const Outcome o = run(second);
+    EXPECT_EQ(o.code, 3) << second[0] << o.err;
+    EXPECT_TRUE(contains(o.err, "p.versions: in use by another process")) << o.err;
+  }
+  EXPECT_EQ(slurp(folder.path("p.versions/state.json")), state);
+  const std::string text = slurp(folder.path("b.jsonl"));
+  for (size_t at = 0; at < text.size();) {
+    const ssize_t n = ::write(rows[1], text.data() + at, text.size() - at);
+    ASSERT_GT(n, 0);
+    at += static_cast<size_t>(n);
+  }
+  ::close(rows[1]);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  EXPECT_EQ(update("b.jsonl")["rows"]["known"], 3000);
 }
 
 TEST_F(CliUpdate, KilledAtAnyInstantThePolicyIsWholeAndTheUpdateCanBeGivenAgain) {
