@@ -1,7 +1,9 @@
 #include "host/cli/command.h"
+#include "host/cli/inputs.h"
 #include "host/cli/job_cancel.h"
 #include "host/cli/job_partial.h"
 #include "host/cli/job_report.h"
+#include "host/cli/job_vectors.h"
 #include "host/cli/llm_options.h"
 #include "host/io/json_text.h"
 #include "host/io/output_stream.h"
@@ -17,7 +19,9 @@ struct JobOptions {
   std::string job;  // the output or its .job
   std::string output;
   std::vector<std::string> results;  // files of a batch API
+  std::string input;                 // the run's IN
   PartialOptions partial;
+  JobVectorOptions vectors;
 };
 
 int status(const JobOptions& options) {
@@ -52,6 +56,19 @@ int status(const JobOptions& options) {
 // from.
 int export_traces(const JobOptions& options) {
   const Console& console = options.common.console;
+  if (!options.input.empty() && options.vectors.vectors.empty())
+    return usage_error(console, "--input goes with --partial or --vectors");
+  std::string npy;
+  if (!options.vectors.vectors.empty()) {
+    if (!makes_regular_file(options.output))
+      return usage_error(console, "--vectors puts vectors beside the traces: -o must be a file");
+    npy = vectors_beside(options.output);
+  }
+  const std::string clash = check_outputs(
+      {{"-o", options.output}, {"the vectors of -o", npy}},
+      {{"JOB", job_path_of(options.job)}, {"--vectors", options.vectors.vectors}, {"--input", options.vectors.input}},
+      "");
+  if (!clash.empty()) return usage_error(console, clash);
   auto store = job::Store::open_to_read(job_path_of(options.job));
   if (!store.ok()) return fail(console, store.status());
   const Json& config = store->config();
@@ -61,6 +78,12 @@ int export_traces(const JobOptions& options) {
   const std::string job_id = config.at("job_id").get<std::string>();
   auto entries = store->entries();
   if (!entries.ok()) return fail(console, entries.status());
+  std::optional<JobVectors> vectors;
+  if (!npy.empty()) {
+    auto opened = JobVectors::open(options.vectors, *store, npy);
+    if (!opened.ok()) return fail(console, opened.status());
+    vectors.emplace(std::move(opened).value());
+  }
   auto out = io::OutputStream::open(options.output);
   if (!out.ok()) return fail(console, out.status());
   job::Store::Entry e;
@@ -83,10 +106,12 @@ int export_traces(const JobOptions& options) {
                                         ",\"teacher\":" + (answered ? labels[label] : "null") + ",\"provenance\":\"" +
                                         (audit ? "audit" : "deferred") + "\",\"occurrence\":\"" + job_id + ":" +
                                         std::to_string(e.row.row) + "\",\"policy\":" + policy + "}");
-    if (!line.ok()) return fail(console, line);
+    const Status vector = line.ok() && vectors ? vectors->add(e.row) : line;
+    if (!vector.ok()) return fail(console, vector);
     ++written;
   }
-  const Status closed = out->close();
+  Status closed = out->close();
+  if (closed.ok() && vectors) closed = vectors->commit();
   if (!closed.ok()) return fail(console, closed);
   console.note(counted(written, "trace") + (open > 0 ? ", " + counted(open, "row") + " without an answer" : ""));
   return kExitOk;
@@ -152,9 +177,13 @@ void add_job(CLI::App& app, int& exit_code) {
   out->add_option("JOB", options->job, "the output of the run, or its .job file")->required();
   out->add_option("-o,--output", options->output, "traces, or lines of the output (JSONL); - for standard output")
       ->required();
-  add_partial_options(*out, options->partial);
+  CLI::Option* input = out->add_option(
+      "--input", options->input, "the run's IN: for --partial, and for --vectors where rows of it could not be read");
+  CLI::Option* partial = add_partial_options(*out, options->partial, input);
+  add_job_vector_options(*out, options->vectors)->excludes(partial);
   add_common(*out, options->common, true);
   out->callback([options, &exit_code] {
+    options->vectors.input = options->partial.input.traces = options->input;
     exit_code = options->partial.wanted
                     ? export_partial(options->common, job_path_of(options->job), options->output, options->partial)
                     : export_traces(*options);

@@ -65,16 +65,15 @@ Result<job::Checkpoint> prefix_of(job::Store& store, const std::string& path) {
 
 }  // namespace
 
-void add_partial_options(CLI::App& app, PartialOptions& o) {
+CLI::Option* add_partial_options(CLI::App& app, PartialOptions& o, CLI::Option* input) {
   CLI::Option* partial = app.add_flag(
       "--partial", o.wanted,
       "instead of traces, the lines that the output lacks so far and that rows without an answer hold back");
   CLI::Option* policy = app.add_option("--policy", o.policy, "with --partial: the run's DIR")->needs(partial);
-  CLI::Option* input = app.add_option("--input", o.input.traces, "with --partial: the run's IN")->needs(partial);
   CLI::Option* vectors =
       app.add_option("--embeddings", o.input.embeddings, "with --partial: as for the run")->needs(partial);
   app.add_option("--embed-model", o.input.encoder, "with --partial: as for the run")->needs(partial)->excludes(vectors);
-  partial->needs(policy, input);
+  return partial->needs(policy, input);
 }
 
 int export_partial(const Common& common, const std::string& job, const std::string& output, PartialOptions options) {

@@ -12,9 +12,10 @@ namespace tracer::cli {
 struct PartialOptions {
   bool wanted = false;
   std::string policy;  // folder
-  InputOptions input;
+  InputOptions input;  // its rows: set by whoever has `input`
 };
-void add_partial_options(CLI::App& app, PartialOptions& options);
+// input: the option that names the run's IN. Returns --partial.
+CLI::Option* add_partial_options(CLI::App& app, PartialOptions& options, CLI::Option* input);
 
 // Writes them to `output`, and says after how much of the job's output they belong. Reads the job only, which may be
 // running. job: its .job file.
