@@ -36,8 +36,8 @@ def write_log(path, rows, seed):
 
 
 class Mock:
-    def __init__(self, build, *faults, threads=96):
-        self.process = subprocess.Popen([build / "mock_llm", "--labels", ",".join(LABELS), "--threads", str(threads), *faults],
+    def __init__(self, build, *faults, threads=96, labels=LABELS):
+        self.process = subprocess.Popen([build / "mock_llm", "--labels", ",".join(labels), "--threads", str(threads), *faults],
                                         stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
 

@@ -101,7 +101,8 @@ Status run(Backend& backend, const std::string& folder) {
       TRACER_RETURN_IF_ERROR(score_rows(backend, audited.policy->stages[0], audit.x.view(), before_scores));
       std::vector<AuditRow> scored;
       for (size_t i = 0; i < scores.size(); ++i) scored.push_back({scores[i], audit.traces.label[i]});
-      const AuditOutcome outcome = certify_on_audit(waiting->policy, waiting->plan, scored);
+      const AuditOutcome outcome =
+          certify_on_audit(waiting->policy, waiting->policy.certificates[0], waiting->plans[0], scored);
       const Certificate& now = *audited.policy->certificate(kAlpha);
       int64_t before = 0;
       for (const RowScore& s : before_scores)
@@ -110,7 +111,7 @@ Status run(Backend& backend, const std::string& folder) {
         audited.policy = std::make_shared<Policy>(std::move(waiting->policy));
         audited.policy->certificates[0] = outcome.certificate;
         event = "deployed";
-      } else if (outcome.wager.rows() >= waiting->plan.patience) {
+      } else if (outcome.wager.rows() >= waiting->plans[0].patience) {
         event = "dropped";
       }
       if (event != "waits") waiting.reset(), ++number;

@@ -1,6 +1,7 @@
 #include "engine/challenger.h"
 
 #include <algorithm>
+#include <cmath>
 #include <new>
 #include <utility>
 
@@ -15,25 +16,36 @@ namespace {
 
 constexpr int64_t kComparedOn = 2000;  // certify rows that candidates are compared under: none are known yet
 
-// The out-of-fold rows that stand for the traffic, and which labels they leave to the teacher.
-AuditPlan plan(const SearchResult& search, const std::vector<uint8_t>& fair, const ChallengerOptions& o,
-               int64_t classes, std::vector<FlooredLabel>& floored) {
+// The out-of-fold rows that stand for the traffic.
+struct FairRows {
   LearnSide side;
   std::vector<int32_t> predicted;
+};
+
+FairRows fair_rows(const SearchResult& search, const Layout& at, const std::vector<uint8_t>& fair) {
+  FairRows rows;
   for (size_t i = 0; i < search.score.size(); ++i) {
-    if (!fair[i]) continue;
-    side.score.push_back(search.score[i]);
-    side.disagree.push_back(search.disagree[i]);
-    side.gated.push_back(search.gated[i]);
-    predicted.push_back(search.predicted[i]);
+    if (!fair[at.learn[i]]) continue;
+    rows.side.score.push_back(search.score[i]);
+    rows.side.disagree.push_back(search.disagree[i]);
+    rows.side.gated.push_back(search.gated[i]);
+    rows.predicted.push_back(search.predicted[i]);
   }
+  return rows;
+}
+
+// floored: the labels that this alpha leaves to the teacher.
+AuditPlan plan(const FairRows& rows, double alpha, double level, const ChallengerOptions& o, int64_t classes,
+               std::vector<FlooredLabel>& floored) {
+  const LearnSide& side = rows.side;
+  std::vector<uint8_t> gated = side.gated;
   if (o.label_floor > 0) {
-    const LabelFloor floor = plan_label_floor(side, predicted, classes, o.alpha, o.label_floor, o.level);
-    apply_label_floor(floor, side.score, predicted, side.gated);
+    const LabelFloor floor = plan_label_floor(side, rows.predicted, classes, alpha, o.label_floor, level);
+    apply_label_floor(floor, side.score, rows.predicted, gated);
     for (const FlooredLabel& f : floor.below)
       if (!std::binary_search(o.never.begin(), o.never.end(), f.label)) floored.push_back(f);
   }
-  return plan_audit(eligible_scores(side.score, side.disagree, side.gated), o.alpha, o.level, o.min_coverage);
+  return plan_audit(eligible_scores(side.score, side.disagree, gated), alpha, level, o.min_coverage);
 }
 
 Result<Challenger> freeze(Backend& backend, const Traces& traces, Matrix<float> x, const std::vector<uint8_t>& fair,
@@ -61,25 +73,28 @@ Result<Challenger> freeze(Backend& backend, const Traces& traces, Matrix<float> 
   if (!stage.ok()) return stage.status();
 
   Challenger c;
-  std::vector<uint8_t> fair_searched;
-  for (int64_t i = 0; i < at.sample_rows; ++i) fair_searched.push_back(fair[at.learn[i]]);
-  Certificate pending;
-  c.plan = plan(*search, fair_searched, o, classes, pending.floored);
-  pending.alpha = o.alpha, pending.delta = o.level;
-  pending.method = "refused", pending.unit = "audit", pending.reason = "no audited row has been scored yet";
-  pending.n_learn = n;
-  pending.expected_coverage = c.plan.share.empty() ? 0 : c.plan.share.back();
-  if (c.plan.threshold.empty())
-    c.warnings.push_back("learn puts no threshold within reach of " + std::to_string(o.alpha) +
-                         ": this challenger cannot be certified");
+  const FairRows rows = fair_rows(*search, at, fair);
+  const std::vector<double> alphas = o.alphas.empty() ? std::vector<double>{o.alpha} : o.alphas;
+  const double level = o.simultaneous ? o.level / static_cast<double>(alphas.size()) : o.level;
+  for (double alpha : alphas) {
+    Certificate& pending = c.policy.certificates.emplace_back();
+    const AuditPlan& planned = c.plans.emplace_back(plan(rows, alpha, level, o, classes, pending.floored));
+    pending.alpha = alpha, pending.delta = level;
+    pending.method = "refused", pending.unit = "audit", pending.reason = "no audited row has been scored yet";
+    pending.n_learn = n;
+    pending.expected_coverage = planned.share.empty() ? 0 : planned.share.back();
+    if (std::abs(alpha - o.alpha) < 1e-9 && planned.threshold.empty())
+      c.warnings.push_back("learn puts no threshold within reach of " + std::to_string(o.alpha) +
+                           ": this challenger cannot be certified");
+  }
   c.policy.labels = traces.labels;
   c.policy.dimension = x.cols();
   c.policy.stages.push_back(std::move(stage).value());
-  c.policy.certificates.push_back(std::move(pending));
   c.policy.alpha = o.alpha;
   c.policy.delta = o.level;
   c.policy.never = o.never;
   c.policy.label_floor = o.label_floor;
+  c.policy.simultaneous = o.simultaneous;
   return c;
 }
 
@@ -97,9 +112,10 @@ Result<Challenger> freeze_challenger(Backend& backend, const Traces& traces, Mat
   }
 }
 
-AuditOutcome certify_on_audit(const Policy& challenger, const AuditPlan& plan, const std::vector<AuditRow>& rows) {
-  const DecisionRule rule = decision_rule(challenger, challenger.certificates[0]);
-  AuditOutcome out{AuditWager(plan), challenger.certificates[0]};
+AuditOutcome certify_on_audit(const Policy& challenger, const Certificate& frozen, const AuditPlan& plan,
+                              const std::vector<AuditRow>& rows) {
+  const DecisionRule rule = decision_rule(challenger, frozen);
+  AuditOutcome out{AuditWager(plan), frozen};
   for (const AuditRow& row : rows)
     out.wager.add(row.score.score, passes_gates(row.score, rule), row.score.features.label != row.teacher);
   Certificate& c = out.certificate;

@@ -17,8 +17,10 @@
 namespace tracer {
 
 struct ChallengerOptions {
-  double alpha = 0.95;
-  double level = 0.025;  // delta of this challenger: challenger_level()
+  double alpha = 0.95;         // what candidates are compared at
+  std::vector<double> alphas;  // to be certified, ascending, alpha among them; empty: alpha alone
+  double level = 0.025;        // delta of this challenger: challenger_level()
+  bool simultaneous = false;   // level / (number of alphas) each
   double min_coverage = 0.05;
   SplitKind unit = SplitKind::kRuns;  // what stays in one fold
   SplitOptions split;                 // folds and seed; nothing certifies
@@ -28,8 +30,8 @@ struct ChallengerOptions {
 };
 
 struct Challenger {
-  Policy policy;   // one stage, and one certificate: refused until audited rows certify it
-  AuditPlan plan;  // no threshold where learn puts nothing within reach of alpha
+  Policy policy;                 // one stage; certificates refused until audited rows certify them
+  std::vector<AuditPlan> plans;  // of each certificate; no threshold where learn puts nothing within reach of its alpha
   std::vector<std::string> warnings;
 };
 
@@ -52,12 +54,13 @@ struct AuditRow {
   int32_t teacher = -1;
 };
 
-// The wagers of a challenger on rows that it never learned from. certificate: what it would be deployed with, certified
-// where at least one threshold has passed.
+// The wagers of one of a challenger's certificates, as it was frozen, on rows that the challenger never learned from.
+// certificate: what it would be deployed with, certified where at least one threshold has passed.
 struct AuditOutcome {
   AuditWager wager;
   Certificate certificate;
 };
-AuditOutcome certify_on_audit(const Policy& challenger, const AuditPlan& plan, const std::vector<AuditRow>& rows);
+AuditOutcome certify_on_audit(const Policy& challenger, const Certificate& frozen, const AuditPlan& plan,
+                              const std::vector<AuditRow>& rows);
 
 }  // namespace tracer

@@ -56,6 +56,10 @@ Status BatchReader::read_rows(RowBatch& batch) {
     return {};
   };
   while (static_cast<int64_t>(batch.rows.size()) < kBatchRows) {
+    if (left_ == 0) {
+      done_ = true;
+      break;
+    }
     auto kind = reader_.next();
     if (!kind.ok()) return kind.status();
     if (*kind == io::RowKind::kEnd) {
@@ -72,6 +76,7 @@ Status BatchReader::read_rows(RowBatch& batch) {
       --skip_;
       continue;
     }
+    --left_;
     const io::TraceRow& row = reader_.row();
     if (count == 0) first = row.position;
     ++count;
@@ -87,6 +92,7 @@ Status BatchReader::read_rows(RowBatch& batch) {
 }
 
 Status BatchReader::finish() {
+  if (left_ == 0) return rejects_.close();
   if (skip_ > 0)
     return bad_input(traces_path_ + ": has " + std::to_string(skip_) + " rows fewer than were read before");
   TRACER_RETURN_IF_ERROR(rejects_.close());

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <future>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,6 +52,8 @@ class BatchReader {
   Result<bool> next(Backend& backend, RowBatch& batch);
   // Before the first next(): that many good rows are read over, neither embedded nor given. Fewer rows: kBadInput.
   void skip(int64_t rows) { skip_ = rows; }
+  // Likewise: `count` good rows after the first `skip`. Nothing is read, nor checked, beyond them.
+  void only(int64_t skip, int64_t count) { skip_ = skip, left_ = count; }
   const io::Rejects& rejects() const { return rejects_; }
 
  private:
@@ -66,7 +69,8 @@ class BatchReader {
   std::vector<std::string> texts_;        // of the batch, for the encoder
   std::string traces_path_;
   bool keep_input_ = false;
-  int64_t skip_ = 0;  // good rows still to be read over
+  int64_t skip_ = 0;                                    // good rows still to be read over
+  int64_t left_ = std::numeric_limits<int64_t>::max();  // good rows still to be given
   bool done_ = false;
   RowBatch ahead_;
   std::future<Result<bool>> reading_;  // of ahead_; last, so that it ends before what it uses

@@ -77,7 +77,15 @@ std::string shown(std::string_view text) {
   return out;
 }
 
-std::string counted(int64_t n, const std::string& noun) { return std::to_string(n) + " " + noun + (n == 1 ? "" : "s"); }
+std::string counted(int64_t n, const std::string& noun) {
+  const auto ends = [&](const std::string& with) {
+    return noun.size() >= with.size() && noun.compare(noun.size() - with.size(), with.size(), with) == 0;
+  };
+  const std::string number = std::to_string(n) + " ";
+  if (n == 1) return number + noun;
+  if (ends("try")) return number + noun.substr(0, noun.size() - 1) + "ies";
+  return number + noun + (ends("ch") ? "es" : "s");
+}
 
 CLI::Validator unit_interval() { return in_interval(true); }
 CLI::Validator open_unit_interval() { return in_interval(false); }

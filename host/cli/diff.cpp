@@ -1,7 +1,6 @@
 // Two policies compared: what they promise, which labels they know, and what they do on the same rows.
-#include <algorithm>
-
 #include "engine/figures.h"
+#include "host/cli/change_text.h"
 #include "host/cli/command.h"
 #include "host/cli/original_rows.h"
 #include "host/cli/tables.h"
@@ -20,7 +19,7 @@ struct DiffCommand {
   int run();
 
  private:
-  int print(const Change& change) const;
+  int print(const Change& change, const RowNames& names) const;
 
   LoadedPolicy sides_[2];
 };
@@ -37,22 +36,20 @@ Json side_json(const LoadedPolicy& side) {
           {"teacher_agreement_lower", optional_json(agreement_lower(c))}};
 }
 
-std::string figure(const std::optional<double>& v) { return v ? number(*v) : "-"; }
-
 std::string joined(const std::vector<std::string>& labels) {
   std::string out;
   for (const std::string& label : labels) out += (out.empty() ? "" : ", ") + shown(label);
   return out.empty() ? "none" : out;
 }
 
-int DiffCommand::print(const Change& change) const {
+int DiffCommand::print(const Change& change, const RowNames& names) const {
   if (common.console.json) {
     Json j = {{"before", side_json(sides_[0])},
               {"after", side_json(sides_[1])},
               {"labels_gained", change.gained},
               {"labels_lost", change.lost},
               {"same_rows", nullptr}};
-    if (!input.traces.empty()) j["same_rows"] = change_json(change);
+    if (!input.traces.empty()) j["same_rows"] = change_json(change, names);
     return common.console.print_json(j, kExitOk);
   }
   std::string text;
@@ -63,24 +60,7 @@ int DiffCommand::print(const Change& change) const {
             figure(agreement_lower(c)) + (c.certified ? "\n" : ", not certified\n");
   }
   text += "labels gained: " + joined(change.gained) + "; lost: " + joined(change.lost) + "\n";
-  if (!input.traces.empty()) {
-    text += "on the same " + counted(change.rows, "row") + ": coverage " +
-            figure(agreement(change.handled[0], change.rows)) + " -> " +
-            figure(agreement(change.handled[1], change.rows)) + ", agreement " +
-            figure(agreement(change.agree[0], change.handled[0])) + " -> " +
-            figure(agreement(change.agree[1], change.handled[1])) + "\n";
-    // The labels whose handled rows changed most.
-    std::vector<const LabelChange*> order;
-    for (const LabelChange& l : change.labels)
-      if (l.handled[0] != l.handled[1]) order.push_back(&l);
-    std::stable_sort(order.begin(), order.end(), [](const LabelChange* a, const LabelChange* b) {
-      return std::abs(a->handled[1] - a->handled[0]) > std::abs(b->handled[1] - b->handled[0]);
-    });
-    if (order.size() > 20) order.resize(20);
-    for (const LabelChange* l : order)
-      text += "  " + (l->answered ? shown(l->label) : "(no answer)") + ": " + std::to_string(l->handled[0]) + " -> " +
-              std::to_string(l->handled[1]) + " of " + counted(l->rows, "row") + " handled\n";
-  }
+  if (!input.traces.empty()) text += change_text(change, names);
   return common.console.print(text) ? kExitOk : kExitRuntime;
 }
 
@@ -101,7 +81,7 @@ int DiffCommand::run() {
   Change change;
   if (input.traces.empty()) {
     compare_labels(sides_[0].artifact.policy, sides_[1].artifact.policy, change);
-    return print(change);
+    return print(change, {});
   }
   if (sides_[0].artifact.policy.dimension != sides_[1].artifact.policy.dimension)
     return fail(console, bad_input("the policies take vectors of different dimensions, so no rows fit both"));
@@ -127,8 +107,13 @@ int DiffCommand::run() {
     if (!scored.ok()) return fail(console, scored.status());
     scores[s] = std::move(scored).value();
   }
+  if (const Status unit = (*backend)->normalise_rows(rows->rows.x.view()); !unit.ok()) return fail(console, unit);
+  auto regions = find_regions(**backend, rows->rows.x.view());
+  if (!regions.ok()) return fail(console, regions.status());
+  const RowNames names{std::move(rows->file.traces.line), std::move(rows->file.traces.id), std::move(rows->file.input)};
   return print(change_on({&sides_[0].artifact.policy, &sides_[0].certificate}, scores[0],
-                         {&sides_[1].artifact.policy, &sides_[1].certificate}, scores[1], rows->rows));
+                         {&sides_[1].artifact.policy, &sides_[1].certificate}, scores[1], rows->rows, *regions, names),
+               names);
 }
 
 }  // namespace

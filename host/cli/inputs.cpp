@@ -54,6 +54,14 @@ struct Named {
   }
 };
 
+// X of X.jsonl, X.csv.gz and the like.
+std::string stem_of(std::string traces) {
+  for (const char* ending : {".gz", ".jsonl", ".json", ".ndjson", ".csv"})
+    if (traces.size() > std::string_view(ending).size() && traces.ends_with(ending))
+      traces.resize(traces.size() - std::string_view(ending).size());
+  return traces;
+}
+
 }  // namespace
 
 void add_row_options(CLI::App& app, InputOptions& o, bool labelled) {
@@ -125,6 +133,8 @@ io::TraceReaderOptions reader_options(const InputOptions& o) {
   return r;
 }
 
+std::string vectors_beside(const std::string& traces) { return stem_of(traces) + ".npy"; }
+
 Result<std::string> vectors_path(const InputOptions& o) {
   if (!o.embeddings.empty()) return o.embeddings;
   if (o.traces == "-") return std::string();
@@ -132,10 +142,7 @@ Result<std::string> vectors_path(const InputOptions& o) {
   if (::stat(o.traces.c_str(), &info) != 0) return io::errno_error(o.traces, "cannot open", errno);
   if (S_ISDIR(info.st_mode)) return io::errno_error(o.traces, "cannot read", EISDIR);
   if (!o.encoder.empty()) return std::string();
-  std::string stem = o.traces;
-  for (const char* ending : {".gz", ".jsonl", ".json", ".ndjson", ".csv"})
-    if (stem.size() > std::string_view(ending).size() && stem.ends_with(ending))
-      stem.resize(stem.size() - std::string_view(ending).size());
+  const std::string stem = stem_of(o.traces);
   for (const std::string& candidate : {stem + ".npy", stem + "_embeddings.npy"})
     if (::access(candidate.c_str(), F_OK) == 0) return candidate;
   return std::string();

@@ -26,9 +26,11 @@ void add_row_options(CLI::App& app, InputOptions& options, bool labelled);
 
 io::TraceReaderOptions reader_options(const InputOptions& options);
 
-// The vectors given with --embeddings; else, unless an encoder was named, those beside the traces: X.jsonl, X.jsonl.gz,
-// X.csv, X.csv.gz -> X.npy, else X_embeddings.npy. "" when there are none: text is to be embedded. kIo when the traces
-// are absent or a folder.
+// Where the vectors of traces lie: X.jsonl, X.jsonl.gz, X.csv, X.csv.gz -> X.npy.
+std::string vectors_beside(const std::string& traces);
+
+// The vectors given with --embeddings; else, unless an encoder was named, those beside the traces, else in
+// X_embeddings.npy. "" when there are none: text is to be embedded. kIo when the traces are absent or a folder.
 Result<std::string> vectors_path(const InputOptions& options);
 
 // What a command reads or writes: the option (for messages) and the path; "" is nothing, "-" a standard stream.

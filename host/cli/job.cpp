@@ -1,5 +1,9 @@
 #include "host/cli/command.h"
+#include "host/cli/inputs.h"
+#include "host/cli/job_cancel.h"
+#include "host/cli/job_partial.h"
 #include "host/cli/job_report.h"
+#include "host/cli/job_vectors.h"
 #include "host/cli/llm_options.h"
 #include "host/io/json_text.h"
 #include "host/io/output_stream.h"
@@ -15,17 +19,14 @@ struct JobOptions {
   std::string job;  // the output or its .job
   std::string output;
   std::vector<std::string> results;  // files of a batch API
+  std::string input;                 // the run's IN
+  PartialOptions partial;
+  JobVectorOptions vectors;
 };
-
-std::string path_of(const std::string& given) {
-  const std::string end = ".job";
-  const bool named = given.size() > end.size() && given.compare(given.size() - end.size(), end.size(), end) == 0;
-  return named ? given : given + end;
-}
 
 int status(const JobOptions& options) {
   const Console& console = options.common.console;
-  auto store = job::Store::open_to_read(path_of(options.job));
+  auto store = job::Store::open_to_read(job_path_of(options.job));
   if (!store.ok()) return fail(console, store.status());
   auto ledger = store->ledger();
   if (!ledger.ok()) return fail(console, ledger.status());
@@ -37,7 +38,11 @@ int status(const JobOptions& options) {
                      counted(store->routed(), "row") + " routed, " + std::to_string(ledger->rows_deferred) +
                      " deferred, " + std::to_string(ledger->rows_audited) + " audited\n";
   text += counted(ledger->asks, "text") + " for the LLM: " + std::to_string(ledger->answered) + " answered, " +
-          std::to_string(ledger->failed) + " failed, " + std::to_string(ledger->pending) + " to ask\n";
+          std::to_string(ledger->failed) + " failed, " + std::to_string(ledger->pending) + " to ask";
+  if (ledger->batches > 0)
+    text += ", " + std::to_string(ledger->in_batches) + " of them in " + counted(ledger->batches, "batch") +
+            " at the server";
+  text += "\n";
   text += spent_text(*ledger, is_priced(store->config())) + "; " + std::to_string(ledger->retries) + " retries, " +
           std::to_string(ledger->corrections) + " corrections, " + std::to_string(ledger->lost) + " lost in a crash\n";
   text += "lines: " + std::to_string(f["sources"]["surrogate"].get<int64_t>()) + " surrogate, " +
@@ -51,15 +56,34 @@ int status(const JobOptions& options) {
 // from.
 int export_traces(const JobOptions& options) {
   const Console& console = options.common.console;
-  auto store = job::Store::open_to_read(path_of(options.job));
+  if (!options.input.empty() && options.vectors.vectors.empty())
+    return usage_error(console, "--input goes with --partial or --vectors");
+  std::string npy;
+  if (!options.vectors.vectors.empty()) {
+    if (!makes_regular_file(options.output))
+      return usage_error(console, "--vectors puts vectors beside the traces: -o must be a file");
+    npy = vectors_beside(options.output);
+  }
+  const std::string clash = check_outputs(
+      {{"-o", options.output}, {"the vectors of -o", npy}},
+      {{"JOB", job_path_of(options.job)}, {"--vectors", options.vectors.vectors}, {"--input", options.vectors.input}},
+      "");
+  if (!clash.empty()) return usage_error(console, clash);
+  auto store = job::Store::open_to_read(job_path_of(options.job));
   if (!store.ok()) return fail(console, store.status());
   const Json& config = store->config();
   std::vector<std::string> labels;
   for (const Json& label : config.at("labels")) labels.push_back(io::json_string(label.get<std::string>()));
   const std::string policy = io::json_string(config.at("policy").get<std::string>());
   const std::string job_id = config.at("job_id").get<std::string>();
-  auto entries = store->entries(0);
+  auto entries = store->entries();
   if (!entries.ok()) return fail(console, entries.status());
+  std::optional<JobVectors> vectors;
+  if (!npy.empty()) {
+    auto opened = JobVectors::open(options.vectors, *store, npy);
+    if (!opened.ok()) return fail(console, opened.status());
+    vectors.emplace(std::move(opened).value());
+  }
   auto out = io::OutputStream::open(options.output);
   if (!out.ok()) return fail(console, out.status());
   job::Store::Entry e;
@@ -77,52 +101,28 @@ int export_traces(const JobOptions& options) {
     }
     const auto label = answered ? static_cast<size_t>(e.result.label) : labels.size();
     if (answered && label >= labels.size())
-      return fail(console, bad_input(path_of(options.job) + ": damaged: a label that the job has not got"));
+      return fail(console, bad_input(job_path_of(options.job) + ": damaged: a label that the job has not got"));
     const Status line = out->write_line("{\"id\":" + e.row.id + ",\"input\":" + io::json_string(e.row.input) +
                                         ",\"teacher\":" + (answered ? labels[label] : "null") + ",\"provenance\":\"" +
                                         (audit ? "audit" : "deferred") + "\",\"occurrence\":\"" + job_id + ":" +
                                         std::to_string(e.row.row) + "\",\"policy\":" + policy + "}");
-    if (!line.ok()) return fail(console, line);
+    const Status vector = line.ok() && vectors ? vectors->add(e.row) : line;
+    if (!vector.ok()) return fail(console, vector);
     ++written;
   }
-  const Status closed = out->close();
+  Status closed = out->close();
+  if (closed.ok() && vectors) closed = vectors->commit();
   if (!closed.ok()) return fail(console, closed);
   console.note(counted(written, "trace") + (open > 0 ? ", " + counted(open, "row") + " without an answer" : ""));
   return kExitOk;
 }
 
-// What a job's requests are made of. No key: nothing is sent.
-Result<Llm> llm_of(const job::Store& store, const std::string& where) {
-  const Json& config = store.config();
-  Llm llm;
-  try {
-    const Json& l = config.at("llm");
-    llm::ChatOptions chat;
-    chat.api = l.at("api") == "anthropic" ? llm::Api::kAnthropic : llm::Api::kOpenAi;
-    chat.model = l.at("model").get<std::string>();
-    chat.max_output_tokens = l.at("max_output_tokens").get<int64_t>();
-    llm.dispatch.structured = l.at("structured") == "auto";
-    chat.temperature = l.at("temperature").get<double>();
-    for (const Json& label : config.at("labels")) chat.labels.push_back(label.get<std::string>());
-    auto prompt = llm::Prompt::make(l.at("prompt_text").get<std::string>(), where, chat.labels);
-    if (!prompt.ok()) return prompt.status();
-    llm.prompt = std::make_unique<llm::Prompt>(std::move(prompt).value());
-    llm.api = std::make_unique<llm::ChatApi>(std::move(chat));
-    if (!l.at("price").is_null())
-      llm.dispatch.price =
-          llm::Price{l.at("price").at("prompt").get<int64_t>(), l.at("price").at("completion").get<int64_t>()};
-  } catch (const Json::exception&) {
-    return bad_input(where + ": damaged: its configuration misses what its requests are made of");
-  }
-  return llm;
-}
-
 int batch_export(const JobOptions& options) {
   const Console& console = options.common.console;
-  const std::string path = path_of(options.job);
+  const std::string path = job_path_of(options.job);
   auto store = job::Store::open_to_read(path);
   if (!store.ok()) return fail(console, store.status());
-  auto llm = llm_of(*store, path);
+  auto llm = llm_of_job(store->config(), path, nullptr);
   if (!llm.ok()) return fail(console, llm.status());
   auto out =
       job::write_batch(*store, *llm->api, *llm->prompt, {.structured = llm->dispatch.structured}, options.output);
@@ -135,17 +135,16 @@ int batch_export(const JobOptions& options) {
 
 int batch_import(const JobOptions& options) {
   const Console& console = options.common.console;
-  const std::string path = path_of(options.job);
+  const std::string path = job_path_of(options.job);
   auto store = job::Store::open(path);
   if (!store.ok()) return fail(console, store.status());
-  auto llm = llm_of(*store, path);
+  auto llm = llm_of_job(store->config(), path, nullptr);
   if (!llm.ok()) return fail(console, llm.status());
   job::BatchIn all;
   for (const std::string& file : options.results) {
     auto in = job::read_batch(*store, *llm->api, llm->dispatch.price, file, job::now_seconds());
     if (!in.ok()) return fail(console, in.status());
-    all.lines += in->lines, all.answered += in->answered, all.unparsed += in->unparsed, all.failed += in->failed;
-    all.again += in->again, all.settled += in->settled;
+    all += *in;
   }
   const Status closed = store->close();
   if (!closed.ok()) return fail(console, closed);
@@ -174,11 +173,22 @@ void add_job(CLI::App& app, int& exit_code) {
   show->add_option("JOB", options->job, "the output of the run, or its .job file")->required();
   add_common(*show, options->common, false);
   show->callback([options, &exit_code] { exit_code = status(*options); });
-  CLI::App* out = sub->add_subcommand("export", "the LLM's answers as traces, with their provenance");
+  CLI::App* out = sub->add_subcommand("export", "the LLM's answers as traces, with their provenance; or --partial");
   out->add_option("JOB", options->job, "the output of the run, or its .job file")->required();
-  out->add_option("-o,--output", options->output, "traces (JSONL); - for standard output")->required();
-  add_common(*out, options->common, false);
-  out->callback([options, &exit_code] { exit_code = export_traces(*options); });
+  out->add_option("-o,--output", options->output, "traces, or lines of the output (JSONL); - for standard output")
+      ->required();
+  CLI::Option* input = out->add_option(
+      "--input", options->input, "the run's IN: for --partial, and for --vectors where rows of it could not be read");
+  CLI::Option* partial = add_partial_options(*out, options->partial, input);
+  add_job_vector_options(*out, options->vectors)->excludes(partial);
+  add_common(*out, options->common, true);
+  out->callback([options, &exit_code] {
+    options->vectors.input = options->partial.input.traces = options->input;
+    exit_code = options->partial.wanted
+                    ? export_partial(options->common, job_path_of(options->job), options->output, options->partial)
+                    : export_traces(*options);
+  });
+  add_job_cancel(*sub, exit_code);
   CLI::App* ask = sub->add_subcommand("batch-export", "what is still to be asked, as files for a batch API");
   ask->add_option("JOB", options->job, "the output of the run, or its .job file")->required();
   ask->add_option("-o,--output", options->output, "requests (JSONL); FILE.2 and so on where one cannot hold them")

@@ -9,6 +9,12 @@ bool is_priced(const Json& config) {
   return llm != config.end() && llm->contains("price") && !llm->at("price").is_null();
 }
 
+std::string job_path_of(const std::string& given) {
+  const std::string end = ".job";
+  const bool named = given.size() > end.size() && given.compare(given.size() - end.size(), end.size(), end) == 0;
+  return named ? given : given + end;
+}
+
 std::string spent_text(const job::Ledger& l, bool priced) {
   std::string text = counted(l.attempts, "request") + ", " + std::to_string(l.usage.prompt_tokens) + " + " +
                      std::to_string(l.usage.completion_tokens) + " tokens";
@@ -34,6 +40,7 @@ Result<Json> job_json(job::Store& store, const job::Ledger& l) {
               {"deferred", l.rows_deferred},
               {"audited", l.rows_audited},
               {"asks", {{"all", l.asks}, {"answered", l.answered}, {"failed", l.failed}, {"pending", l.pending}}},
+              {"batches", {{"open", l.batches}, {"asks", l.in_batches}}},
               {"requests",
                {{"all", l.attempts},
                 {"retries", l.retries},

@@ -16,4 +16,7 @@ std::string spent_text(const job::Ledger& ledger, bool priced);
 
 bool is_priced(const Json& config);
 
+// The .job file of a run, by that name or its output's.
+std::string job_path_of(const std::string& given);
+
 }  // namespace tracer::cli

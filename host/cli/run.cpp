@@ -2,47 +2,33 @@
 
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <random>
 #include <thread>
-#include <unordered_set>
 
-#include "engine/random.h"
 #include "host/cli/command.h"
 #include "host/cli/inputs.h"
+#include "host/cli/job_config.h"
 #include "host/cli/job_report.h"
+#include "host/cli/job_rows.h"
 #include "host/cli/llm_options.h"
 #include "host/cli/policy_input.h"
-#include "host/cli/reasons.h"
+#include "host/cli/run_price.h"
 #include "host/cli/scoring.h"
+#include "host/cli/send_batches.h"
+#include "host/cli/signals.h"
 #include "host/cli/tables.h"
 #include "host/io/file.h"
-#include "host/io/json_text.h"
-#include "host/io/text_hash.h"
+#include "host/job/cancel.h"
 #include "host/job/dispatcher.h"
 #include "host/job/journal.h"
-#include "host/job/lines.h"
 #include "host/job/store.h"
 
 namespace tracer::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The first signal ends the run in order; the next one does not wait for requests in flight.
-volatile std::sig_atomic_t signals = 0;
-volatile std::sig_atomic_t signal_number = 0;
-void on_signal(int number) {
-  signals = signals + 1;
-  signal_number = number;
-}
-void catch_signals() {
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  for (const int number : {SIGINT, SIGTERM}) ::sigaction(number, &action, nullptr);
-}
 
 struct RunCommand {
   Common common;
@@ -52,59 +38,41 @@ struct RunCommand {
   std::string output;
   double audit_rate = 0;
   std::optional<int64_t> audit_seed;
-  bool resume = false, retry_errors = false, dry_run = false, hold = false;
+  bool resume = false, retry_errors = false, dry_run = false, hold = false, batch = false;
+  double poll_seconds = 60;
 
   int run();
+  int pass(Backend& backend, const LoadedPolicy& loaded, const Llm& llm);
+  int run_batches(Backend& backend, const LoadedPolicy& loaded, const Llm& llm);
+  int work_on(job::Store store, Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, const Llm& llm);
   Json config(const LoadedPolicy& loaded, const Llm& llm) const;
   Result<job::Store> open_job(const Json& wanted) const;
-  bool audited(int64_t row) const { return audit_ && audit_->uniform(static_cast<uint64_t>(row)) < audit_rate; }
-  std::optional<job::DeferredRow> deferred(const LoadedPolicy& loaded, RowBatch::Row& row, const RowScore& score,
-                                           int64_t at) const;
   Status route(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, job::Journal& journal);
   Status work(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, job::Journal& journal,
               job::Dispatcher& dispatcher);
-  int price_it(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, const Llm& llm);
   int report(const LoadedPolicy& loaded, const BatchReader& reader, job::Store& store,
              const job::Dispatcher& dispatcher);
   void show_progress(const job::Journal& journal, const job::Dispatcher& dispatcher);
 
   std::string job_path() const { return output + ".job"; }
+  std::string rejects_path() const {
+    return dry_run ? "" : !input.rejects.empty() ? input.rejects : output + ".rejects.jsonl";
+  }
 
-  std::optional<Random> audit_;
-  std::optional<job::LineFormat> format_;
+  // Why the pass at hand sends nothing, and what the server said.
+  std::optional<job::StopReason> held_;
+  std::string held_message_;
+  bool batches_follow_ = false;  // the pass at hand is the one before the batches
+  std::optional<JobRows> rows_;
   int64_t first_row_ = 0;  // of this run
   std::chrono::steady_clock::time_point shown_at_ = std::chrono::steady_clock::now();
 };
 
-// What decides the output: a job goes on only under the same.
 Json RunCommand::config(const LoadedPolicy& loaded, const Llm& llm) const {
-  std::error_code ec;
-  const auto bytes = fs::file_size(input.traces, ec);
-  return {{"policy", loaded.artifact.digest},
-          {"alpha", loaded.certificate.alpha},
-          {"input_bytes", ec ? Json() : Json(bytes)},
-          {"input_key", input.input_key},
-          {"format", input.format},
-          {"audit_rate", audit_rate},
-          {"llm", llm.config},
-          {"labels", loaded.artifact.policy.labels}};
-}
-
-// The field in which two configurations differ; "" when in none.
-std::string difference(const Json& a, const Json& b, const std::string& where) {
-  for (const auto& [key, value] : a.items()) {
-    const auto other = b.find(key);
-    if (other != b.end() && *other == value) continue;
-    const std::string name = where.empty() ? key : where + "." + key;
-    if (other != b.end() && value.is_object() && other->is_object()) return difference(value, *other, name);
-    const auto shown_value = [](const Json& v) {
-      const std::string text = v.dump(-1, ' ', false, Json::error_handler_t::replace);
-      return text.size() > 80 ? text.substr(0, 80) + "..." : text;
-    };
-    return name + ": the job has " + shown_value(value) + ", now it is " +
-           (other == b.end() ? "absent" : shown_value(*other));
-  }
-  return "";
+  Json config = rows_config(loaded, input);
+  config["audit_rate"] = audit_rate;
+  config["llm"] = llm.config;
+  return config;
 }
 
 Result<job::Store> RunCommand::open_job(const Json& wanted) const {
@@ -127,43 +95,18 @@ Result<job::Store> RunCommand::open_job(const Json& wanted) const {
   }
   auto store = job::Store::open(path);
   if (!store.ok()) return store;
-  const std::string differs = difference(wanted, store->config(), "");
+  const std::string differs = difference(wanted, store->config());
   if (!differs.empty()) return bad_input(path + ": not the same job: " + differs);
   return store;
-}
-
-std::optional<job::DeferredRow> RunCommand::deferred(const LoadedPolicy& loaded, RowBatch::Row& row,
-                                                     const RowScore& score, int64_t at) const {
-  const Reason reason = decide(score, loaded.rule);
-  const bool handled = reason == Reason::kAccepted;
-  const bool picked = audited(at);
-  if (handled && !picked) return std::nullopt;
-  job::DeferredRow out;
-  out.input = std::move(row.input);
-  out.reason = picked ? "audit" : to_string(reason);
-  out.handled = handled;
-  out.label = score.features.label;
-  out.score = score.score;
-  return out;
 }
 
 Status RunCommand::route(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, job::Journal& journal) {
   int64_t at = first_row_;
   const Status routed = score_all(backend, loaded, reader, [&](ScoredBatch& scored) -> Status {
     std::vector<job::RoutedRow> rows(scored.batch.rows.size());
-    for (size_t i = 0; i < rows.size(); ++i, ++at) {
-      RowBatch::Row& row = scored.batch.rows[i];
-      const RowScore& score = scored.scores[i];
-      std::string id = row.id ? io::json_string(*row.id) : std::to_string(row.line);
-      rows[i].deferred = deferred(loaded, row, score, at);
-      if (rows[i].deferred) {
-        rows[i].deferred->id = std::move(id);
-      } else {
-        rows[i].line = format_->handled(id, score.features.label, score.score);
-      }
-    }
+    for (size_t i = 0; i < rows.size(); ++i, ++at) rows[i] = rows_->route(scored.batch.rows[i], scored.scores[i], at);
     while (true) {
-      if (signals > 0) return {ErrorCode::kInterrupted, "stopped"};
+      if (signals_seen() > 0) return {ErrorCode::kInterrupted, "stopped"};
       auto taken = journal.add(rows);
       if (!taken.ok()) return taken.status();
       if (*taken) return {};
@@ -195,7 +138,7 @@ Status RunCommand::work(Backend& backend, const LoadedPolicy& loaded, BatchReade
   journal.start([&](std::vector<job::PendingAsk> asks, bool end) { dispatcher.deliver(std::move(asks), end); },
                 [&](int64_t attempts) { dispatcher.kept(attempts); });
   std::atomic<bool> dispatched{false};
-  if (hold) dispatcher.hold();
+  if (held_) dispatcher.hold(*held_);
   std::thread dispatching([&] {
     dispatcher.run();
     dispatched.store(true);
@@ -203,7 +146,8 @@ Status RunCommand::work(Backend& backend, const LoadedPolicy& loaded, BatchReade
   std::atomic<bool> watching{true};
   std::thread watcher([&] {  // routing may be busy, or wait: signals and progress have a thread of their own
     while (watching.load()) {
-      if (signals > 0) dispatcher.stop(signals > 1);
+      if (signals_seen() > 0) dispatcher.stop(signals_seen() > 1);
+      if (job::cancel_requested(job_path())) dispatcher.cancel();
       show_progress(journal, dispatcher);
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
@@ -213,54 +157,13 @@ Status RunCommand::work(Backend& backend, const LoadedPolicy& loaded, BatchReade
   while (!dispatched.load() && !journal.wait(50)) {
   }
   dispatching.join();
-  if (!routed.ok() || signals > 0) journal.stop();
+  if (!routed.ok() || signals_seen() > 0) journal.stop();
   const Status joined = journal.join();
   watching.store(false);
   watcher.join();
   if (!joined.ok()) return joined;
-  if (signals > 0) return {ErrorCode::kInterrupted, "stopped"};
+  if (signals_seen() > 0) return {ErrorCode::kInterrupted, "stopped"};
   return routed;
-}
-
-// What the job would cost, without sending or writing anything.
-int RunCommand::price_it(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader, const Llm& llm) {
-  const Console& console = common.console;
-  int64_t at = 0, asked = 0, bytes = 0;
-  llm::Usage most;
-  std::unordered_set<uint64_t> texts;
-  const llm::Dialect dialect{llm.dispatch.structured, false, true};
-  const Status routed = score_all(backend, loaded, reader, [&](ScoredBatch& scored) -> Status {
-    for (size_t i = 0; i < scored.batch.rows.size(); ++i, ++at) {
-      const auto row = deferred(loaded, scored.batch.rows[i], scored.scores[i], at);
-      if (!row) continue;
-      ++asked;
-      if (!texts.insert(io::xxh64(row->input)).second) continue;
-      const std::string body = llm.api->body(llm.prompt->messages(row->input), dialect);
-      bytes += static_cast<int64_t>(body.size());
-      most += llm.api->most_usage(body);
-    }
-    return {};
-  });
-  if (!routed.ok()) return fail(console, routed);
-  const auto& price = llm.dispatch.price;
-  // Four bytes a token is the rule of thumb for English; an answer is a label.
-  const llm::Usage likely{bytes / 4, static_cast<int64_t>(texts.size()) * 12};
-  const Json document = {{"rows", at},
-                         {"handled", at - asked},
-                         {"to_llm", asked},
-                         {"requests", texts.size()},
-                         {"prompt_tokens_about", likely.prompt_tokens},
-                         {"prompt_tokens_at_most", most.prompt_tokens},
-                         {"cost_usd_about", price ? Json(llm::dollars(price->of(likely))) : Json()},
-                         {"cost_usd_at_most", price ? Json(llm::dollars(price->of(most))) : Json()}};
-  std::string text = counted(at, "row") + ": " + std::to_string(at - asked) + " handled, " + std::to_string(asked) +
-                     " to the LLM in " + counted(static_cast<int64_t>(texts.size()), "request") + ", about " +
-                     std::to_string(likely.prompt_tokens) + " tokens of input";
-  if (price)
-    text += "; about " + number(llm::dollars(price->of(likely))) + " USD, at most " +
-            number(llm::dollars(price->of(most))) + " without retries and corrections";
-  if (console.json) return console.print_json(document, kExitOk);
-  return console.print(text + "\n") ? kExitOk : kExitRuntime;
 }
 
 int RunCommand::report(const LoadedPolicy& loaded, const BatchReader& reader, job::Store& store,
@@ -270,7 +173,9 @@ int RunCommand::report(const LoadedPolicy& loaded, const BatchReader& reader, jo
   if (!ledger.ok()) return fail(console, ledger.status());
   auto figures = job_json(store, *ledger);
   if (!figures.ok()) return fail(console, figures.status());
-  const job::StopReason stopped = dispatcher.stop_reason();
+  const bool held = dispatcher.stop_reason() == job::StopReason::kHeld;
+  const job::StopReason stopped = held && ledger->pending == 0 ? job::StopReason::kNone : dispatcher.stop_reason();
+  const std::string& said = held_ ? held_message_ : dispatcher.stop_message();
   const int64_t errors = (*figures)["sources"]["error"].get<int64_t>();
   const int64_t bad = reader.rejects().count();
   Json document = {{"policy", loaded.artifact.digest},
@@ -299,6 +204,7 @@ int RunCommand::report(const LoadedPolicy& loaded, const BatchReader& reader, jo
     case job::StopReason::kInterrupted:
       break;
     case job::StopReason::kHeld:
+    case job::StopReason::kCancelled:
       code = ledger->pending > 0 ? kExitPartial : code;
       break;
     case job::StopReason::kCost:
@@ -316,9 +222,11 @@ int RunCommand::report(const LoadedPolicy& loaded, const BatchReader& reader, jo
   if (stopped == job::StopReason::kHeld)
     console.note(counted(ledger->pending, "text") +
                  " wait for the LLM: `tracer job batch-export`, or --resume without --hold");
+  else if (stopped == job::StopReason::kCancelled)
+    console.warn("cancelled: " + counted(ledger->pending, "text") +
+                 " not answered, and nothing more is asked; --resume --retry-errors takes the job up again");
   else if (stopped != job::StopReason::kNone)
-    console.error("nothing more was sent: " + to_string(stopped) +
-                  (dispatcher.stop_message().empty() ? "" : " (" + dispatcher.stop_message() + ")") + "; " +
+    console.error("nothing more was sent: " + to_string(stopped) + (said.empty() ? "" : " (" + said + ")") + "; " +
                   counted(ledger->pending, "text") + " not answered; --resume goes on");
   else if (errors > 0)
     console.warn(counted(errors, "row") + " without an answer, each line says why; --resume --retry-errors asks again");
@@ -332,76 +240,156 @@ int RunCommand::run() {
   if (!dry_run && (output == "-" || !makes_regular_file(output)))
     return usage_error(console, "-o must be a regular file: a job that goes on reads what it wrote");
   if (retry_errors && !resume) return usage_error(console, "--retry-errors goes with --resume");
-  const std::string rejects = dry_run ? "" : !input.rejects.empty() ? input.rejects : output + ".rejects.jsonl";
+  if (batch && hold) return usage_error(console, "--batch sends what --hold keeps back: give one of them");
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
   if (!dry_run) {
     const std::string clash = check_outputs({{"-o", output},
-                                             {"--rejects", rejects},
+                                             {"--rejects", rejects_path()},
                                              {"the summary of -o,", output + ".meta.json"},
                                              {"the job of -o,", job_path()}},
                                             {{"IN", input.traces},
                                              {"--embeddings", *vectors},
                                              {"--prompt", llm_options.prompt},
                                              {"--prices", llm_options.prices},
-                                             {"--llm-key-file", llm_options.key_file}},
+                                             {"--llm-key-file", llm_options.server.key_file}},
                                             policy.folder);
     if (!clash.empty()) return usage_error(console, clash);
   }
   auto loaded = load_policy(policy, console);
   if (!loaded.ok()) return fail(console, loaded.status());
-  auto llm = make_llm(llm_options, loaded->artifact.policy.labels, !dry_run && !hold);
+  auto llm = make_llm(llm_options, loaded->artifact.policy.labels, !dry_run && !hold, batch);
   if (!llm.ok()) {
     const bool usage = llm.status().code() == ErrorCode::kBadInput && llm.status().message().rfind("--", 0) == 0;
     return usage ? usage_error(console, llm.status().message()) : fail(console, llm.status());
   }
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
-  auto source = open_vectors(*vectors, input, *loaded, (*backend)->threads(), console);
+  if (!dry_run) count_signals();
+  if (batch && !dry_run) return run_batches(**backend, *loaded, *llm);
+  if (hold) held_ = job::StopReason::kHeld;
+  return pass(**backend, *loaded, *llm);
+}
+
+// Once through the input: what the output has not got is routed, asked for (unless held), and written.
+int RunCommand::pass(Backend& backend, const LoadedPolicy& loaded, const Llm& llm) {
+  const Console& console = common.console;
+  auto vectors = vectors_path(input);
+  if (!vectors.ok()) return fail(console, vectors.status());
+  auto source = open_vectors(*vectors, input, loaded, backend.threads(), console);
   if (!source.ok()) return fail(console, source.status());
-  auto reader = BatchReader::open(input, false, true, loaded->artifact.policy.dimension, rejects, *source, console);
+  auto reader =
+      BatchReader::open(input, false, true, loaded.artifact.policy.dimension, rejects_path(), *source, console);
   if (!reader.ok()) return fail(console, reader.status());
   if (dry_run) {
-    audit_.emplace(static_cast<uint64_t>(audit_seed.value_or(0)), Stream::kAudit);
-    return price_it(**backend, *loaded, *reader, *llm);
+    const JobRows rows(loaded, audit_rate, static_cast<uint64_t>(audit_seed.value_or(0)),
+                       llm.dispatch.price.has_value());
+    return price_job(console, backend, loaded, *reader, rows, llm);
   }
-
-  auto store = open_job(config(*loaded, *llm));
+  auto store = open_job(config(loaded, llm));
   if (!store.ok()) return fail(console, store.status());
-  audit_.emplace(store->config()["audit_seed"].get<uint64_t>(), Stream::kAudit);
-  format_.emplace(loaded->artifact.policy.labels, is_priced(store->config()));
+  rows_.emplace(loaded, audit_rate, store->config()["audit_seed"].get<uint64_t>(), is_priced(store->config()));
   const Status recovered = store->recover(retry_errors);
   if (!recovered.ok()) return fail(console, recovered);
-  auto open_row = store->first_open_row();
-  auto checkpoints = store->checkpoints();
-  auto spent = store->ledger();
+  auto cancelled = job::is_cancelled(*store);
+  if (!cancelled.ok()) return fail(console, cancelled.status());
+  if (*cancelled && retry_errors) {
+    const Status again = job::set_cancelled(*store, job_path(), false);
+    if (!again.ok()) return fail(console, again);
+  } else if (*cancelled) {
+    held_ = job::StopReason::kCancelled;
+  }
+  return work_on(std::move(store).value(), backend, loaded, *reader, llm);
+}
+
+int RunCommand::work_on(job::Store store, Backend& backend, const LoadedPolicy& loaded, BatchReader& reader,
+                        const Llm& llm) {
+  const Console& console = common.console;
+  auto open_row = store.first_open_row();
+  auto checkpoints = store.checkpoints();
+  auto spent = store.ledger();
   for (const Status& s : {open_row.status(), checkpoints.status(), spent.status()})
     if (!s.ok()) return fail(console, s);
+  if (spent->batches > 0 && !held_)
+    return fail(console, bad_input(job_path() + ": " + counted(spent->in_batches, "text") + " in " +
+                                   counted(spent->batches, "batch") +
+                                   " at the server: --batch goes on with them, `tracer job cancel` ends them"));
   auto out = job::OutputFile::resume(output, *checkpoints, *open_row);
   if (!out.ok()) return fail(console, out.status());
-  const Status dropped = store->drop_checkpoints_after(out->rows());
+  const Status dropped = store.drop_checkpoints_after(out->rows());
   if (!dropped.ok()) return fail(console, dropped);
   first_row_ = out->rows();
   if (first_row_ > 0 || spent->attempts > 0)
     console.note("going on with " + job_path() + ": " + counted(first_row_, "row") + " written, " +
                  std::to_string(spent->answered) + " answered by the LLM, " + std::to_string(spent->pending) +
                  " texts to ask");
-  reader->skip(first_row_);
-  auto http = llm::HttpClient::create(llm->http);
+  reader.skip(first_row_);
+  auto http = llm::HttpClient::create(llm.http);
   if (!http.ok()) return fail(console, http.status());
-  catch_signals();
-  llm->dispatch.seed = store->config()["audit_seed"].get<uint64_t>();
-  job::Journal journal(std::move(store).value(), std::move(out).value(), *format_, {});
-  job::Dispatcher dispatcher(llm->dispatch, *llm->api, *llm->prompt, std::move(http).value(), journal, *spent);
-  const Status worked = work(**backend, *loaded, *reader, journal, dispatcher);
+  job::DispatchOptions dispatch = llm.dispatch;
+  dispatch.seed = store.config()["audit_seed"].get<uint64_t>();
+  job::Journal journal(std::move(store), std::move(out).value(), rows_->format(), {});
+  job::Dispatcher dispatcher(dispatch, *llm.api, *llm.prompt, std::move(http).value(), journal, *spent);
+  const Status worked = work(backend, loaded, reader, journal, dispatcher);
   if (worked.code() == ErrorCode::kInterrupted) {
     console.warn("stopped; what was answered is kept, --resume goes on");
-    return 128 + signal_number;
+    return exit_code_of_signal();
   }
   if (!worked.ok()) return fail(console, worked);
-  const int code = report(*loaded, *reader, journal.store(), dispatcher);
+  if (dispatcher.stop_reason() == job::StopReason::kCancelled) {
+    const Status kept = job::set_cancelled(journal.store(), job_path(), true);
+    if (!kept.ok()) return fail(console, kept);
+  }
+  const int code = batches_follow_ ? kExitOk : report(loaded, reader, journal.store(), dispatcher);
   const Status closed = journal.store().close();
   return closed.ok() ? code : fail(console, closed);
+}
+
+// All is routed and written first, then come the batches, then the lines of what they answered.
+int RunCommand::run_batches(Backend& backend, const LoadedPolicy& loaded, const Llm& llm) {
+  const Console& console = common.console;
+  bool routed = false;  // wholly, by an earlier run
+  if (resume && fs::exists(job_path())) {
+    auto store = open_job(config(loaded, llm));
+    if (!store.ok()) return fail(console, store.status());
+    auto rows = store->meta("rows");
+    if (!rows.ok()) return fail(console, rows.status());
+    routed = !rows->empty() && !retry_errors;
+  }
+  held_ = job::StopReason::kHeld;
+  if (!routed) {
+    batches_follow_ = true;
+    const int code = pass(backend, loaded, llm);
+    if (code != kExitOk) return code;
+    batches_follow_ = false;
+    resume = true;
+    retry_errors = false;
+  }
+  BatchesEnd end;
+  {
+    auto store = open_job(config(loaded, llm));
+    if (!store.ok()) return fail(console, store.status());
+    const Status recovered = store->recover(false);
+    if (!recovered.ok()) return fail(console, recovered);
+    auto cancelled = job::is_cancelled(*store);
+    if (!cancelled.ok()) return fail(console, cancelled.status());
+    if (*cancelled) {
+      end.why = job::StopReason::kCancelled;
+    } else {
+      auto sent = send_batches(console, *store, job_path(), llm, poll_seconds);
+      if (!sent.ok()) return fail(console, sent.status());
+      end = std::move(sent).value();
+    }
+    const Status closed = store->close();
+    if (!closed.ok()) return fail(console, closed);
+  }
+  if (end.why == job::StopReason::kInterrupted) {
+    console.warn("stopped; batches at the server go on, --resume takes in what they answer");
+    return exit_code_of_signal();
+  }
+  held_ = end.why == job::StopReason::kNone ? job::StopReason::kHeld : end.why;
+  held_message_ = end.said;
+  return pass(backend, loaded, llm);
 }
 
 }  // namespace
@@ -425,6 +413,12 @@ void add_run(CLI::App& app, int& exit_code) {
   sub->add_flag("--dry-run", command->dry_run, "price the job: nothing is sent, nothing written");
   sub->add_flag("--hold", command->hold,
                 "route everything, send nothing: what the LLM is asked waits for `tracer job batch-export`");
+  sub->add_flag(
+      "--batch", command->batch,
+      "ask through the server's batch API (cheaper, within a day): submit, poll, take in, ask again what failed");
+  sub->add_option("--poll-seconds", command->poll_seconds, "with --batch: between two looks at the batches")
+      ->check(CLI::Range(0.01, 86'400.0))
+      ->capture_default_str();
   add_common(*sub, command->common, true);
   sub->callback([command, &exit_code] { exit_code = command->run(); });
 }

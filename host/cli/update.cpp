@@ -1,8 +1,12 @@
+#include <algorithm>
 #include <cmath>
 #include <map>
+#include <unordered_map>
 
 #include "engine/challenger.h"
 #include "engine/figures.h"
+#include "host/cli/audit_outcome.h"
+#include "host/cli/change_text.h"
 #include "host/cli/command.h"
 #include "host/cli/fit_json.h"
 #include "host/cli/original_rows.h"
@@ -33,7 +37,15 @@ struct UpdateCommand {
   int print(const VersionStore& store) const;
 
   LoadedPolicy champion_;
+  // The rows of NEW by name, for people to find them: no text, as what changed is kept beside the policy.
+  struct Place {
+    int64_t line = 0;
+    std::string id;
+  };
+  RowNames names_of(const KeptRows& rows) const;
+
   std::string vectors_;
+  std::unordered_map<uint64_t, Place> places_;
   TakenIn taken_;
   std::map<std::string, int64_t> new_labels_;  // with their rows
   std::string decision_ = "none";              // none, waiting, deployed, dropped
@@ -57,11 +69,24 @@ Status UpdateCommand::take_in(Backend& backend, VersionStore& store) {
   auto taken = store.take_in(read->rows, read->file.traces.line);
   if (!taken.ok()) return Status(taken.status().code(), input.traces + ": " + taken.status().message());
   taken_ = *taken;
+  const Traces& traces = read->file.traces;
+  for (size_t i = 0; i < traces.line.size(); ++i)
+    places_.try_emplace(read->rows.name[i], Place{traces.line[i], traces.id.empty() ? "" : traces.id[i]});
   text_ += "took in " + counted(taken_.rows, "row") + ": " + std::to_string(taken_.audit) + " audited (" +
            std::to_string(taken_.unanswered) + " without a usable answer), " + std::to_string(taken_.deferred) +
            " deferred; " + std::to_string(taken_.known) + " known already\n";
   for (const auto& [label, n] : new_labels_) text_ += "new label: " + shown(label) + " (" + counted(n, "row") + ")\n";
   return {};
+}
+
+RowNames UpdateCommand::names_of(const KeptRows& rows) const {
+  RowNames names;
+  for (uint64_t name : rows.name) {
+    const auto at = places_.find(name);
+    names.line.push_back(at == places_.end() ? 0 : at->second.line);
+    names.id.push_back(at == places_.end() ? "" : at->second.id);
+  }
+  return names;
 }
 
 // What the audit rows so far say of the challenger in waiting.
@@ -75,37 +100,33 @@ Status UpdateCommand::judge(Backend& backend, VersionStore& store) {
   if (!rows.ok()) return rows.status();
   auto scores = score_kept(backend, artifact->policy, *rows);
   if (!scores.ok()) return scores.status();
-  const AuditPlan& plan = store.state().plan;
-  const AuditOutcome outcome = certify_on_audit(artifact->policy, plan, *scores);
-  const Certificate& c = outcome.certificate;
-  const int64_t audited = rows->rows(), passed = outcome.wager.passed();
+  auto outcome = challenger_outcome(artifact->policy, store.state().plans, *scores, folder);
+  if (!outcome.ok()) return outcome.status();
+  const AuditOutcome& decisive = outcome->decisive();
+  const Certificate& c = decisive.certificate;
+  const int64_t audited = rows->rows();
 
   auto before = score_kept(backend, champion_.artifact.policy, *rows);
   if (!before.ok()) return before.status();
-  const Change change =
-      change_on({&champion_.artifact.policy, &champion_.certificate}, *before, {&artifact->policy, &c}, *scores, *rows);
-  change_ = change_json(change);
-  const int64_t most = patience.value_or(plan.patience);
+  TRACER_RETURN_IF_ERROR(backend.normalise_rows(rows->x.view()));
+  auto regions = find_regions(backend, rows->x.view());
+  if (!regions.ok()) return regions.status();
+  const RowNames names = names_of(*rows);
+  const Change change = change_on({&champion_.artifact.policy, &champion_.certificate}, *before,
+                                  {&artifact->policy, &c}, *scores, *rows, *regions, names);
+  change_ = change_json(change, names);
+  const int64_t most = patience.value_or(decisive.wager.plan().patience);
   const bool covers_more = change.handled[1] > change.handled[0];
   decision_ = c.certified && covers_more ? "deployed" : drop || audited >= most ? "dropped" : "waiting";
 
-  const auto thresholds = static_cast<int64_t>(plan.threshold.size());
   challenger_ = {{"version", version.number},
                  {"number", version.challenger},
-                 {"level", version.level},
                  {"audit_rows", audited},
                  {"patience", most},
-                 {"thresholds", thresholds},
-                 {"passed", passed},
-                 {"certified", c.certified},
-                 {"threshold", c.certified ? Json(c.threshold) : Json(nullptr)},
-                 {"n_handled", c.n_handled},
-                 {"n_agree", c.n_agree},
-                 {"coverage", optional_json(coverage(c))},
-                 {"champion_coverage", optional_json(agreement(change.handled[0], change.rows))},
-                 {"log_wager", Json(nullptr)},
-                 {"log_wager_needed", -std::log(version.level)}};
-  if (passed < thresholds) challenger_["log_wager"] = outcome.wager.state()[static_cast<size_t>(passed)].best;
+                 {"champion_coverage", optional_json(agreement(change.handled[0], change.rows))}};
+  challenger_.update(outcome_json(decisive));
+  challenger_["certificates"] = Json::array();
+  for (const AuditOutcome& alpha : outcome->alphas) challenger_["certificates"].push_back(outcome_json(alpha));
   text_ +=
       "version " + std::to_string(version.number) + " (challenger " + std::to_string(version.challenger) +
       ", tested at " + number(version.level) + ") on " + counted(audited, "audit row") + ": " +
@@ -113,13 +134,16 @@ Status UpdateCommand::judge(Backend& backend, VersionStore& store) {
       (change.rows > 0 ? percent(static_cast<double>(change.handled[0]) / static_cast<double>(change.rows)) : "-") +
       " of them\n";
   if (decision_ == "deployed") {
-    artifact->policy.certificates[0] = c;
+    for (size_t i = 0; i < outcome->alphas.size(); ++i)
+      artifact->policy.certificates[i] = outcome->alphas[i].certificate;
     artifact->frontier = frontier_json(artifact->policy);
     const std::string path = store.change_path(version.number);
     TRACER_RETURN_IF_ERROR(
         io::write_file_atomic(path, change_.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"));
     TRACER_RETURN_IF_ERROR(store.deploy_waiting(*artifact, audited));
-    text_ += "deployed; what changed for each label is in " + path + "\n";
+    const std::string others = other_alphas(*outcome, champion_.artifact.policy);
+    if (!others.empty()) text_ += others + "\n";
+    text_ += "deployed; what changed for each label and region is in " + path + "\n" + moved_regions(change, names);
     auto deployed = read_artifact(folder);
     if (!deployed.ok()) return deployed.status();
     champion_.artifact = std::move(deployed).value();
@@ -149,6 +173,11 @@ Status UpdateCommand::freeze(Backend& backend, VersionStore& store) {
   const int64_t number = store.state().scored + 1;
   ChallengerOptions o;
   o.alpha = champion.policy.alpha;
+  o.alphas = {o.alpha};
+  for (const Certificate& c : champion.policy.certificates)
+    if (&c != champion.policy.certificate(o.alpha)) o.alphas.push_back(c.alpha);
+  std::sort(o.alphas.begin(), o.alphas.end());
+  o.simultaneous = champion.policy.simultaneous;
   o.level = challenger_level(store.state().delta, number);
   const Json& run = champion.run;
   o.min_coverage = run.value("min_coverage", o.min_coverage);
@@ -183,15 +212,17 @@ Status UpdateCommand::freeze(Backend& backend, VersionStore& store) {
   artifact.ledger = champion.ledger;
   artifact.policy = std::move(frozen->policy);
   artifact.frontier = frontier_json(artifact.policy);
-  auto version = store.add_waiting(artifact, frozen->plan, number, o.level);
+  const Certificate* asked = artifact.policy.certificate(o.alpha);
+  const AuditPlan& decisive = frozen->plans[static_cast<size_t>(asked - artifact.policy.certificates.data())];
+  auto version = store.add_waiting(artifact, frozen->plans, number, decisive.level);
   if (!version.ok()) return version.status();
   next_ = {{"version", *version},
            {"number", number},
-           {"level", o.level},
+           {"level", decisive.level},
            {"rows", learned},
-           {"thresholds", frozen->plan.threshold.size()},
-           {"expected_coverage", artifact.policy.certificates[0].expected_coverage},
-           {"patience", frozen->plan.patience}};
+           {"thresholds", decisive.threshold.size()},
+           {"expected_coverage", asked->expected_coverage},
+           {"patience", decisive.patience}};
   text_ += "version " + std::to_string(*version) + " frozen on " + counted(learned, "row") +
            "; audit rows that arrive from now on are scored with it\n";
   return {};
@@ -240,7 +271,8 @@ int UpdateCommand::run() {
     return usage_error(console, "--delta was fixed by the first update: " + number(store->state().delta));
   current = read_artifact(folder);  // a deployment that was cut short is done now
   if (!current.ok()) return fail(console, current.status());
-  champion_ = {folder, std::move(current).value(), {}, {}, ""};
+  champion_.folder = folder;
+  champion_.artifact = std::move(current).value();
   const Policy& policy = champion_.artifact.policy;
   if (const Certificate* c = policy.certificate(policy.alpha)) champion_.certificate = *c;
   for (const auto step : {&UpdateCommand::take_in, &UpdateCommand::judge, &UpdateCommand::freeze})

@@ -5,6 +5,7 @@
 #include "engine/text/transformer.h"
 #include "host/io/file.h"
 #include "host/io/json_fields.h"
+#include "host/io/json_format.h"
 #include "host/io/sha256.h"
 
 namespace tracer {
@@ -66,17 +67,13 @@ Result<EncoderIdentity> read_vector_note(const std::string& npy) {
   if (!text.ok()) return text.status();
   auto json = parse_json(*text, path);
   if (!json.ok()) return json.status();
+  if (auto version = format_version(*json, path, kNoteFormat, kNoteVersion, kNoteVersion); !version.ok())
+    return version.status();
   JsonFields f(*json, path);
-  std::string format, expected;
-  int64_t version = 0;
-  f.text("format", format);
-  f.count("format_version", version);
+  std::string expected;
   f.text("sha256", expected);
   const Json& encoder = f.object("encoder");
   TRACER_RETURN_IF_ERROR(f.status());
-  if (format != kNoteFormat || version != kNoteVersion)
-    return bad_input(path + ": expected format \"" + kNoteFormat + "\" version " + std::to_string(kNoteVersion) +
-                     ", found \"" + format + "\" version " + std::to_string(version));
   auto found = io::sha256_file(npy);
   if (!found.ok()) return found.status();
   if (*found != expected)

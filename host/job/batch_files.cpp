@@ -20,13 +20,11 @@ struct BatchResult {
   llm::HttpResponse response;  // as if it had come by itself
 };
 
-std::string request_line(const std::string& job, const PendingAsk& ask, const llm::ChatApi& api,
-                         const llm::Prompt& prompt, const llm::Dialect& dialect) {
-  const std::string body = api.body(prompt.messages(ask.input, ask.bad_answer), dialect);
+std::string request(const std::string& job, const PendingAsk& ask, const std::string& body, llm::Api api) {
   const std::string id =
       "{\"custom_id\":\"" + job + "-" + std::to_string(ask.id) + (ask.bad_answer ? "-c" : "") + "\",";
-  if (api.options().api == llm::Api::kAnthropic) return id + "\"params\":" + body + "}\n";
-  return id + "\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":" + body + "}\n";
+  if (api == llm::Api::kAnthropic) return id + "\"params\":" + body + "}";
+  return id + "\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":" + body + "}";
 }
 
 // JOB-ASK, or for a correction JOB-ASK-c.
@@ -80,48 +78,104 @@ Result<BatchResult> parse_result(const Json& json, const std::string& job, const
 
 }  // namespace
 
-Result<BatchOut> write_batch(Store& store, const llm::ChatApi& api, const llm::Prompt& prompt,
-                             const llm::Dialect& dialect, const std::string& path, int64_t most_lines,
-                             int64_t most_bytes) {
+Result<Requests> write_requests(Store& store, const llm::ChatApi& api, const llm::Prompt& prompt,
+                                const llm::Dialect& dialect, const std::optional<llm::Price>& price,
+                                const std::string& path, RequestForm form, const RequestLimits& limits, int64_t after) {
+  constexpr int64_t kAtOnce = 1000;
   const std::string job = store.config().at("job_id").get<std::string>();
-  BatchOut out;
+  const bool lines = form == RequestForm::kLines;
+  Requests out;
   std::optional<io::AtomicFile> file;
-  int64_t lines = 0, bytes = 0, after = 0;
-  const auto next_file = [&]() -> Status {
-    if (file) TRACER_RETURN_IF_ERROR(file->commit());
-    out.files.push_back(out.files.empty() ? path : path + "." + std::to_string(out.files.size() + 1));
-    auto made = io::AtomicFile::create(out.files.back());
-    if (!made.ok()) return made.status();
-    file.emplace(std::move(made).value());
-    lines = bytes = 0;
-    return {};
-  };
-  while (true) {
-    auto asks = store.pending(after, 1000);
+  int64_t bytes = 0;
+  bool full = false;
+  while (!full) {
+    auto asks = store.pending(after, kAtOnce);
     if (!asks.ok()) return asks.status();
     if (asks->empty()) break;
     for (const PendingAsk& ask : *asks) {
-      const std::string line = request_line(job, ask, api, prompt, dialect);
-      if (!file || lines == most_lines || bytes + static_cast<int64_t>(line.size()) > most_bytes)
-        TRACER_RETURN_IF_ERROR(next_file());
-      TRACER_RETURN_IF_ERROR(file->write(line));
-      ++lines, ++out.requests;
-      bytes += static_cast<int64_t>(line.size());
+      const std::string body = api.body(prompt.messages(ask.input, ask.bad_answer), dialect);
+      const int64_t cost = price ? price->of(api.most_usage(body)) : 0;
+      std::string text = request(job, ask, body, api.options().api) + (lines ? "\n" : "");
+      out.over_cost = cost > limits.cost - out.most_cost;
+      const auto count = static_cast<int64_t>(out.asks.size());
+      full = out.over_cost || count == limits.lines ||
+             (count > 0 && bytes + static_cast<int64_t>(text.size()) > limits.bytes);
+      if (full) break;
+      if (!file) {
+        auto made = io::AtomicFile::create(path);
+        if (!made.ok()) return made.status();
+        file.emplace(std::move(made).value());
+        if (!lines) TRACER_RETURN_IF_ERROR(file->write("{\"requests\":["));
+      } else if (!lines) {
+        text = "," + text;
+      }
+      TRACER_RETURN_IF_ERROR(file->write(text));
+      bytes += static_cast<int64_t>(text.size());
+      out.asks.push_back(ask.id);
+      out.most_cost += cost;
       after = ask.id;
     }
   }
-  if (file) TRACER_RETURN_IF_ERROR(file->commit());
+  if (!file) return out;
+  if (!lines) TRACER_RETURN_IF_ERROR(file->write("]}"));
+  TRACER_RETURN_IF_ERROR(file->commit());
   return out;
+}
+
+Result<BatchOut> write_batch(Store& store, const llm::ChatApi& api, const llm::Prompt& prompt,
+                             const llm::Dialect& dialect, const std::string& path, const RequestLimits& limits) {
+  BatchOut out;
+  int64_t after = 0;
+  while (true) {
+    const std::string name = out.files.empty() ? path : path + "." + std::to_string(out.files.size() + 1);
+    auto requests = write_requests(store, api, prompt, dialect, std::nullopt, name, RequestForm::kLines, limits, after);
+    if (!requests.ok()) return requests.status();
+    if (requests->asks.empty()) return out;
+    out.files.push_back(name);
+    out.requests += static_cast<int64_t>(requests->asks.size());
+    after = requests->asks.back();
+  }
+}
+
+BatchIn& BatchIn::operator+=(const BatchIn& o) {
+  lines += o.lines, answered += o.answered, unparsed += o.unparsed, failed += o.failed;
+  again += o.again, settled += o.settled;
+  if (o.dialect) dialect = o.dialect;
+  quota = quota || o.quota;
+  if (!o.error.empty()) error = o.error;
+  return *this;
+}
+
+Result<bool> is_of_job(const Store& store, const std::string& path) {
+  auto reader = io::LineReader::open(path);
+  if (!reader.ok()) return reader.status();
+  io::Line line;
+  auto more = reader->next(line);
+  if (!more.ok()) return more.status();
+  if (!*more) return true;  // nothing of anyone
+  auto json = parse_json(line.text, path);
+  if (!json.ok()) return json.status();
+  const auto id = json->is_object() ? json->find("custom_id") : json->end();
+  return id != json->end() && id->is_string() &&
+         id->get<std::string>().rfind(store.config().at("job_id").get<std::string>() + "-", 0) == 0;
 }
 
 Result<BatchIn> read_batch(Store& store, const llm::ChatApi& api, const std::optional<llm::Price>& price,
                            const std::string& path, double now) {
+  TRACER_RETURN_IF_ERROR(store.begin());
+  auto in = take_results(store, api, price, path, now, std::nullopt);
+  if (!in.ok()) return in.status();
+  TRACER_RETURN_IF_ERROR(store.commit());
+  return in;
+}
+
+Result<BatchIn> take_results(Store& store, const llm::ChatApi& api, const std::optional<llm::Price>& price,
+                             const std::string& path, double now, const std::optional<llm::Dialect>& asked) {
   const std::string job = store.config().at("job_id").get<std::string>();
   auto reader = io::LineReader::open(path);
   if (!reader.ok()) return reader.status();
   BatchIn in;
   int64_t attempt = store.next_attempt(), stale = -1;
-  TRACER_RETURN_IF_ERROR(store.begin());
   io::Line line;
   while (true) {
     auto more = reader->next(line);
@@ -146,12 +200,17 @@ Result<BatchIn> read_batch(Store& store, const llm::ChatApi& api, const std::opt
     end.attempt = attempt++;
     end.ask = result->ask;
     end.http_status = result->response.status;
-    const llm::Verdict verdict = llm::judge(result->response, llm::parse_api_error(result->response.body), now);
+    const llm::ApiError error = llm::parse_api_error(result->response.body);
+    const llm::Verdict verdict = llm::judge(result->response, error, now);
     end.outcome = verdict.error;
+    if (!verdict.error.empty()) in.error = verdict.error;
+    in.quota = in.quota || verdict.outcome == llm::Outcome::kQuota;
+    const bool refused = verdict.outcome == llm::Outcome::kRowFailed;
+    const auto other = refused && asked ? llm::other_dialect(*asked, error) : std::nullopt;
+    if (other) in.dialect = other;
     if (verdict.outcome == llm::Outcome::kAnswered)
       take_answer(api, result->response.body, (*ask)->bad_answer, price, 0, end);
-    if (verdict.outcome == llm::Outcome::kRowFailed)
-      end.result = AskResult{AskState::kFailed, -1, verdict.error, {}, 0};
+    if (refused && !other) end.result = AskResult{AskState::kFailed, -1, verdict.error, {}, 0};
     if (!end.result) {
       ++(end.bad_answer ? in.unparsed : in.again);
     } else {
@@ -165,7 +224,6 @@ Result<BatchIn> read_batch(Store& store, const llm::ChatApi& api, const std::opt
   }
   // The output may hold such a row already, as one without an answer: from there on it is to be made again.
   if (stale >= 0) TRACER_RETURN_IF_ERROR(store.drop_checkpoints_after(stale));
-  TRACER_RETURN_IF_ERROR(store.commit());
   return in;
 }
 

@@ -15,32 +15,6 @@ constexpr int64_t kRefusedInARow = 50;  // requests refused before anything was 
 
 }  // namespace
 
-std::string to_string(StopReason reason) {
-  switch (reason) {
-    case StopReason::kNone:
-      return "";
-    case StopReason::kCost:
-      return "budget: --max-cost-usd reached";
-    case StopReason::kRequests:
-      return "budget: --max-requests reached";
-    case StopReason::kDeadline:
-      return "budget: --deadline passed";
-    case StopReason::kQuota:
-      return "quota: the account is spent";
-    case StopReason::kUnauthorized:
-      return "refused: key, model or address";
-    case StopReason::kRefused:
-      return "refused: every request";
-    case StopReason::kUnavailable:
-      return "unavailable: no answer";
-    case StopReason::kInterrupted:
-      return "";
-    case StopReason::kHeld:
-      return "held: not asked yet";
-  }
-  return "";
-}
-
 Dispatcher::Dispatcher(const DispatchOptions& options, const llm::ChatApi& api, const llm::Prompt& prompt,
                        std::unique_ptr<llm::HttpClient> http, Journal& journal, const Ledger& spent)
     : options_(options),
@@ -77,6 +51,10 @@ int64_t Dispatcher::at_stake() const {
 void Dispatcher::stop(bool now) {
   stop_.store(now ? 2 : std::max(1, stop_.load()));
   http_->wake();
+}
+
+void Dispatcher::cancel() {
+  if (!cancelled_.exchange(true)) http_->wake();
 }
 
 DispatchCounts Dispatcher::counts() const {
@@ -118,6 +96,7 @@ void Dispatcher::run() {
     if (ended_ && !journal_.failure().ok()) broken_ = true;
     const int asked_to_stop = stop_.load();
     if (asked_to_stop > 0) end_sending(StopReason::kInterrupted);
+    if (cancelled_.load()) end_sending(StopReason::kCancelled);
     if (asked_to_stop > 1 || broken_) break;
     const int64_t now = steady_ms();
     int64_t next = kNever;

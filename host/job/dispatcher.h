@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "host/job/journal.h"
+#include "host/job/stop_reason.h"
 #include "host/llm/chat_api.h"
 #include "host/llm/http_client.h"
 #include "host/llm/pacing.h"
@@ -37,22 +38,6 @@ struct DispatchOptions {
   uint64_t seed = 0;  // of the jitter
 };
 
-// Why sending ended before everything was answered.
-enum class StopReason {
-  kNone,
-  kCost,
-  kRequests,
-  kDeadline,
-  kQuota,         // the server says that the account is spent
-  kUnauthorized,  // key, model or address are refused
-  kRefused,       // every request was
-  kUnavailable,   // no answer for give_up_seconds
-  kInterrupted,
-  kHeld,  // nothing was to be sent
-};
-// As it stands in the output: "budget: --max-cost-usd reached".
-std::string to_string(StopReason reason);
-
 struct DispatchCounts {
   int64_t sent = 0, answered = 0, failed = 0, retried = 0, corrected = 0, throttled = 0;
   int64_t in_flight = 0, limit = 0;
@@ -69,12 +54,13 @@ class Dispatcher {
   // Until everything is answered or sending has ended, and nothing is in flight. Tells the journal.
   void run();
   // Before run(): it sends nothing, and says so to the journal.
-  void hold() { end_sending(StopReason::kHeld); }
+  void hold(StopReason why) { end_sending(why); }
   // Any thread. deliver(): see Journal::Deliver. stop(): sends nothing more, waits for what is in flight; with `now`
-  // not even that.
+  // not even that. cancel(): the same, for good; rows without an answer are written.
   void deliver(std::vector<PendingAsk> asks, bool end);
   void kept(int64_t attempts);  // see Journal::Kept
   void stop(bool now);
+  void cancel();
   DispatchCounts counts() const;
   // After run().
   StopReason stop_reason() const { return stopped_; }
@@ -145,6 +131,7 @@ class Dispatcher {
   int64_t ended_attempts_ = 0;             // told to the journal
   std::atomic<int64_t> kept_attempts_{0};  // of them, on the disk
   std::atomic<int> stop_{0};               // 1: no more sending; 2: not even waiting
+  std::atomic<bool> cancelled_{false};
 };
 
 }  // namespace tracer::job

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "host/io/text_hash.h"
 
@@ -33,6 +34,21 @@ Result<std::string> read_some(const std::string& path, int fd, int64_t at, int64
   return bytes;
 }
 
+Result<Checkpoint> confirmed_of(const std::string& path, int fd, const std::vector<Checkpoint>& checkpoints,
+                                int64_t most_rows) {
+  Checkpoint at;
+  for (const Checkpoint& c : checkpoints) {
+    if (c.bytes <= at.bytes || (most_rows >= 0 && c.rows > most_rows)) break;
+    constexpr int64_t kLongest = int64_t{1} << 30;
+    if (c.bytes - at.bytes > kLongest) break;
+    auto bytes = read_some(path, fd, at.bytes, c.bytes - at.bytes);
+    if (!bytes.ok()) return bytes.status();
+    if (static_cast<int64_t>(bytes->size()) != c.bytes - at.bytes || io::xxh64(*bytes, at.hash) != c.hash) break;
+    at = c;
+  }
+  return at;
+}
+
 }  // namespace
 
 Result<OutputFile> OutputFile::create(const std::string& path) {
@@ -44,6 +60,15 @@ Result<OutputFile> OutputFile::create(const std::string& path) {
   return out;
 }
 
+Result<Checkpoint> OutputFile::confirmed(const std::string& path, const std::vector<Checkpoint>& checkpoints,
+                                         int64_t most_rows) {
+  std::error_code ec;
+  if (!std::filesystem::exists(path, ec)) return Checkpoint{};
+  auto fd = io::open_for_reading(path);
+  if (!fd.ok()) return fd.status();
+  return confirmed_of(path, fd->get(), checkpoints, most_rows);
+}
+
 Result<OutputFile> OutputFile::resume(const std::string& path, const std::vector<Checkpoint>& checkpoints,
                                       int64_t most_rows) {
   OutputFile out;
@@ -51,16 +76,9 @@ Result<OutputFile> OutputFile::resume(const std::string& path, const std::vector
   auto fd = opened(path, 0);
   if (!fd.ok()) return fd.status();
   out.fd_ = std::move(fd).value();
-  for (const Checkpoint& c : checkpoints) {
-    if (c.bytes <= out.at_.bytes || (most_rows >= 0 && c.rows > most_rows)) break;
-    constexpr int64_t kLongest = int64_t{1} << 30;
-    if (c.bytes - out.at_.bytes > kLongest) break;
-    auto bytes = read_some(path, out.fd_.get(), out.at_.bytes, c.bytes - out.at_.bytes);
-    if (!bytes.ok()) return bytes.status();
-    if (static_cast<int64_t>(bytes->size()) != c.bytes - out.at_.bytes || io::xxh64(*bytes, out.at_.hash) != c.hash)
-      break;
-    out.at_ = c;
-  }
+  auto at = confirmed_of(path, out.fd_.get(), checkpoints, most_rows);
+  if (!at.ok()) return at.status();
+  out.at_ = *at;
   if (::ftruncate(out.fd_.get(), out.at_.bytes) != 0) return io::errno_error(path, "cannot cut", errno);
   if (::lseek(out.fd_.get(), out.at_.bytes, SEEK_SET) < 0) return io::errno_error(path, "cannot write", errno);
   return out;

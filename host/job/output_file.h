@@ -19,8 +19,11 @@ class OutputFile {
  public:
   // Made or emptied.
   static Result<OutputFile> create(const std::string& path);
-  // Keeps the longest prefix of the file that the checkpoints confirm and that holds at most `most_rows` rows
-  // (negative: all); the rest is cut off. An absent file is made.
+  // The longest prefix of the file that the checkpoints confirm and that holds at most `most_rows` rows (negative:
+  // all); nothing of an absent file. Reads only.
+  static Result<Checkpoint> confirmed(const std::string& path, const std::vector<Checkpoint>& checkpoints,
+                                      int64_t most_rows);
+  // Keeps that prefix; the rest is cut off. An absent file is made.
   static Result<OutputFile> resume(const std::string& path, const std::vector<Checkpoint>& checkpoints,
                                    int64_t most_rows);
 

@@ -20,7 +20,7 @@ constexpr char kSchema[] = R"(
     id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, first_row INTEGER NOT NULL, input TEXT NOT NULL,
     state INTEGER NOT NULL DEFAULT 0, label INTEGER, error TEXT, bad_answer TEXT,
     prompt_tokens INTEGER NOT NULL DEFAULT 0, completion_tokens INTEGER NOT NULL DEFAULT 0,
-    cost INTEGER NOT NULL DEFAULT 0) STRICT;
+    cost INTEGER NOT NULL DEFAULT 0, batch INTEGER) STRICT;
   CREATE INDEX asks_pending ON asks(id) WHERE state = 0;
   CREATE TABLE rows(
     row INTEGER PRIMARY KEY, ask INTEGER NOT NULL REFERENCES asks(id), id TEXT NOT NULL, reason TEXT NOT NULL,
@@ -31,6 +31,11 @@ constexpr char kSchema[] = R"(
     completion_tokens INTEGER NOT NULL DEFAULT 0, cost INTEGER NOT NULL DEFAULT 0, most_cost INTEGER NOT NULL,
     unknown INTEGER NOT NULL DEFAULT 1) STRICT;
   CREATE INDEX attempts_in_flight ON attempts(id) WHERE state = 0;
+  CREATE TABLE batches(
+    id INTEGER PRIMARY KEY, state INTEGER NOT NULL, remote_id TEXT NOT NULL DEFAULT '', started REAL NOT NULL,
+    requests INTEGER NOT NULL, most_cost INTEGER NOT NULL, dialect INTEGER NOT NULL,
+    not_ours TEXT NOT NULL DEFAULT '', outcome TEXT NOT NULL DEFAULT '') STRICT;
+  CREATE INDEX asks_batch ON asks(batch) WHERE batch IS NOT NULL;
   CREATE TABLE checkpoints(rows INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, hash INTEGER NOT NULL) STRICT;
 )";
 
@@ -156,7 +161,9 @@ Status Store::prepare() {
        "cost = cost + ?4 WHERE id = ?1"},
       {&settle_, "UPDATE asks SET state = ?2, label = ?3, error = ?4 WHERE id = ?1"},
       {&correct_, "UPDATE asks SET bad_answer = ?2 WHERE id = ?1"},
-      {&pending_, "SELECT id, input, bad_answer FROM asks WHERE state = 0 AND id > ?1 ORDER BY id LIMIT ?2"},
+      {&pending_,
+       "SELECT id, input, bad_answer FROM asks WHERE state = 0 AND batch IS NULL AND id > ?1 ORDER BY "
+       "id LIMIT ?2"},
       {&meta_, "INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2"}};
   for (const auto& [statement, sql] : all) {
     auto prepared = db_->prepare(sql);
@@ -231,10 +238,7 @@ Result<Store::Added> Store::add_row(const DeferredRow& row) {
     const bool same = *ask && *there && find_row_.integer(0) == added.ask && find_row_.text(1) == row.reason &&
                       (find_row_.integer(2) != 0) == row.handled;
     find_row_.reset();
-    if (!same)
-      return bad_input(path_ + ": row " + std::to_string(row.row + 1) +
-                       " of the input is not the one that this job began with: the input, its vectors or what decides "
-                       "have changed since");
+    if (!same) return another_row(row.row);
     return added;
   }
   if (!*ask) {
@@ -393,6 +397,12 @@ Result<Ledger> Store::ledger() {
                "coalesce(sum(unknown), 0) FROM attempts",
                {&l.attempts, &l.retries, &l.corrections, &l.lost, &l.in_flight, &l.usage.prompt_tokens,
                 &l.usage.completion_tokens, &l.cost, &l.most_cost, &l.unknown}));
+  int64_t in_batches = 0;
+  TRACER_RETURN_IF_ERROR(
+      read_row("SELECT count(*), coalesce(sum(most_cost), 0), (SELECT count(*) FROM asks WHERE batch IS NOT NULL AND "
+               "state = 0) FROM batches WHERE state <> 2",
+               {&l.batches, &in_batches, &l.in_batches}));
+  l.most_cost += in_batches;
   l.rows_deferred -= l.rows_audited;
   return l;
 }
@@ -413,19 +423,25 @@ Status Store::set_finished(bool finished) {
   return set_meta("finished", finished ? "1" : "0");
 }
 
-Result<Store::Reader> Store::entries(int64_t from) {
+Result<Store::Reader> Store::entries(int64_t from, int64_t end) {
   auto statement = db_->prepare(
       "SELECT r.row, r.id, r.reason, r.handled, r.label, r.score, a.input, a.id, a.first_row, a.state, a.label, "
       "a.error, "
       "a.prompt_tokens, a.completion_tokens, a.cost FROM rows r JOIN asks a ON a.id = r.ask WHERE r.row >= ?1 "
-      "ORDER BY r.row");
+      "AND r.row < ?2 ORDER BY r.row");
   if (!statement.ok()) return statement.status();
-  statement->bind(1, from);
+  statement->bind(1, from).bind(2, end);
   Reader reader;
   reader.rows_ = std::move(statement).value();
   reader.path_ = path_;
   reader.labels_ = labels();
   return reader;
+}
+
+Status Store::another_row(int64_t at) const {
+  return bad_input(path_ + ": row " + std::to_string(at + 1) +
+                   " of the input is not the one that this job began with: the input, its vectors or what decides "
+                   "have changed since");
 }
 
 Result<bool> Store::Reader::next(Entry& e) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -21,7 +22,7 @@ namespace tracer::job {
 
 using Json = nlohmann::ordered_json;
 
-inline constexpr int64_t kJobVersion = 1;
+inline constexpr int64_t kJobVersion = 2;
 
 // Numbers are frozen: they are on disk.
 enum class AskState : int64_t { kPending = 0, kAnswered = 1, kFailed = 2 };
@@ -81,10 +82,11 @@ struct Checkpoint {
 struct Ledger {
   int64_t rows_deferred = 0, rows_audited = 0;
   int64_t asks = 0, answered = 0, failed = 0, pending = 0;
+  int64_t batches = 0, in_batches = 0;  // open ones at a batch API; the pending asks that are in them
   int64_t attempts = 0, retries = 0, corrections = 0, lost = 0, in_flight = 0;
   llm::Usage usage;
   int64_t cost = 0;       // picodollars, of the attempts whose cost is known
-  int64_t most_cost = 0;  // with the most that the others may have cost
+  int64_t most_cost = 0;  // with the most that the others, and open batches, may have cost
   int64_t unknown = 0;    // those others: lost in a crash, cut off, timed out
 };
 
@@ -119,7 +121,7 @@ class Store {
   Status start_attempt(int64_t attempt, int64_t ask, AttemptKind kind, int64_t most_cost, double now);
   // Also adds its usage to the ask's, and gives what the ask came to.
   Result<AskResult> end_attempt(const AttemptEnd& end);
-  // By id, above `after`.
+  // By id, above `after`; those in an open batch left out.
   Result<std::vector<PendingAsk>> pending(int64_t after, int64_t most);
 
   struct AskInfo {
@@ -149,7 +151,7 @@ class Store {
   Status set_finished(bool finished);
   bool finished() const { return finished_; }
 
-  // Every row that went to the LLM, in order, from `from` on, with what its ask came to.
+  // Every row from..end-1 that went to the LLM, in order, with what its ask came to.
   struct Entry {
     DeferredRow row;
     int64_t ask = 0, first_row = 0;
@@ -165,16 +167,21 @@ class Store {
     std::string path_;
     int64_t labels_ = 0;
   };
-  Result<Reader> entries(int64_t from);
+  Result<Reader> entries(int64_t from = 0, int64_t end = std::numeric_limits<int64_t>::max());
+  // kBadInput: row `at` of the input is not the one that the job began with.
+  Status another_row(int64_t at) const;
 
   Status close();
+
+  // For what is kept beside (batch_log.h).
+  Database& database() { return *db_; }
+  Status set_meta(const std::string& key, const std::string& value);
+  Result<std::string> meta(const std::string& key);  // "" when there is none
 
  private:
   static Result<Store> opened(const std::string& path, Database::Mode mode);
   Status prepare();
   Status read_row(const std::string& sql, std::initializer_list<int64_t*> out);
-  Status set_meta(const std::string& key, const std::string& value);
-  Result<std::string> meta(const std::string& key);
   int64_t labels() const;  // of the config
 
   std::string path_;

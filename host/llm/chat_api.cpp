@@ -5,6 +5,7 @@
 
 #include "host/io/json_row.h"
 #include "host/io/json_text.h"
+#include "host/llm/untrusted_json.h"
 
 namespace tracer::llm {
 namespace {
@@ -12,70 +13,9 @@ namespace {
 using Json = nlohmann::json;
 using io::json_string;
 
-// The value at a path of keys, or nullptr; an index is a key of digits.
-const Json* at(const Json& json, std::initializer_list<std::string_view> path) {
-  const Json* here = &json;
-  for (const std::string_view key : path) {
-    if (here->is_array() && key == "0") {
-      if (here->empty()) return nullptr;
-      here = &(*here)[0];
-      continue;
-    }
-    if (!here->is_object()) return nullptr;
-    const auto found = here->find(std::string(key));
-    if (found == here->end()) return nullptr;
-    here = &*found;
-  }
-  return here;
-}
-
-std::string text_at(const Json& json, std::initializer_list<std::string_view> path) {
-  const Json* value = at(json, path);
-  if (value == nullptr) return "";
-  if (value->is_string()) return value->get<std::string>();
-  return value->is_number_integer() ? std::to_string(value->get<int64_t>()) : "";
-}
-
-bool count_at(const Json& json, std::initializer_list<std::string_view> path, int64_t& out) {
-  const Json* value = at(json, path);
-  if (value == nullptr || !value->is_number_integer()) return false;
-  const auto n = value->get<int64_t>();
-  constexpr int64_t kMost = int64_t{1} << 27;  // times the dearest price, four counts of it fit in an int64
-  if (n < 0 || n > kMost) return false;
-  out = n;
-  return true;
-}
-
-// nlohmann's parser recurses: an answer is from elsewhere, and nests as deep as it likes.
-bool nests_deeply(std::string_view body) {
-  int depth = 0;
-  bool quoted = false;
-  for (size_t i = 0; i < body.size(); ++i) {
-    const char c = body[i];
-    if (quoted) {
-      if (c == '\\') ++i;
-      if (c == '"') quoted = false;
-    } else if (c == '"') {
-      quoted = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > 64) return true;
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  return false;
-}
-
-std::optional<Json> parsed(std::string_view body) {
-  if (nests_deeply(body)) return std::nullopt;
-  Json json = Json::parse(body.begin(), body.end(), nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return std::nullopt;
-  return json;
-}
-
 Result<ChatAnswer> openai_answer(const Json& json) {
   ChatAnswer answer;
-  const Json* message = at(json, {"choices", "0", "message"});
+  const Json* message = find_at(json, {"choices", "0", "message"});
   if (message == nullptr || !message->is_object()) return bad_input("the answer has no choices[0].message");
   answer.text = text_at(*message, {"content"});
   answer.has_usage = count_at(json, {"usage", "prompt_tokens"}, answer.usage.prompt_tokens) &&
@@ -85,12 +25,12 @@ Result<ChatAnswer> openai_answer(const Json& json) {
 
 Result<ChatAnswer> anthropic_answer(const Json& json) {
   ChatAnswer answer;
-  const Json* content = at(json, {"content"});
+  const Json* content = find_at(json, {"content"});
   if (content == nullptr || !content->is_array()) return bad_input("the answer has no content");
   for (const Json& part : *content) {
     if (text_at(part, {"type"}) == "text") answer.text += text_at(part, {"text"});
     if (text_at(part, {"type"}) == "tool_use")
-      if (const Json* input = at(part, {"input"}))
+      if (const Json* input = find_at(part, {"input"}))
         answer.text = input->dump(-1, ' ', false, Json::error_handler_t::replace);
   }
   answer.has_usage = count_at(json, {"usage", "input_tokens"}, answer.usage.prompt_tokens) &&
@@ -152,16 +92,16 @@ Usage ChatApi::most_usage(std::string_view body) const {
 }
 
 Result<ChatAnswer> parse_chat_answer(Api api, std::string_view body) {
-  const auto json = parsed(body);
+  const auto json = parse_untrusted(body);
   if (!json) return bad_input("the answer is no JSON");
   return api == Api::kOpenAi ? openai_answer(*json) : anthropic_answer(*json);
 }
 
 ApiError parse_api_error(std::string_view body) {
   ApiError error;
-  const auto json = parsed(body);
+  const auto json = parse_untrusted(body);
   if (!json) return error;
-  const Json* e = at(*json, {"error"});
+  const Json* e = find_at(*json, {"error"});
   if (e != nullptr && e->is_string()) error.message = e->get<std::string>();
   if (e == nullptr || !e->is_object()) e = &*json;
   if (e->is_object()) {
@@ -214,9 +154,9 @@ int32_t parse_label(std::string_view answer, const std::vector<std::string>& lab
   if (whole >= 0) return whole;
   const std::string_view text = io::trimmed(answer);
   if (text.empty() || text.front() != '{') return -1;
-  const auto json = parsed(text);
+  const auto json = parse_untrusted(text);
   if (!json) return -1;
-  const Json* label = at(*json, {"label"});
+  const Json* label = find_at(*json, {"label"});
   return label != nullptr && label->is_string() ? find(label->get<std::string>()) : -1;
 }
 

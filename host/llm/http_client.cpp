@@ -1,6 +1,5 @@
 #include "host/llm/http_client.h"
 
-#include <curl/curl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -8,30 +7,19 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
-#include <mutex>
 #include <unordered_map>
 
 #include "host/io/file.h"
+#include "host/llm/curl_handles.h"
 
 namespace tracer::llm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct CurlMultiDeleter {
-  void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
-};
-struct CurlEasyDeleter {
-  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
-};
-struct CurlListDeleter {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
-
 struct Transfer {
-  std::unique_ptr<CURL, CurlEasyDeleter> easy;
-  std::unique_ptr<curl_slist, CurlListDeleter> headers;
+  CurlEasy easy;
+  CurlList headers;
   HttpRequest request;
   HttpResponse response;
   int64_t max_bytes = 0;
@@ -46,17 +34,7 @@ size_t on_body(char* data, size_t, size_t bytes, void* user) {
 }
 
 size_t on_header(char* data, size_t, size_t bytes, void* user) {
-  auto& transfer = *static_cast<Transfer*>(user);
-  std::string_view line(data, bytes);
-  if (line.substr(0, 5) == "HTTP/") transfer.response.headers.clear();  // of an interim answer
-  const size_t colon = line.find(':');
-  if (colon == std::string_view::npos || transfer.response.headers.size() >= 256) return bytes;
-  std::string name(line.substr(0, colon));
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-  std::string_view value = line.substr(colon + 1);
-  while (!value.empty() && std::strchr(" \t\r\n", value.front()) != nullptr) value.remove_prefix(1);
-  while (!value.empty() && std::strchr(" \t\r\n", value.back()) != nullptr) value.remove_suffix(1);
-  transfer.response.headers.emplace_back(std::move(name), std::string(value));
+  read_header_line({data, bytes}, static_cast<Transfer*>(user)->response);
   return bytes;
 }
 
@@ -107,28 +85,15 @@ struct HttpClient::State {
   void set_up(Transfer& t) {
     CURL* easy = t.easy.get();
     curl_easy_reset(easy);  // keeps connections, which belong to the multi handle
-    t.headers.reset();
-    curl_slist* list = nullptr;
-    for (const std::string& header : t.request.headers) list = curl_slist_append(list, header.c_str());
-    list = curl_slist_append(list, "Expect:");  // no round trip before the body
-    t.headers.reset(list);
+    t.headers = header_list(t.request.headers);
+    set_common_options(easy, options);
     curl_easy_setopt(easy, CURLOPT_URL, t.request.url.c_str());
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t.headers.get());
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(t.request.body.size()));
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, t.request.body.data());
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 0L);
-    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.connect_timeout_ms));
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(options.timeout_ms));
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    if (!options.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_file.c_str());
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "tracer");
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &t);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -172,10 +137,7 @@ HttpClient::HttpClient(std::unique_ptr<State> state) : state_(std::move(state)) 
 HttpClient::~HttpClient() = default;
 
 Result<std::unique_ptr<HttpClient>> HttpClient::create(const HttpOptions& options) {
-  static std::once_flag once;
-  static CURLcode global = CURLE_OK;
-  std::call_once(once, [] { global = curl_global_init(CURL_GLOBAL_DEFAULT); });
-  if (global != CURLE_OK) return io_error(std::string("libcurl: ") + curl_easy_strerror(global));
+  TRACER_RETURN_IF_ERROR(curl_ready());
   auto state = std::make_unique<State>();
   state->options = options;
   state->epoll = io::UniqueFd(::epoll_create1(EPOLL_CLOEXEC));

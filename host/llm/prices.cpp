@@ -7,7 +7,7 @@
 
 namespace tracer::llm {
 
-Result<Price> read_price(const std::string& path, const std::string& model) {
+Result<Price> read_price(const std::string& path, const std::string& model, bool batch) {
   auto text = io::read_file(path, int64_t{16} << 20);
   if (!text.ok()) return text.status();
   auto json = parse_json(*text, path);
@@ -21,6 +21,8 @@ Result<Price> read_price(const std::string& path, const std::string& model) {
   JsonFields fields(*at, path + ": \"" + model + "\"");
   fields.number("input", input, 0, kMost);
   fields.number("output", output, 0, kMost);
+  for (const auto& [name, value] : {std::pair("batch_input", &input), std::pair("batch_output", &output)})
+    if (batch && at->is_object() && at->contains(name)) fields.number(name, *value, 0, kMost);
   if (!fields.status().ok()) return fields.status();
   // 1 USD a million tokens is a million picodollars a token. Decimal prices are not exact in binary: what is within a
   // millionth of a whole picodollar is that.

@@ -27,8 +27,9 @@ struct Price {
 };
 
 // The entry of `model` in a JSON file {"MODEL": {"input": USD, "output": USD}, ...}, USD a million tokens. A price
-// finer than a picodollar a token is rounded up. kBadInput names the file, the model and the field; kIo.
-Result<Price> read_price(const std::string& path, const std::string& model);
+// finer than a picodollar a token is rounded up. batch: of a batch API, its "batch_input" and "batch_output" where the
+// entry has them. kBadInput names the file, the model and the field; kIo.
+Result<Price> read_price(const std::string& path, const std::string& model, bool batch = false);
 
 inline double dollars(int64_t picodollars) { return static_cast<double>(picodollars) / 1e12; }
 

@@ -11,13 +11,52 @@ namespace tracer {
 namespace {
 
 constexpr int64_t kBlock = 4096;  // rows scored together
+constexpr size_t kRegionLabels = 3;
+
+using LabelKey = std::pair<bool, std::string>;  // of rows without an answer: true, ""; last
 
 bool handles(const PolicySide& side) { return side.certificate != nullptr && side.certificate->certified; }
 
 Json pair_json(const int64_t (&count)[2], const int64_t (&of)[2]) {
   return {{"before", optional_json(agreement(count[0], of[0]))}, {"after", optional_json(agreement(count[1], of[1]))}};
 }
-Json share_json(const int64_t (&count)[2], int64_t rows) { return pair_json(count, {rows, rows}); }
+Json counts_json(const SideCounts& c) {
+  return {{"n_handled", {{"before", c.handled[0]}, {"after", c.handled[1]}}},
+          {"coverage", pair_json(c.handled, {c.rows, c.rows})},
+          {"teacher_agreement", pair_json(c.agree, c.handled)}};
+}
+Json with(Json json, const Json& more) {
+  json.update(more);
+  return json;
+}
+Json label_json(const std::string& label, bool answered) { return answered ? Json(label) : Json(nullptr); }
+
+std::vector<RegionChange::Label> most_frequent(const std::map<LabelKey, int64_t>& rows) {
+  std::vector<RegionChange::Label> labels;
+  for (const auto& [key, n] : rows) labels.push_back({key.second, !key.first, n});
+  std::stable_sort(labels.begin(), labels.end(), [](const auto& a, const auto& b) { return a.rows > b.rows; });
+  if (labels.size() > kRegionLabels) labels.resize(kRegionLabels);
+  return labels;
+}
+
+Json region_json(const RegionChange& r, int64_t rows, const RowNames& names) {
+  Json labels = Json::array();
+  for (const RegionChange::Label& l : r.labels)
+    labels.push_back({{"label", label_json(l.label, l.answered)}, {"n", l.rows}});
+  Json example;
+  if (r.example >= 0) {
+    const auto i = static_cast<size_t>(r.example);
+    const auto known = [&](const std::vector<std::string>& all) {
+      return all.empty() || all[i].empty() ? Json(nullptr) : Json(all[i]);
+    };
+    example = {{"line", names.line[i]}, {"id", known(names.id)}, {"input", known(names.input)}};
+  }
+  return with({{"n", r.rows},
+               {"share", static_cast<double>(r.rows) / static_cast<double>(rows)},
+               {"labels", labels},
+               {"example", example}},
+              counts_json(r));
+}
 
 }  // namespace
 
@@ -53,11 +92,14 @@ void compare_labels(const Policy& before, const Policy& after, Change& change) {
 }
 
 Change change_on(const PolicySide& before, const std::vector<AuditRow>& scores_before, const PolicySide& after,
-                 const std::vector<AuditRow>& scores_after, const KeptRows& rows) {
+                 const std::vector<AuditRow>& scores_after, const KeptRows& rows, const Regions& regions,
+                 const RowNames& names) {
   Change change;
   compare_labels(*before.policy, *after.policy, change);
   change.rows = rows.rows();
-  std::map<std::pair<bool, std::string>, LabelChange> labels;  // rows without an answer last
+  std::map<LabelKey, LabelChange> labels;
+  change.regions.resize(static_cast<size_t>(regions.count));
+  std::vector<std::map<LabelKey, int64_t>> region_labels(change.regions.size());
   const PolicySide* sides[2] = {&before, &after};
   const std::vector<AuditRow>* scores[2] = {&scores_before, &scores_after};
   DecisionRule rules[2];
@@ -69,33 +111,42 @@ Change change_on(const PolicySide& before, const std::vector<AuditRow>& scores_b
     LabelChange& label = labels[{!answered, name}];
     label.label = name, label.answered = answered;
     ++label.rows;
+    std::vector<SideCounts*> counts = {&change, &label};
+    if (regions.count > 0) {
+      const auto r = static_cast<size_t>(regions.region[i]);
+      RegionChange& region = change.regions[r];
+      counts.push_back(&region);
+      ++region.rows, ++region_labels[r][{!answered, name}];
+      if (!names.line.empty() && names.line[i] > 0 &&
+          (region.example < 0 || regions.distance2[i] < regions.distance2[region.example]))
+        region.example = i;
+    }
     for (int s = 0; s < 2; ++s) {
       if (!handles(*sides[s])) continue;
       const AuditRow& row = (*scores[s])[static_cast<size_t>(i)];
       if (decide(row.score, rules[s]) != Reason::kAccepted) continue;
       const bool agrees = row.score.features.label == row.teacher;
-      ++label.handled[s], label.agree[s] += agrees;
-      ++change.handled[s], change.agree[s] += agrees;
+      for (SideCounts* c : counts) ++c->handled[s], c->agree[s] += agrees;
     }
   }
   for (auto& [key, label] : labels) change.labels.push_back(std::move(label));
+  for (size_t r = 0; r < region_labels.size(); ++r) change.regions[r].labels = most_frequent(region_labels[r]);
   return change;
 }
 
-Json change_json(const Change& change) {
-  Json labels = Json::array();
+Json change_json(const Change& change, const RowNames& names) {
+  Json labels = Json::array(), regions = Json::array(), reason;
   for (const LabelChange& l : change.labels)
-    labels.push_back({{"label", l.answered ? Json(l.label) : Json(nullptr)},
-                      {"n", l.rows},
-                      {"n_handled", {{"before", l.handled[0]}, {"after", l.handled[1]}}},
-                      {"coverage", share_json(l.handled, l.rows)},
-                      {"teacher_agreement", pair_json(l.agree, l.handled)}});
-  return {{"rows", change.rows},
-          {"coverage", share_json(change.handled, change.rows)},
-          {"teacher_agreement", pair_json(change.agree, change.handled)},
-          {"labels_gained", change.gained},
-          {"labels_lost", change.lost},
-          {"labels", labels}};
+    labels.push_back(with({{"label", label_json(l.label, l.answered)}, {"n", l.rows}}, counts_json(l)));
+  for (const RegionChange& r : change.regions) regions.push_back(region_json(r, change.rows, names));
+  if (regions.empty())
+    reason =
+        "regions need at least " + std::to_string(kFewestRegionRows) + " rows, found " + std::to_string(change.rows);
+  return with(with({{"rows", change.rows}}, counts_json(change)), {{"labels_gained", change.gained},
+                                                                   {"labels_lost", change.lost},
+                                                                   {"labels", labels},
+                                                                   {"regions", regions},
+                                                                   {"regions_reason", reason}});
 }
 
 }  // namespace tracer

@@ -1,4 +1,5 @@
-// Two policies on the same rows: what the second handles more or less than the first, for each label of the teacher.
+// Two policies on the same rows: what the second handles more or less than the first, for each label of the teacher and
+// for each region of the embedding space.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +7,7 @@
 #include <vector>
 
 #include "engine/challenger.h"
+#include "engine/regions.h"
 #include "host/artifact/artifact.h"
 #include "host/versions/rows.h"
 #include "kernels/backend.h"
@@ -18,30 +20,50 @@ struct PolicySide {
   const Certificate* certificate = nullptr;
 };
 
-struct LabelChange {
-  std::string label;  // the teacher's; "" with `answered` false: rows without an answer
-  bool answered = true;
-  int64_t rows = 0;
-  int64_t handled[2] = {0, 0}, agree[2] = {0, 0};  // before, after
-};
-
-struct Change {
+// Of some of the rows; before, after.
+struct SideCounts {
   int64_t rows = 0;
   int64_t handled[2] = {0, 0}, agree[2] = {0, 0};
+};
+
+struct LabelChange : SideCounts {
+  std::string label;  // the teacher's; "" with `answered` false: rows without an answer
+  bool answered = true;
+};
+
+struct RegionChange : SideCounts {
+  struct Label {
+    std::string label;  // as LabelChange
+    bool answered = true;
+    int64_t rows = 0;
+  };
+  std::vector<Label> labels;  // of its rows, the most frequent three; ties by name
+  int64_t example = -1;       // nearest to its centre of the rows that RowNames places in the file; -1: none of them is
+};
+
+struct Change : SideCounts {
   std::vector<LabelChange> labels;        // by name; rows without an answer last
+  std::vector<RegionChange> regions;      // the largest first; none of fewer than kFewestRegionRows rows
   std::vector<std::string> gained, lost;  // labels that only the second, only the first policy can answer
+};
+
+// How people find a row again: n each, or empty where that is not known of any.
+struct RowNames {
+  std::vector<int64_t> line;  // in the file at hand; 0: not in it
+  std::vector<std::string> id, input;
 };
 
 // Canonical scores of the rows, with the teacher's answers as indices into the policy's labels.
 Result<std::vector<AuditRow>> score_kept(Backend& backend, const Policy& policy, const KeptRows& rows);
 
-// Scores of both sides as score_kept gave them (any for a side without certificate).
+// Scores of both sides as score_kept gave them (any for a side without certificate); regions of the same rows.
 Change change_on(const PolicySide& before, const std::vector<AuditRow>& scores_before, const PolicySide& after,
-                 const std::vector<AuditRow>& scores_after, const KeptRows& rows);
+                 const std::vector<AuditRow>& scores_after, const KeptRows& rows, const Regions& regions,
+                 const RowNames& names);
 // Labels gained and lost alone.
 void compare_labels(const Policy& before, const Policy& after, Change& change);
 
-// {"rows", "coverage": {"before","after"}, "teacher_agreement", "labels_gained", "labels_lost", "labels": [...]}
-Json change_json(const Change& change);
+// Format: docs/updating.md. names: those that change_on was given.
+Json change_json(const Change& change, const RowNames& names);
 
 }  // namespace tracer

@@ -1,16 +1,18 @@
 #include "host/versions/state.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
 #include "host/io/json_fields.h"
+#include "host/io/json_format.h"
 #include "host/io/sha256.h"
 
 namespace tracer {
 namespace {
 
 constexpr char kFormat[] = "tracer-versions";
-constexpr int64_t kVersion = 1;
+constexpr int64_t kVersion = 2, kOldestVersion = 1;  // 1: "plan", of one alpha, in the place of "plans"
 constexpr std::array<const char*, 3> kStatus = {"deployed", "waiting", "dropped"};
 
 Json plan_json(const AuditPlan& p) {
@@ -89,7 +91,9 @@ Json state_json(const VersionState& s) {
                              {"audit_rows", v.audit_rows}});
   j["champions"] = s.champions;
   j["deploying"] = s.deploying;
-  j["plan"] = s.waiting() != nullptr ? plan_json(s.plan) : Json(nullptr);
+  j["plans"] = Json::array();
+  if (s.waiting() != nullptr)
+    for (const AuditPlan& p : s.plans) j["plans"].push_back(plan_json(p));
   j["rows"] = Json::array();
   for (const RowsFile& r : s.rows)
     j["rows"].push_back(
@@ -121,17 +125,13 @@ std::string state_text(const VersionState& state) {
 Result<VersionState> parse_state(std::string_view text, const std::string& path) {
   auto json = parse_json(text, path);
   if (!json.ok()) return json.status();
+  auto version = format_version(*json, path, kFormat, kOldestVersion, kVersion);
+  if (!version.ok()) return version.status();
   JsonFields top(*json, path);
-  std::string format, sha256;
-  int64_t version = 0;
-  top.text("format", format);
-  top.count("format_version", version);
+  std::string sha256;
   top.text("sha256", sha256);
   const Json& body = top.object("state");
   TRACER_RETURN_IF_ERROR(top.status());
-  if (format != kFormat || version != kVersion)
-    return bad_input(path + ": expected " + kFormat + " version " + std::to_string(kVersion) + ", found " + format +
-                     " version " + std::to_string(version));
   if (const std::string found = io::sha256_hex(body.dump(-1, ' ', false, Json::error_handler_t::replace));
       found != sha256)
     return bad_input(path + ": damaged: expected sha256 " + sha256 + " of its state, found " + found);
@@ -148,6 +148,9 @@ Result<VersionState> parse_state(std::string_view text, const std::string& path)
     if (s.versions.back().number != static_cast<int64_t>(s.versions.size()))
       return bad_input(path + ": versions: expected numbers from 1 without gaps");
   }
+  if (std::count_if(s.versions.begin(), s.versions.end(),
+                    [](const Version& v) { return v.status == VersionStatus::kWaiting; }) > 1)
+    return bad_input(path + ": versions: expected at most one that waits");
   const auto known = [&](int64_t v) { return v >= 1 && v <= static_cast<int64_t>(s.versions.size()); };
   for (const Json& v : champions) {
     if (!v.is_number_integer() || !known(v.get<int64_t>())) return bad_input(path + ": champions: expected versions");
@@ -157,9 +160,14 @@ Result<VersionState> parse_state(std::string_view text, const std::string& path)
     return bad_input(path + ": expected a champion among the versions");
   for (const Json& entry : rows) TRACER_RETURN_IF_ERROR(parse_rows(entry, path + ": rows", s.rows.emplace_back()));
   if (s.waiting() != nullptr) {
-    const Json& plan = f.object("plan");
+    const Json plans = *version == 1 ? Json::array({f.object("plan")}) : f.array("plans");
     TRACER_RETURN_IF_ERROR(f.status());
-    TRACER_RETURN_IF_ERROR(parse_plan(plan, path + ": plan", s.plan));
+    for (const Json& plan : plans) {
+      TRACER_RETURN_IF_ERROR(parse_plan(plan, path + ": plans", s.plans.emplace_back()));
+      if (s.plans.size() > 1 && !(s.plans.back().alpha > s.plans[s.plans.size() - 2].alpha))
+        return bad_input(path + ": plans: expected ascending alphas");
+    }
+    if (s.plans.empty()) return bad_input(path + ": plans: expected those of the version that waits, found none");
   }
   return s;
 }

@@ -40,7 +40,7 @@ struct VersionState {
   std::vector<Version> versions;   // by number, without gaps
   std::vector<int64_t> champions;  // every deployment in order; the last is in place
   int64_t deploying = 0;           // a version on its way into the policy's folder
-  AuditPlan plan;                  // of the version that waits, when there is one
+  std::vector<AuditPlan> plans;    // of the version that waits, when there is one: of each certificate, ascending alpha
   std::vector<RowsFile> rows;      // in order of arrival; the first is the original log
 
   int64_t champion() const { return champions.empty() ? 0 : champions.back(); }

@@ -296,7 +296,8 @@ Result<KeptRows> VersionStore::gather(bool audit) const {
 Result<KeptRows> VersionStore::learn_rows() const { return gather(false); }
 Result<KeptRows> VersionStore::audit_rows() const { return gather(true); }
 
-Result<int64_t> VersionStore::add_waiting(Artifact& challenger, const AuditPlan& plan, int64_t number, double level) {
+Result<int64_t> VersionStore::add_waiting(Artifact& challenger, const std::vector<AuditPlan>& plans, int64_t number,
+                                          double level) {
   Version v;
   v.number = static_cast<int64_t>(state_.versions.size()) + 1;
   v.origin = "update";
@@ -308,7 +309,7 @@ Result<int64_t> VersionStore::add_waiting(Artifact& challenger, const AuditPlan&
   if (!content.ok()) return content.status();
   v.content = *content;
   state_.versions.push_back(v);
-  state_.plan = plan;
+  state_.plans = plans;
   TRACER_RETURN_IF_ERROR(save());
   return v.number;
 }

@@ -56,7 +56,7 @@ class VersionStore {
   Result<KeptRows> audit_rows() const;
 
   // A new challenger in waiting; its number. Saves.
-  Result<int64_t> add_waiting(Artifact& challenger, const AuditPlan& plan, int64_t number, double level);
+  Result<int64_t> add_waiting(Artifact& challenger, const std::vector<AuditPlan>& plans, int64_t number, double level);
   // What becomes of it. `certified` is the challenger with its certificate. Both save.
   Status deploy_waiting(Artifact& certified, int64_t audit_rows);
   Status drop_waiting(int64_t audit_rows);

@@ -1,90 +1,11 @@
 // `tracer run` and `tracer job` against an LLM that behaves as real ones do.
-#include <fcntl.h>
-#include <sys/stat.h>
-
-#include <chrono>
-#include <filesystem>
-#include <map>
+#include <algorithm>
 #include <set>
-#include <thread>
 
-#include "cli_process.h"
-#include "host/io/text_hash.h"
-#include "mock_server.h"
+#include "cli_run_fixture.h"
 
 namespace tracer {
 namespace {
-
-class CliRunTest : public CliTest {
- protected:
-  static constexpr int64_t kRows = 1200;
-
-  void SetUp() override {
-    SmallLog log;
-    log.rows = 2400;
-    log.noise = 1.2;
-    write_log(folder, "log", log);
-    const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "--quiet"});
-    ASSERT_EQ(o.code, 0) << o.err;
-    log.rows = kRows;
-    log.seed = 2;
-    write_log(folder, "q", log);
-  }
-
-  std::vector<std::string> args(const std::string& address, std::vector<std::string> more = {}) const {
-    std::vector<std::string> a = {"run",           "p",           "q.jsonl", "-o",           "out.jsonl", "--llm-url",
-                                  address + "/v1", "--llm-model", "m",       "--audit-seed", "3",         "--quiet"};
-    a.insert(a.end(), more.begin(), more.end());
-    return a;
-  }
-  Outcome run_job(const MockLlm& mock, std::vector<std::string> more = {}) {
-    return run(args(mock.address(), std::move(more)));
-  }
-  // In the background.
-  pid_t start_job(const MockLlm& mock, std::vector<std::string> more) {
-    std::vector<std::string> a = args(mock.address(), std::move(more));
-    const pid_t pid = ::fork();
-    if (pid != 0) return pid;
-    const char* binary = std::getenv("TRACER_TEST_BINARY");
-    std::vector<char*> argv = {const_cast<char*>(binary)};
-    for (std::string& s : a) argv.push_back(s.data());
-    argv.push_back(nullptr);
-    const int null = ::open("/dev/null", O_RDWR);
-    ::dup2(null, 2);
-    if (::chdir(folder.root().c_str()) == 0) ::execv(binary, argv.data());
-    ::_exit(98);
-  }
-  void begin_anew() {
-    for (const char* name : {"out.jsonl", "out.jsonl.job"}) std::filesystem::remove(folder.path(name));
-  }
-  std::string output_without_faults(std::vector<std::string> more = {}) {
-    {
-      MockLlm good;
-      EXPECT_EQ(run_job(good, std::move(more)).code, 0);
-    }
-    std::string whole = output();
-    begin_anew();
-    return whole;
-  }
-  std::string output() const { return io::slurp(folder.path("out.jsonl")); }
-  std::vector<Json> lines() const { return json_lines(output()); }
-  std::map<std::string, int64_t> sources() const {
-    std::map<std::string, int64_t> count;
-    for (const Json& line : lines()) ++count[line["source"].get<std::string>()];
-    return count;
-  }
-  Json status() {
-    const Outcome o = run({"job", "status", "out.jsonl", "--json"});
-    EXPECT_EQ(o.code, 0) << o.err;
-    return Json::parse(o.out);
-  }
-  void write(const std::string& name, const std::string& text, mode_t mode = 0644) {
-    folder.write(name, text);
-    ::chmod(folder.path(name).c_str(), mode);
-  }
-  static std::string text(int64_t i) { return "text number " + std::to_string(i); }
-  static std::string answer_to(const std::string& input) { return "label " + std::to_string(io::xxh64(input) % 4); }
-};
 
 TEST_F(CliRunTest, EveryRowIsAnsweredInOrderByTheSurrogateOrTheLlm) {
   MockLlm mock;
@@ -371,7 +292,7 @@ TEST_F(CliRunTest, AJobGoesOnOnlyWithTheSameInputPolicyAndQuestion) {
   EXPECT_EQ(run_job(mock).code, 1);  // there is a job, and no --resume
   Outcome o = run_job(mock, {"--resume", "--temperature", "1"});
   EXPECT_EQ(o.code, 1);
-  EXPECT_NE(o.err.find("llm.temperature"), std::string::npos) << o.err;
+  EXPECT_NE(o.err.find("llm.temperature: the job has 0.0, now it is 1.0"), std::string::npos) << o.err;
   o = run_job(mock, {"--resume", "--alpha", "0.8"});
   EXPECT_EQ(o.code, 1);
   // The same size, another text in a row that went to the LLM.
@@ -434,6 +355,132 @@ TEST_F(CliRunTest, ASignalStopsInOrder) {
   EXPECT_EQ(run_job(mock, {"--resume", "--concurrency", "64"}).code, 0);
   EXPECT_EQ(mock.stats()["answered_again"], 0);
   EXPECT_EQ(lines().size(), static_cast<size_t>(kRows));
+}
+
+// The rest of a job, while it runs, stopped, and with its budget spent: always lines of the finished output.
+class CliPartialTest : public CliRunTest {
+ protected:
+  const std::vector<std::string> more_ = {"--audit-rate", "0.2", "--prices", "prices.json", "--max-attempts", "40"};
+  std::string whole_;
+
+  void SetUp() override {
+    CliRunTest::SetUp();
+    write("prices.json", R"({"m": {"input": 1.0, "output": 2.0}})");
+    whole_ = output_without_faults(more_);
+  }
+  std::vector<std::string> with(std::vector<std::string> options) const {
+    options.insert(options.end(), more_.begin(), more_.end());
+    return options;
+  }
+  Outcome partial(const std::string& policy = "p", const std::string& input = "q.jsonl",
+                  const std::string& out = "rest.jsonl") {
+    return run({"job", "export", "out.jsonl", "--partial", "--policy", policy, "--input", input, "-o", out, "--json"});
+  }
+  // The lines after the prefix, each found in the finished output, in order.
+  std::vector<Json> checked_rest(const Json& said) {
+    const auto bytes = said["prefix_bytes"].get<size_t>();
+    const auto prefix_rows = said["prefix_rows"].get<int64_t>();
+    EXPECT_EQ(output().substr(0, bytes), whole_.substr(0, bytes));
+    EXPECT_EQ(std::count(whole_.begin(), whole_.begin() + static_cast<int64_t>(bytes), '\n'), prefix_rows);
+    std::istringstream left(whole_.substr(bytes)), rest(io::slurp(folder.path("rest.jsonl")));
+    std::vector<Json> lines;
+    for (std::string line, next; std::getline(rest, line);) {
+      while (std::getline(left, next) && next != line) {
+      }
+      EXPECT_EQ(next, line) << "not a line of the finished output, or out of order";
+      lines.push_back(Json::parse(line));
+    }
+    EXPECT_EQ(said["lines"], lines.size());
+    return lines;
+  }
+  static int64_t by(const std::vector<Json>& lines, const std::string& source) {
+    return std::count_if(lines.begin(), lines.end(), [&](const Json& line) { return line["source"] == source; });
+  }
+};
+
+TEST_F(CliPartialTest, LinesBehindAnOpenRowComeOutWhileTheJobRunsAndWhenItIsStopped) {
+  // What failed is asked again half a second later: answers after it are there before.
+  MockLlm mock({"--p500", "0.1", "--latency-ms", "10"});
+  const pid_t pid = start_job(mock, with({"--concurrency", "8"}));
+  for (int i = 0; i < 400 && mock.stats()["answers"] < 60; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  const Outcome running = partial();
+  ASSERT_EQ(running.code, 0) << running.err;
+  EXPECT_EQ(::waitpid(pid, nullptr, WNOHANG), 0) << "it ended too early to tell anything";
+  EXPECT_GT(checked_rest(Json::parse(running.out)).size(), 0u);
+  ::kill(pid, SIGTERM);
+  int ended = 0;
+  ::waitpid(pid, &ended, 0);
+  ASSERT_EQ(WEXITSTATUS(ended), 143);
+
+  const Outcome stopped = partial();
+  ASSERT_EQ(stopped.code, 0) << stopped.err;
+  const Json said = Json::parse(stopped.out);
+  const std::vector<Json> rest = checked_rest(said);
+  EXPECT_EQ(said["prefix_bytes"], output().size());
+  EXPECT_GT(by(rest, "llm"), 0);
+  EXPECT_GT(by(rest, "surrogate"), 0);
+  EXPECT_EQ(by(rest, "error"), 0);
+  EXPECT_GT(said["without_answer"], 0);
+  const Json s = status();
+  EXPECT_EQ(s["routed"],
+            said["prefix_rows"].get<int64_t>() + said["lines"].get<int64_t>() + said["without_answer"].get<int64_t>());
+  EXPECT_EQ(s["asks"]["answered"], by(lines(), "llm") + by(rest, "llm"));
+
+  MockLlm good;
+  ASSERT_EQ(run_job(good, with({"--resume"})).code, 0);
+  EXPECT_EQ(output(), whole_);
+  const Outcome finished = partial();
+  ASSERT_EQ(finished.code, 0) << finished.err;
+  EXPECT_EQ(checked_rest(Json::parse(finished.out)).size(), 0u);
+  EXPECT_EQ(Json::parse(finished.out)["prefix_rows"], kRows);
+}
+
+TEST_F(CliPartialTest, ASpentBudgetsErrorsAreNotAmongThem) {
+  MockLlm mock;
+  ASSERT_EQ(run_job(mock, with({"--max-requests", "25"})).code, 5);
+  const int64_t errors = sources()["error"];
+  ASSERT_GT(errors, 0);
+  const Outcome o = partial();
+  ASSERT_EQ(o.code, 0) << o.err;
+  const Json said = Json::parse(o.out);
+  EXPECT_EQ(by(checked_rest(said), "error"), 0);
+  // An audited row that the surrogate answers stands for itself in the output, and has no answer yet.
+  EXPECT_EQ(said["prefix_rows"].get<int64_t>() + said["lines"].get<int64_t>() + said["without_answer"].get<int64_t>(),
+            kRows);
+  EXPECT_EQ(said["without_answer"], status()["asks"]["pending"]);
+}
+
+TEST_F(CliPartialTest, OnlyUnderThePolicyAndInputOfTheJob) {
+  MockLlm mock;
+  ASSERT_EQ(run_job(mock, with({"--max-requests", "25"})).code, 5);
+  ASSERT_EQ(run({"fit", "log.jsonl", "--alpha", "0.9", "--seed", "9", "-o", "other", "--quiet"}).code, 0);
+  Outcome o = partial("other");
+  EXPECT_EQ(o.code, 1);
+  EXPECT_NE(o.err.find("not the same job: policy: the job has"), std::string::npos) << o.err;
+  o = partial("p", "log.jsonl");
+  EXPECT_EQ(o.code, 1);
+  EXPECT_NE(o.err.find("not the same job: input_bytes"), std::string::npos) << o.err;
+  // The same size, another text in a row that went to the LLM.
+  std::string rows = io::slurp(folder.path("q.jsonl"));
+  const std::string last_asked = [&] {
+    const auto all = json_lines(whole_);
+    return std::find_if(all.rbegin(), all.rend(), [](const Json& l) { return l["source"] == "llm"; })
+        ->at("id")
+        .get<std::string>();
+  }();
+  rows.replace(rows.find("text number " + last_asked.substr(1) + "\""), 4, "TEXT");
+  folder.write("q.jsonl", rows);
+  o = partial();
+  EXPECT_EQ(o.code, 1);
+  EXPECT_NE(o.err.find("have changed since"), std::string::npos) << o.err;
+
+  const std::string job = io::slurp(folder.path("out.jsonl.job"));
+  for (const char* clash : {"out.jsonl", "out.jsonl.job", "q.jsonl", "q.npy", "p/rest.jsonl"})
+    EXPECT_EQ(partial("p", "q.jsonl", clash).code, 2) << clash;
+  EXPECT_EQ(io::slurp(folder.path("out.jsonl.job")), job);
+  EXPECT_EQ(run({"job", "export", "out.jsonl", "--partial", "-o", "rest.jsonl"}).code, 2);
+  EXPECT_EQ(run({"job", "export", "out.jsonl", "--policy", "p", "-o", "rest.jsonl"}).code, 2);
 }
 
 // What a batch API would make of a file of requests: answers in reverse order, and every fault that its files can hold.

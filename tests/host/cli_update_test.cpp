@@ -1,5 +1,6 @@
 // The loop of updates as its users meet it.
 #include <signal.h>
+#include <sys/file.h>
 
 #include <chrono>
 #include <filesystem>
@@ -64,6 +65,14 @@ TEST_F(CliUpdate, AChallengerIsFrozenCertifiedDeployedAndRolledBack) {
   EXPECT_EQ(b["champion"], 2);
   EXPECT_EQ(b["challenger"]["audit_rows"], 750);
   EXPECT_GT(b["change"]["coverage"]["after"].get<double>(), b["change"]["coverage"]["before"].get<double>());
+  int64_t in_regions = 0;
+  for (const Json& region : b["change"]["regions"]) {
+    in_regions += region["n"].get<int64_t>();
+    EXPECT_TRUE(contains(region["example"]["id"].get<std::string>(), "b")) << region;
+    EXPECT_GE(region["labels"][0]["n"], region["labels"].back()["n"]) << region;
+  }
+  EXPECT_EQ(b["change"]["regions"].size(), 15u);  // 750 / 50
+  EXPECT_EQ(in_regions, 750);
   EXPECT_EQ(b["next"]["number"], 2);
   EXPECT_TRUE(std::filesystem::exists(folder.path("p.versions/v000002.change.json")));
   const Outcome routed = run({"evaluate", "p", "log.jsonl"});
@@ -86,7 +95,64 @@ TEST_F(CliUpdate, AChallengerIsFrozenCertifiedDeployedAndRolledBack) {
   EXPECT_EQ(manifest(), second);
   const Outcome diff = run({"diff", "p.versions/v000001", "p", "--traces", "b.jsonl", "--json"});
   ASSERT_EQ(diff.code, 0) << diff.err;
-  EXPECT_EQ(Json::parse(diff.out)["same_rows"]["rows"], 3000);
+  const Json same = Json::parse(diff.out)["same_rows"];
+  EXPECT_EQ(same["rows"], 3000);
+  EXPECT_EQ(same["regions"].size(), 16u);
+  const Outcome read = run({"diff", "p.versions/v000001", "p", "--traces", "b.jsonl"});
+  EXPECT_TRUE(contains(read.out, "  region of ")) << read.out;
+  EXPECT_TRUE(contains(read.out, "; such as line ")) << read.out;
+}
+
+// Every alpha of the champion is tested on the same audit rows; the one asked for decides.
+TEST_F(CliUpdate, EveryAlphaOfTheChampionIsCertifiedWhereItsOwnWagersHavePassed) {
+  update("a.jsonl");
+  const Json b = update("b.jsonl");
+  ASSERT_EQ(b["decision"], "deployed") << b.dump();
+  const Json& alphas = b["challenger"]["certificates"];
+  ASSERT_EQ(alphas.size(), 7u);
+  EXPECT_EQ(b["challenger"]["alpha"], 0.9);
+  EXPECT_EQ(b["challenger"]["certified"], true);
+  int64_t certified = 0, least_handled = 750;
+  for (const Json& c : alphas) {
+    EXPECT_EQ(c["level"], 0.025);  // each alone
+    certified += c["certified"].get<bool>();
+    if (!c["certified"].get<bool>()) {
+      EXPECT_EQ(c["n_handled"], 0) << c;
+      continue;
+    }
+    EXPECT_LE(c["n_handled"].get<int64_t>(), least_handled) << c;  // more is asked: no more is handled
+    least_handled = c["n_handled"].get<int64_t>();
+  }
+  EXPECT_GT(certified, 1);
+  EXPECT_LT(certified, 7);
+  const Json policy = Json::parse(slurp(folder.path("p/certificate.json")));
+  ASSERT_EQ(policy["certificates"].size(), 7u);
+  for (size_t i = 0; i < 7; ++i) {
+    const Json& c = policy["certificates"][i];
+    EXPECT_EQ(c["alpha"], alphas[i]["alpha"]);
+    EXPECT_EQ(c["method"] != "refused", alphas[i]["certified"].get<bool>()) << c;
+    const std::string at = alphas[i]["alpha"].dump();
+    EXPECT_EQ(run({"evaluate", "p", "b.jsonl", "--alpha", at}).code, alphas[i]["certified"].get<bool>() ? 0 : 3) << at;
+  }
+  EXPECT_EQ(Json::parse(slurp(folder.path("p.versions/state.json")))["state"]["plans"].size(), 7u);
+}
+
+TEST_F(CliUpdate, AlphasThatHoldTogetherShareTheLevel) {
+  ASSERT_NE(
+      run({"fit", "log.jsonl", "--alpha", "0.9", "--sweep", "0.8", "0.99", "--simultaneous", "-o", "s", "--quiet"})
+          .code,
+      1);
+  const Outcome first = run({"update", "s", "a.jsonl", "--json"});
+  ASSERT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(Json::parse(first.out)["next"]["level"], 0.025 / 3);
+  const Outcome o = run({"update", "s", "b.jsonl"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_TRUE(contains(o.out, "deployed; what changed")) << o.out;
+  EXPECT_TRUE(contains(o.out, "certified at 0.8 too; not at 0.99\n")) << o.out;
+  EXPECT_EQ(Json::parse(slurp(folder.path("s/manifest.json")))["simultaneous"], true);
+  const Json policy = Json::parse(slurp(folder.path("s/certificate.json")));
+  ASSERT_EQ(policy["certificates"].size(), 3u);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(policy["certificates"][i]["delta"], 0.025 / 3);
 }
 
 TEST_F(CliUpdate, TheSameFileAgainIsSpentOnce) {
@@ -146,6 +212,54 @@ TEST_F(CliUpdate, ADamagedOrMissingLedgerIsRefused) {
   rows[rows.size() / 2] ^= 1;
   folder.write("p.versions/rows-000002.safetensors", rows);
   EXPECT_TRUE(contains(run({"update", "p", "b.jsonl"}).err, "damaged"));
+}
+
+// The first update waits for its rows on standard input, the versions in its hands.
+TEST_F(CliUpdate, WhileOneIsAtWorkAnotherIsRefused) {
+  update("a.jsonl");
+  const std::string state = slurp(folder.path("p.versions/state.json"));
+  int rows[2];
+  ASSERT_EQ(::pipe(rows), 0);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    const int null = ::open("/dev/null", O_RDWR);
+    ::dup2(rows[0], 0), ::dup2(null, 1), ::dup2(null, 2);
+    ::close(rows[0]), ::close(rows[1]);
+    if (::chdir(folder.root().c_str()) != 0) ::_exit(99);
+    const char* binary = std::getenv("TRACER_TEST_BINARY");
+    ::execl(binary, binary, "update", "p", "-", "--embeddings", "b.npy", nullptr);
+    ::_exit(98);
+  }
+  ::close(rows[0]);
+  const int lock = ::open(folder.path("p.versions/lock").c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(lock, 0);
+  bool held = false;
+  for (int tries = 0; tries < 3000 && !held; ++tries) {
+    held = ::flock(lock, LOCK_EX | LOCK_NB) != 0;
+    if (held) break;
+    ::flock(lock, LOCK_UN);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  ::close(lock);
+  ASSERT_TRUE(held);
+  for (const std::vector<std::string>& second : std::vector<std::vector<std::string>>{
+           {"update", "p", "b.jsonl"}, {"versions", "p"}, {"promote", "p", "1"}, {"rollback", "p"}}) {
+    const Outcome o = run(second);
+    EXPECT_EQ(o.code, 3) << second[0] << o.err;
+    EXPECT_TRUE(contains(o.err, "p.versions: in use by another process")) << o.err;
+  }
+  EXPECT_EQ(slurp(folder.path("p.versions/state.json")), state);
+  const std::string text = slurp(folder.path("b.jsonl"));
+  for (size_t at = 0; at < text.size();) {
+    const ssize_t n = ::write(rows[1], text.data() + at, text.size() - at);
+    ASSERT_GT(n, 0);
+    at += static_cast<size_t>(n);
+  }
+  ::close(rows[1]);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  EXPECT_EQ(update("b.jsonl")["rows"]["known"], 3000);
 }
 
 TEST_F(CliUpdate, KilledAtAnyInstantThePolicyIsWholeAndTheUpdateCanBeGivenAgain) {

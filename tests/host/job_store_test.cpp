@@ -447,11 +447,11 @@ TEST_F(JobStore, OtherVersionsAndForeignFilesAreRefused) {
     }
   };
   { Store s = created(); }
-  execute(path_, "PRAGMA user_version=2");
-  refused(path_, "found 2");
+  execute(path_, "PRAGMA user_version=1");
+  refused(path_, "found 1");
   execute(path_, "PRAGMA user_version=-1");
   refused(path_, "found -1");
-  execute(path_, "PRAGMA user_version=1; UPDATE meta SET value = '{}' WHERE key = 'config'");
+  execute(path_, "PRAGMA user_version=2; UPDATE meta SET value = '{}' WHERE key = 'config'");
   refused(path_, "policy");
   execute(path_, "UPDATE meta SET value = '[' WHERE key = 'config'");
   refused(path_, "config");

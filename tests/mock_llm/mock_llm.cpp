@@ -19,6 +19,7 @@
 
 #include "engine/random.h"
 #include "host/io/text_hash.h"
+#include "tests/mock_llm/batches.h"
 
 namespace {
 
@@ -38,6 +39,7 @@ struct Options {
   int retry_after_ms = -1;
   bool no_schema = false, no_max_tokens = false, no_usage = false, refuse_all = false, wrong_once = false;
   uint64_t seed = 1;
+  BatchFaults batches;
 };
 
 class Mock {
@@ -51,6 +53,30 @@ class Mock {
     peak_ = std::max<int64_t>(peak_, at_once);
     decide(request, response, anthropic, number, at_once);
     --in_flight_;
+  }
+
+  bool key_fits(const httplib::Request& request, bool anthropic) const {
+    if (o_.expect_key.empty()) return true;
+    return anthropic ? request.get_header_value("x-api-key") == o_.expect_key
+                     : request.get_header_value("Authorization") == "Bearer " + o_.expect_key;
+  }
+
+  // One request of a batch: its status and body.
+  std::pair<int, Json> answer_in_batch(const Json& body, bool anthropic) {
+    const auto refused = [&](const char* message, const char* param) {
+      ++refused_;
+      return std::pair(400,
+                       Json{{"error", {{"message", message}, {"type", "invalid_request_error"}, {"param", param}}}});
+    };
+    if (!body.is_object() || !body.contains("messages")) return refused("no messages", "messages");
+    if (o_.no_schema && (body.contains("response_format") || body.contains("tools")))
+      return refused("response_format is not supported", "response_format");
+    const Turn turn = turn_of(body);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++answers_;
+    if (turn.count > 1) ++corrections_;
+    if (turn.count == 1) ++answered_[turn.text];
+    return {200, message(body, turn, anthropic)};
   }
 
   Json stats() {
@@ -76,16 +102,48 @@ class Mock {
     ++refused_;
   }
 
+  // What the user says.
+  struct Turn {
+    std::string text;
+    int64_t count = 0;
+  };
+  static Turn turn_of(const Json& body) {
+    Turn turn;
+    for (const Json& message : body["messages"]) {
+      if (message.value("role", "") != "user") continue;
+      if (turn.count++ == 0) turn.text = message.value("content", "");
+    }
+    return turn;
+  }
+  // The answer, decided by the text.
+  Json message(const Json& body, const Turn& turn, bool anthropic) const {
+    const size_t request_bytes = body.dump().size();
+    std::string label = o_.labels[tracer::io::xxh64(turn.text) % o_.labels.size()];
+    const bool is_wrong = (o_.wrong_once && turn.count == 1) ||
+                          draw(static_cast<int64_t>(tracer::io::xxh64(turn.text) >> 1), 5) < o_.wrong;
+    if (is_wrong) label = "I think it is " + label;
+    const bool structured = body.contains("response_format") || body.contains("tools");
+    Json out;
+    if (anthropic) {
+      Json part = structured
+                      ? Json{{"type", "tool_use"}, {"id", "t"}, {"name", "classify"}, {"input", {{"label", label}}}}
+                      : Json{{"type", "text"}, {"text", label}};
+      out = {{"id", "m"}, {"type", "message"}, {"role", "assistant"}, {"content", Json::array({part})}};
+      if (!o_.no_usage) out["usage"] = {{"input_tokens", request_bytes / 4}, {"output_tokens", 5}};
+    } else {
+      const std::string content = structured ? Json{{"label", label}}.dump() : label + "\n";
+      out = {{"id", "c"},
+             {"choices", Json::array({{{"index", 0}, {"message", {{"role", "assistant"}, {"content", content}}}}})}};
+      if (!o_.no_usage) out["usage"] = {{"prompt_tokens", request_bytes / 4}, {"completion_tokens", 5}};
+    }
+    return out;
+  }
+
   void decide(const httplib::Request& request, httplib::Response& r, bool anthropic, int64_t number, int64_t at_once) {
     // A client that was told to wait must have waited.
     const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
     if (o_.retry_after_ms >= 0 && now < not_before_.load()) ++early_;
-    if (!o_.expect_key.empty()) {
-      const std::string given =
-          anthropic ? request.get_header_value("x-api-key") : request.get_header_value("Authorization");
-      if (given != (anthropic ? o_.expect_key : "Bearer " + o_.expect_key))
-        return error(r, 401, "invalid_api_key", "Incorrect API key provided");
-    }
+    if (!key_fits(request, anthropic)) return error(r, 401, "invalid_api_key", "Incorrect API key provided");
     Json body = Json::parse(request.body, nullptr, false);
     if (body.is_discarded() || !body.contains("messages")) return error(r, 400, "invalid_request_error", "no messages");
     if (o_.refuse_all) return error(r, 400, "invalid_request_error", "the model does not exist here");
@@ -105,40 +163,18 @@ class Mock {
     if (draw(number, 3) < o_.p529) return error(r, 529, "overloaded_error", "Overloaded");
     if (draw(number, 4) < o_.hang) std::this_thread::sleep_for(std::chrono::seconds(3600));
 
-    std::string text;
-    int64_t turns = 0;
-    for (const Json& message : body["messages"]) {
-      if (message.value("role", "") != "user") continue;
-      if (turns++ == 0) text = message.value("content", "");
-    }
+    const Turn turn = turn_of(body);
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       if (o_.quota_after >= 0 && answers_ >= o_.quota_after)
         return error(r, 429, "insufficient_quota", "You exceeded your current quota");
       if (o_.reject_after >= 0 && answers_ >= o_.reject_after) return error(r, 401, "invalid_api_key", "revoked");
       ++answers_;
-      if (turns > 1) ++corrections_;
+      if (turn.count > 1) ++corrections_;
       // What never arrives whole is not an answer that the client has.
-      if (turns == 1 && draw(number, 6) >= o_.garbage && draw(number, 7) >= o_.torn) ++answered_[text];
+      if (turn.count == 1 && draw(number, 6) >= o_.garbage && draw(number, 7) >= o_.torn) ++answered_[turn.text];
     }
-    std::string label = o_.labels[tracer::io::xxh64(text) % o_.labels.size()];
-    const bool is_wrong =
-        (o_.wrong_once && turns == 1) || draw(static_cast<int64_t>(tracer::io::xxh64(text) >> 1), 5) < o_.wrong;
-    if (is_wrong) label = "I think it is " + label;
-    const bool structured = body.contains("response_format") || body.contains("tools");
-    Json out;
-    if (anthropic) {
-      Json part = structured
-                      ? Json{{"type", "tool_use"}, {"id", "t"}, {"name", "classify"}, {"input", {{"label", label}}}}
-                      : Json{{"type", "text"}, {"text", label}};
-      out = {{"id", "m"}, {"type", "message"}, {"role", "assistant"}, {"content", Json::array({part})}};
-      if (!o_.no_usage) out["usage"] = {{"input_tokens", request.body.size() / 4}, {"output_tokens", 5}};
-    } else {
-      const std::string content = structured ? Json{{"label", label}}.dump() : label + "\n";
-      out = {{"id", "c"},
-             {"choices", Json::array({{{"index", 0}, {"message", {{"role", "assistant"}, {"content", content}}}}})}};
-      if (!o_.no_usage) out["usage"] = {{"prompt_tokens", request.body.size() / 4}, {"completion_tokens", 5}};
-    }
+    const Json out = message(body, turn, anthropic);
     std::string bytes = out.dump();
     if (draw(number, 6) < o_.garbage) bytes = "<html>502 from a proxy</html>";
     if (draw(number, 7) < o_.torn) {
@@ -175,8 +211,13 @@ int serve(httplib::Server& server, const Options& o) {
   const auto chat = [&](const httplib::Request& q, httplib::Response& r) { mock.answer(q, r, false); };
   server.Post("/v1/chat/completions", chat);
   server.Post("/v1/messages", [&](const httplib::Request& q, httplib::Response& r) { mock.answer(q, r, true); });
+  MockBatches batches(o.batches,
+                      [&](const Json& body, bool anthropic) { return mock.answer_in_batch(body, anthropic); });
+  batches.serve(server, [&](const httplib::Request& q, bool anthropic) { return mock.key_fits(q, anthropic); });
   server.Get("/stats", [&](const httplib::Request&, httplib::Response& r) {
-    r.set_content(mock.stats().dump(), "application/json");
+    Json stats = mock.stats();
+    stats.update(batches.stats());
+    r.set_content(stats.dump(), "application/json");
   });
   const int port =
       o.port == 0 ? server.bind_to_any_port("127.0.0.1") : (server.bind_to_port("127.0.0.1", o.port) ? o.port : -1);
@@ -218,6 +259,12 @@ int main(int argc, char** argv) {
   app.add_flag("--no-usage", o.no_usage);
   app.add_flag("--refuse-all", o.refuse_all);
   app.add_option("--seed", o.seed);
+  app.add_option("--batch-ms", o.batches.ms, "until a batch has ended");
+  app.add_option("--batch-expire", o.batches.expire, "share of a batch's requests that expire");
+  app.add_option("--batch-fail", o.batches.fail, "so many batches fail as a whole, the first ones");
+  app.add_option("--batch-lose-create", o.batches.lose_create, "so many are made, and the answer never comes");
+  app.add_option("--batch-hide", o.batches.hide, "so many lists come out empty");
+  app.add_flag("--batch-no-list", o.batches.no_list);
   CLI11_PARSE(app, argc, argv);
   if (o.cert.empty()) {
     httplib::Server server;

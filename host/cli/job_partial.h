@@ -1,0 +1,24 @@
+// `tracer job export --partial`: the lines of a job's output that rows without an answer hold back.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "host/cli/command.h"
+#include "host/cli/inputs.h"
+
+namespace tracer::cli {
+
+struct PartialOptions {
+  bool wanted = false;
+  std::string policy;  // folder
+  InputOptions input;  // its rows: set by whoever has `input`
+};
+// input: the option that names the run's IN. Returns --partial.
+CLI::Option* add_partial_options(CLI::App& app, PartialOptions& options, CLI::Option* input);
+
+// Writes them to `output`, and says after how much of the job's output they belong. Reads the job only, which may be
+// running. job: its .job file.
+int export_partial(const Common& common, const std::string& job, const std::string& output, PartialOptions options);
+
+}  // namespace tracer::cli

@@ -1,0 +1,121 @@
+#include "host/job/batch_log.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace tracer::job {
+namespace {
+
+// Frozen: on disk.
+int64_t bits(const llm::Dialect& d) {
+  return (d.structured ? 1 : 0) | (d.max_completion_tokens ? 2 : 0) | (d.temperature ? 4 : 0);
+}
+llm::Dialect dialect_of(int64_t bits) { return {(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0}; }
+
+// Ids are plain words: a space parts them.
+std::string joined(const std::vector<std::string>& ids) {
+  std::string out;
+  for (const std::string& id : ids) out += (out.empty() ? "" : " ") + id;
+  return out;
+}
+std::vector<std::string> parted(const std::string& text) {
+  std::vector<std::string> out;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(' ', at), text.size());
+    out.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<int64_t> add_batch(Store& store, const Batch& b, const std::vector<int64_t>& asks) {
+  auto add = store.database().prepare(
+      "INSERT INTO batches(state, started, requests, most_cost, dialect) VALUES(?1, ?2, ?3, ?4, ?5)");
+  if (!add.ok()) return add.status();
+  TRACER_RETURN_IF_ERROR(add->bind(1, static_cast<int64_t>(b.state))
+                             .bind(2, b.started)
+                             .bind(3, b.requests)
+                             .bind(4, b.most_cost)
+                             .bind(5, bits(b.dialect))
+                             .run());
+  const int64_t id = store.database().last_id();
+  auto assign = store.database().prepare("UPDATE asks SET batch = ?2 WHERE id = ?1");
+  if (!assign.ok()) return assign.status();
+  for (const int64_t ask : asks) TRACER_RETURN_IF_ERROR(assign->bind(1, ask).bind(2, id).run());
+  return id;
+}
+
+Result<std::vector<Batch>> open_batches(Store& store) {
+  auto rows = store.database().prepare(
+      "SELECT id, state, remote_id, started, requests, most_cost, dialect, not_ours FROM batches WHERE state <> 2 "
+      "ORDER BY id");
+  if (!rows.ok()) return rows.status();
+  std::vector<Batch> out;
+  while (true) {
+    auto row = rows->step();
+    if (!row.ok()) return row.status();
+    if (!*row) return out;
+    Batch b;
+    b.id = rows->integer(0);
+    b.state = rows->integer(1) == 1 ? BatchState::kSubmitted : BatchState::kPrepared;
+    b.remote_id = rows->text(2);
+    b.started = rows->real(3);
+    b.requests = rows->integer(4);
+    b.most_cost = rows->integer(5);
+    b.dialect = dialect_of(rows->integer(6));
+    b.not_ours = parted(rows->text(7));
+    out.push_back(std::move(b));
+  }
+}
+
+Result<std::vector<std::string>> remote_ids(Store& store) {
+  auto rows = store.database().prepare("SELECT remote_id FROM batches WHERE remote_id <> ''");
+  if (!rows.ok()) return rows.status();
+  std::vector<std::string> out;
+  while (true) {
+    auto row = rows->step();
+    if (!row.ok()) return row.status();
+    if (!*row) return out;
+    out.push_back(rows->text(0));
+  }
+}
+
+Status update_batch(Store& store, const Batch& b) {
+  auto update = store.database().prepare("UPDATE batches SET state = ?2, remote_id = ?3, not_ours = ?4 WHERE id = ?1");
+  if (!update.ok()) return update.status();
+  const std::string not_ours = joined(b.not_ours);
+  return update->bind(1, b.id)
+      .bind(2, static_cast<int64_t>(b.state))
+      .bind(3, std::string_view(b.remote_id))
+      .bind(4, std::string_view(not_ours))
+      .run();
+}
+
+Status end_batch(Store& store, int64_t id, const std::string& outcome) {
+  for (const char* sql :
+       {"UPDATE asks SET batch = NULL WHERE batch = ?1", "UPDATE batches SET state = 2 WHERE id = ?1"}) {
+    auto statement = store.database().prepare(sql);
+    if (!statement.ok()) return statement.status();
+    TRACER_RETURN_IF_ERROR(statement->bind(1, id).run());
+  }
+  auto note = store.database().prepare("UPDATE batches SET outcome = ?2 WHERE id = ?1");
+  if (!note.ok()) return note.status();
+  return note->bind(1, id).bind(2, std::string_view(outcome)).run();
+}
+
+Result<llm::Dialect> batch_dialect(Store& store, const llm::Dialect& otherwise) {
+  auto text = store.meta("batch_dialect");
+  if (!text.ok()) return text.status();
+  int64_t stored = 0;
+  const char* end = text->data() + text->size();
+  if (text->empty() || std::from_chars(text->data(), end, stored).ptr != end) return otherwise;
+  return dialect_of(stored);
+}
+
+Status set_batch_dialect(Store& store, const llm::Dialect& dialect) {
+  return store.set_meta("batch_dialect", std::to_string(bits(dialect)));
+}
+
+}  // namespace tracer::job
