@@ -191,8 +191,7 @@ class Store {
   int64_t routed_ = 0;
   int64_t next_attempt_ = 1;
   bool finished_ = false;
-  Statement find_ask_, add_ask_, find_row_, add_row_, ask_result_, start_, end_, charge_, settle_, correct_, pending_,
-      meta_;
+  Statement find_ask_, add_ask_, find_row_, add_row_, start_, end_, settle_, pending_, meta_;
 };
 
 }  // namespace tracer::job
