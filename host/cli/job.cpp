@@ -120,6 +120,8 @@ int export_traces(const JobOptions& options) {
 int batch_export(const JobOptions& options) {
   const Console& console = options.common.console;
   const std::string path = job_path_of(options.job);
+  const std::string clash = check_outputs({{"-o", options.output}}, {{"JOB", path}}, "");
+  if (!clash.empty()) return usage_error(console, clash);
   auto store = job::Store::open_to_read(path);
   if (!store.ok()) return fail(console, store.status());
   auto llm = llm_of_job(store->config(), path, nullptr);

@@ -77,6 +77,10 @@ Result<AskResult> read_result(const Statement& s, int column, int64_t labels, co
   return r;
 }
 
+void remove_files(const std::string& path) {
+  for (const char* end : {"", "-wal", "-shm"}) (void)::unlink((path + end).c_str());
+}
+
 }  // namespace
 
 Result<Store> Store::opened(const std::string& path, Database::Mode mode) {
@@ -112,9 +116,19 @@ Result<Store> Store::create(const std::string& path, const Json& config) {
     return store->commit();
   }();
   if (made.ok()) return store;
-  // What is there (on a full disk) is no job, and would be in the way of the next try.
-  for (const char* end : {"", "-wal", "-shm"}) (void)::unlink((path + end).c_str());
+  remove_files(path);  // what is there (on a full disk) is no job, and would be in the way of the next try
   return made;
+}
+
+Result<bool> Store::remove_unborn(const std::string& path) {
+  auto store = opened(path, Database::Mode::kWrite);
+  if (!store.ok()) return store.status();
+  int64_t version = 0, tables = 0;
+  TRACER_RETURN_IF_ERROR(store->read_row("PRAGMA user_version", {&version}));
+  TRACER_RETURN_IF_ERROR(store->read_row("SELECT count(*) FROM sqlite_master", {&tables}));
+  if (version != 0 || tables != 0) return false;
+  remove_files(path);
+  return true;
 }
 
 Result<Store> Store::open(const std::string& path) {
@@ -141,8 +155,7 @@ Status Store::prepare() {
   if (!row.ok()) return row.status();
   if (version->integer(0) != kJobVersion)
     return bad_input(path_ + ": expected a job of version " + std::to_string(kJobVersion) + ", found " +
-                     (version->integer(0) == 0 ? "no job (if its first run was cut off, remove the file)"
-                                               : std::to_string(version->integer(0))));
+                     (version->integer(0) == 0 ? "no job" : std::to_string(version->integer(0))));
   version->reset();
   const std::string result = "state, label, error, prompt_tokens, completion_tokens, cost";
   const std::pair<Statement*, std::string> all[] = {
