@@ -95,7 +95,7 @@ class Tracer:
 
     def start(self, *arguments):
         return subprocess.Popen([self.binary, *map(str, arguments)], cwd=self.folder, stdout=subprocess.DEVNULL,
-                                env={**os.environ, "no_proxy": "*"})
+                                stderr=subprocess.DEVNULL, env={**os.environ, "no_proxy": "*"})
 
     def run(self, *arguments, codes=(0,)):
         done = subprocess.run([self.binary, *map(str, arguments)], cwd=self.folder, capture_output=True, text=True,
