@@ -42,6 +42,9 @@ int parse_and_run(CLI::App& app, int argc, char** argv, const int& exit_code) {
 
 }  // namespace
 
+namespace tracer::cli {
+void add_explain(CLI::App& app, int& exit_code);
+}
 int main(int argc, char** argv) {
   fill_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);  // a reader that leaves is an error of write(), answered with an exit code
@@ -62,6 +65,7 @@ int main(int argc, char** argv) {
   tracer::cli::add_job(app, exit_code);
   tracer::cli::add_report(app, exit_code);
   tracer::cli::add_inspect(app, exit_code);
+  tracer::cli::add_explain(app, exit_code);
   tracer::cli::add_update(app, exit_code);
   tracer::cli::add_versions(app, exit_code);
   tracer::cli::add_promote(app, exit_code);
