@@ -102,7 +102,6 @@ int ExplainCommand::run() {
 
 }  // namespace
 
-void add_explain(CLI::App& app, int& exit_code);
 void add_explain(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<ExplainCommand>();
   CLI::App* sub =
