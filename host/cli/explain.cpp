@@ -1,4 +1,7 @@
 // Why a policy handles and why it defers, on rows that it never learned from.
+#include <algorithm>
+#include <optional>
+
 #include "host/cli/command.h"
 #include "host/cli/explain_rows.h"
 #include "host/cli/explain_text.h"
@@ -88,12 +91,23 @@ Status ExplainCommand::explain(const LoadedPolicy& loaded, Json& document) const
 
 int ExplainCommand::run() {
   const Console& console = common.console;
-  const std::string clash =
-      check_outputs({{"--output", output_path()}, {"--rows", rows_path}, {"--rejects", source.input.rejects}},
-                    {{"--traces", source.input.traces}, {"--embeddings", source.input.embeddings}}, policy.folder);
-  if (!clash.empty()) return usage_error(console, clash);
+  if (source.input.traces == "-" && !source.slice_keys.empty())
+    return usage_error(console, "--slice reads the rows a second time: give a file with --traces, not -");
+  if (source.input.rejects.empty()) source.input.rejects = "rejects.jsonl";
   auto loaded = load();
   if (!loaded.ok()) return fail(console, loaded.status());
+  const Provenance& from = loaded->artifact.provenance;
+  std::vector<FileUse> inputs = {{"--traces", source.input.traces},
+                                 {"the log of the policy", from.traces_path},
+                                 {"the vectors of the policy", from.vectors_path}};
+  if (!source.input.traces.empty()) {
+    auto vectors = vectors_path(source.input);
+    if (!vectors.ok()) return fail(console, vectors.status());
+    inputs.push_back({"--embeddings", *vectors});
+  }
+  const std::string clash = check_outputs(
+      {{"--output", output_path()}, {"--rows", rows_path}, {"--rejects", source.input.rejects}}, inputs, policy.folder);
+  if (!clash.empty()) return usage_error(console, clash);
   Json document;
   if (const Status done = explain(*loaded, document); !done.ok()) return fail(console, done);
   if (console.json) return console.print_json(document, kExitOk);

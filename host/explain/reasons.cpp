@@ -8,7 +8,7 @@
 namespace tracer {
 namespace {
 
-constexpr double kDuplicateQuantile = 0.95;
+constexpr double kDuplicateQuantile = 0.75;
 constexpr double kRounding = 1e-5;  // of a float32 dot product of unit rows
 
 struct WhyWords {

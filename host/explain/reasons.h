@@ -38,7 +38,7 @@ struct Reasons {
   double duplicate_similarity = 1;  // from which two references are near-duplicates
 };
 
-// plain_threshold is read off the rows themselves; duplicate_similarity is the 0.95 quantile of the rows' similarity to
+// plain_threshold is read off the rows themselves; duplicate_similarity is the 0.75 quantile of the rows' similarity to
 // their nearest reference. Cost: O(n log n), and kNear^2 d / 2 multiplications a deferred row.
 Reasons find_reasons(const Policy& policy, const Certificate& certificate, const std::vector<ExplainedRow>& rows);
 

@@ -220,7 +220,19 @@ TEST_F(CliExplain, ALogThatHasChangedOrGoneIsNamed) {
   const Outcome gone = run({"explain", "p"});
   EXPECT_EQ(gone.code, 1);
   EXPECT_TRUE(contains(gone.err, "log.jsonl, is not there")) << gone.err;
-  EXPECT_NE(run({"explain", "p", "-o", "p/explain.json"}).code, 0);  // the policy is sealed
+}
+
+TEST_F(CliExplain, NoOutputDestroysWhatItExplains) {
+  fit_policy();
+  const std::string log = slurp(folder.path("log.jsonl")), vectors = slurp(folder.path("log.npy"));
+  for (const std::string output : {"p/explain.json", "log.jsonl", "log.npy"}) {
+    EXPECT_EQ(run({"explain", "p", "-o", output}).code, 2) << output;
+    EXPECT_EQ(run({"explain", "p", "--rows", output}).code, 2) << output;
+    EXPECT_EQ(run({"explain", "p", "--traces", "log.jsonl", "-o", output}).code, 2) << output;
+  }
+  EXPECT_TRUE(slurp(folder.path("log.jsonl")) == log);
+  EXPECT_TRUE(slurp(folder.path("log.npy")) == vectors);
+  EXPECT_EQ(run({"report", "p"}).code, 0);
 }
 
 }  // namespace

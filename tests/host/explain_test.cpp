@@ -108,6 +108,10 @@ TEST(Explain, EachRowHasTheFirstReasonThatApplies) {
     const Example in(150, seed);
     const Reasons got = find_reasons(in.policy, in.certificate, in.rows);
     EXPECT_EQ(got.plain_threshold, naive_plain_threshold(in)) << seed;
+    std::vector<float> nearest;
+    for (const ExplainedRow& r : in.rows) nearest.push_back(r.nearest);
+    std::sort(nearest.begin(), nearest.end());
+    EXPECT_EQ(got.duplicate_similarity, nearest[111]) << seed;  // 3/4 of 149, rounded down
     ASSERT_EQ(got.why.size(), in.rows.size());
     for (size_t i = 0; i < in.rows.size(); ++i) {
       const ExplainedRow& r = in.rows[i];
