@@ -102,7 +102,8 @@ std::string explain_text(const Json& d) {
   std::stable_sort(reasons.begin(), reasons.end(),
                    [](const Json* a, const Json* b) { return (*a)["n"].get<int64_t>() > (*b)["n"].get<int64_t>(); });
   for (const Json* r : reasons) text += reason_text(*r);
-  text += weakest_labels(d["labels"]) + regions_text(d["regions"]);
+  text += weakest_labels(d["labels"]);
+  if (handled > 0) text += regions_text(d["regions"]);
   if (const Json& suspects = d["suspects"]; !suspects.empty()) {
     const Json& s = suspects[0];
     text += counted(static_cast<int64_t>(suspects.size()), "answer") + " of the teacher to look at again, first " +

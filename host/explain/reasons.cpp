@@ -22,7 +22,7 @@ constexpr WhyWords kWords[kWhys] = {
     {"certificate_margin", "held back by the certificate's margin",
      "more rows to certify on: these agree often enough, but that is not proved yet"},
     {"inconsistent_teacher", "the teacher labels near-duplicates differently",
-     "a relabel of the pairs listed, or a clearer instruction to the teacher"},
+     "a relabel of the pairs listed, or vectors that tell them apart"},
     {"rare_label", "a rare label", "more traces of the labels listed"},
     {"ambiguous", "ambiguous between two labels",
      "more traces of the two labels, near their border; or one label for both"},
