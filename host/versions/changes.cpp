@@ -44,13 +44,7 @@ Json region_json(const RegionChange& r, int64_t rows, const RowNames& names) {
   for (const RegionChange::Label& l : r.labels)
     labels.push_back({{"label", label_json(l.label, l.answered)}, {"n", l.rows}});
   Json example;
-  if (r.example >= 0) {
-    const auto i = static_cast<size_t>(r.example);
-    const auto known = [&](const std::vector<std::string>& all) {
-      return all.empty() || all[i].empty() ? Json(nullptr) : Json(all[i]);
-    };
-    example = {{"line", names.line[i]}, {"id", known(names.id)}, {"input", known(names.input)}};
-  }
+  if (r.example >= 0) example = row_name_json(names, r.example);
   return with({{"n", r.rows},
                {"share", static_cast<double>(r.rows) / static_cast<double>(rows)},
                {"labels", labels},
