@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "engine/label_index.h"
 #include "host/cli/command.h"
 #include "host/cli/explain_rows.h"
 #include "host/cli/explain_text.h"
@@ -54,10 +55,8 @@ Status ExplainCommand::explain(const LoadedPolicy& loaded, Json& document) const
   const Policy& p = loaded.artifact.policy;
   int32_t wanted = -1;
   if (label) {
-    const auto at = std::lower_bound(p.labels.begin(), p.labels.end(), *label);
-    if (at == p.labels.end() || *at != *label)
-      return bad_input("--label: " + loaded.folder + " knows no label \"" + shown(*label) + "\"");
-    wanted = static_cast<int32_t>(at - p.labels.begin());
+    wanted = label_index(p.labels, *label);
+    if (wanted < 0) return bad_input("--label: " + loaded.folder + " knows no label \"" + shown(*label) + "\"");
   }
   auto backend = open_backend(common);
   if (!backend.ok()) return backend.status();

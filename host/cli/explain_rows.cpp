@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "engine/label_index.h"
 #include "engine/split.h"
 #include "host/cli/labelled_log.h"
 #include "host/explain/rows.h"
@@ -155,7 +156,7 @@ Result<UnseenRows> read_unseen(const ExplainSource& source, const LoadedPolicy& 
   UnseenRows out;
   out.path = input.traces;
   out.certify = place->own;
-  out.teacher = in_policy(pick(file->traces.label, rows), file->traces.labels, policy);
+  out.teacher = translate_labels(pick(file->traces.label, rows), file->traces.labels, policy.labels);
   out.names = {pick(file->traces.line, rows), pick(file->traces.id, rows), pick(file->input, rows)};
   out.x = Matrix<float>(static_cast<int64_t>(rows.size()), read->x.cols());
   for (size_t i = 0; i < rows.size(); ++i)

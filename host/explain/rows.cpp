@@ -60,16 +60,4 @@ Result<std::vector<ExplainedRow>> explain_rows(Backend& backend, const Policy& p
   return rows;
 }
 
-std::vector<int32_t> in_policy(const std::vector<int32_t>& label, const std::vector<std::string>& labels,
-                               const Policy& policy) {
-  std::vector<int32_t> index, out;
-  for (const std::string& name : labels) {
-    const auto at = std::lower_bound(policy.labels.begin(), policy.labels.end(), name);
-    const bool known = at != policy.labels.end() && *at == name;
-    index.push_back(known ? static_cast<int32_t>(at - policy.labels.begin()) : -1);
-  }
-  for (const int32_t l : label) out.push_back(l < 0 ? -1 : index[static_cast<size_t>(l)]);
-  return out;
-}
-
 }  // namespace tracer

@@ -33,8 +33,4 @@ struct ExplainedRow {
 Result<std::vector<ExplainedRow>> explain_rows(Backend& backend, const Policy& policy, const Certificate& certificate,
                                                HostMatrix<const float> x, const std::vector<int32_t>& teacher);
 
-// Indices into the policy's labels of indices into `labels`; -1 where the policy has no such label.
-std::vector<int32_t> in_policy(const std::vector<int32_t>& label, const std::vector<std::string>& labels,
-                               const Policy& policy);
-
 }  // namespace tracer
