@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
 # Runs the bundle that `make gpu-bundle` packed: the test table and the benches on this machine's GPU, then fit and route
-# on it and on the CPU, whose decisions have to be the same. Needs an NVIDIA driver; cuBLAS where it is found. Exit code
-# 77: there is no GPU here, and nothing was tested.
+# on it and on the CPU, whose decisions have to be the same. Needs an NVIDIA driver; cuBLAS where the linker, the toolkit
+# or a Python package has it (TRACER_CUBLAS names another). Exit code 77: there is no GPU here, and nothing was tested.
+# 90 seconds on an H100.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+if [[ -z ${TRACER_CUBLAS:-} ]] && ! ldconfig -p | grep -q 'libcublas\.so\.13'; then
+  packages=$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))' 2> /dev/null)
+  for library in /usr/local/cuda*/lib64/libcublas.so.13 "$packages"/nvidia/*/lib/libcublas.so.13; do
+    if [[ -r $library ]]; then export TRACER_CUBLAS=$library; fi
+  done
+fi
 export LD_LIBRARY_PATH=$PWD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-reason=$(./bench_gpu | sed -n 's/^bench_gpu: not applicable: //p')
+reason=$(./bench_gpu --benchmark_list_tests | sed -n 's/^bench_gpu: not applicable: //p')
 if [[ -n $reason ]]; then
   echo "SKIPPED: $reason"
   exit 77
@@ -18,7 +25,8 @@ step() {
   "$@" || { echo "FAILED ($?): $*"; failed=$((failed + 1)); }
 }
 step "tests" ./kernels_tests --gtest_brief=1
-step "benches" ./bench_gpu --benchmark_repetitions=5 --benchmark_report_aggregates_only=true
+step "benches" ./bench_gpu --benchmark_repetitions=5 --benchmark_min_time=0.1 \
+  --benchmark_report_aggregates_only=true
 if [[ -r data/banking77_train.npy ]]; then
   for device in cuda cpu; do
     step "fit on $device" ./tracer fit data/banking77_train.jsonl --embeddings data/banking77_train.npy --alpha 0.9 \

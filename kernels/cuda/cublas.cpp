@@ -82,6 +82,11 @@ struct Cublas::Handle {
       if (size > INT_MAX) return internal_error("cublas: a dimension beyond 2^31");
     }
     if (m == 0 || n == 0) return {};
+    if (k == 0) {  // which cuBLAS calls a bad leading dimension
+      if (accumulate) return {};
+      const size_t width = static_cast<size_t>(n) * sizeof(float), pitch = static_cast<size_t>(ldc) * sizeof(float);
+      return check(cudaMemset2DAsync(c, pitch, 0, width, static_cast<size_t>(m), stream.get()), "cudaMemset2DAsync");
+    }
     TRACER_RETURN_IF_ERROR(checked(library().set_stream(blas, stream.get()), "cublasSetStream"));
     // Setting the stream puts the default workspace back.
     TRACER_RETURN_IF_ERROR(checked(library().set_workspace(blas, workspace, kWorkspaceBytes), "cublasSetWorkspace"));

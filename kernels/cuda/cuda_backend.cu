@@ -12,7 +12,8 @@ Result<std::unique_ptr<Backend>> make_cuda_backend(int device, std::unique_ptr<B
       check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "cudaDeviceGetAttribute"));
   TRACER_RETURN_IF_ERROR(
       check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "cudaDeviceGetAttribute"));
-  Result<std::unique_ptr<Context>> context = Context::create({});
+  TRACER_RETURN_IF_ERROR(keep_freed_memory(device));
+  Result<std::unique_ptr<Context>> context = Context::create({}, host.get());
   if (!context.ok()) return context.status();
   const std::string isa =
       "sm_" + std::to_string(major) + std::to_string(minor) + ((*context)->products.available() ? "+cublas" : "");

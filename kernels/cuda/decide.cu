@@ -137,10 +137,12 @@ struct Outputs {
     if (accepts) TRACER_RETURN_IF_ERROR(accept.fetch(c, slot, count));
     return features.fetch(c, slot, count);
   }
-  void drain(int slot, int64_t first, int64_t count) const {
-    std::copy_n(features.host(slot), count, to->features.data() + first);
-    if (to->member_p.data != nullptr) member_p.drain(slot, to->member_p, first, count);
-    if (to->probability.data != nullptr) probability.drain(slot, to->probability, first, count);
+  void drain(Context& c, int slot, int64_t first, int64_t count) const {
+    features.drain(c, slot,
+                   HostMatrix<DecisionFeatures>(to->features.data(), static_cast<int64_t>(to->features.size()), 1),
+                   first, count);
+    if (to->member_p.data != nullptr) member_p.drain(c, slot, to->member_p, first, count);
+    if (to->probability.data != nullptr) probability.drain(c, slot, to->probability, first, count);
     if (accepts) std::copy_n(accept.host(slot), count, to->accept.data() + first);
   }
 };
@@ -203,7 +205,7 @@ Status decide(Context& c, HostMatrix<const T> x, const DeviceHead& head, device:
       },
       [&](int slot, int64_t, int64_t count) { return outputs.fetch(c, slot, count); },
       [&](int slot, int64_t first, int64_t count) {
-        outputs.drain(slot, first, count);
+        outputs.drain(c, slot, first, count);
         return Status();
       });
 }
@@ -280,7 +282,7 @@ Status decision_features_from(Context& c, HostMatrix<const float> s, const Neigh
       },
       [&](int slot, int64_t, int64_t count) { return outputs.fetch(c, slot, count); },
       [&](int slot, int64_t first, int64_t count) {
-        outputs.drain(slot, first, count);
+        outputs.drain(c, slot, first, count);
         return Status();
       });
 }

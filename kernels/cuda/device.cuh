@@ -17,6 +17,8 @@
 #define TRACER_DEVICE __device__ __forceinline__
 // What the block's size is at most: the compiler may then use that share of the registers.
 #define TRACER_MAX_THREADS(count) __launch_bounds__(count, 1)
+// And of how many blocks a multiprocessor holds at once.
+#define TRACER_RESIDENT(count, blocks) __launch_bounds__(count, blocks)
 #define TRACER_UNROLL _Pragma("unroll")
 #define TRACER_NO_UNROLL _Pragma("unroll 1")
 // A block's shared array of count elements, not initialised, aligned for vectors of four.

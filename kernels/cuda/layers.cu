@@ -64,8 +64,8 @@ Status layer(Context& c, Trans ta, Trans tb, HostMatrix<const T> a, HostMatrix<c
         return product_lane.fetch(c, slot, count);
       },
       [&](int slot, int64_t first, int64_t count) {
-        product_lane.drain(slot, out.c, first, count);
-        if (keep_pre) pre.drain(slot, out.pre, first, count);
+        product_lane.drain(c, slot, out.c, first, count);
+        if (keep_pre) pre.drain(c, slot, out.pre, first, count);
         return Status();
       });
 }

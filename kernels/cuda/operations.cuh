@@ -6,7 +6,7 @@
 #include <span>
 
 #include "kernels/backend.h"
-#include "kernels/cuda/context.cuh"
+#include "kernels/cuda/transfer.cuh"
 
 namespace tracer::cuda {
 inline namespace TRACER_DEVICE_BUILD {

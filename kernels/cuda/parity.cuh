@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/warp.cuh"
 
 namespace tracer::cuda {
 inline namespace TRACER_DEVICE_BUILD {
@@ -55,19 +56,22 @@ struct ParityRows {
 };
 
 // handled (segments x alphas, 0 before): the longest prefix that passes. A thread a row; a maximum does not depend on
-// the order in which it is taken.
+// the order in which it is taken. Of a warp within one segment the last row that passes speaks for all, for the few
+// addresses take one atomic at a time.
 TRACER_KERNEL parity_prefix_kernel(ParityRows p, device::Global<int64_t> handled) {
-  const int64_t i = device::block_index() * device::block_size() + device::thread_index();
-  if (i >= p.rows) return;
-  if (i + 1 < p.rows && p.key[i + 1] == p.key[i]) return;  // a tie is never cut
+  const int64_t row = device::block_index() * device::block_size() + device::thread_index();
+  const int64_t i = row < p.rows ? row : p.rows - 1;  // all lanes vote
+  const bool tied = i + 1 < p.rows && p.key[i + 1] == p.key[i];
+  const bool cuts = row < p.rows && !tied;  // a tie is never cut
   const int64_t segment = static_cast<int64_t>(p.key[i] >> 32);
   const int64_t first = p.begin[segment];
   const int64_t prefix = i + 1 - first;
   const int32_t wrong = p.disagrees[i] - (first > 0 ? static_cast<int32_t>(p.disagrees[first - 1]) : 0);
+  const bool together = device::all(segment == device::shuffle(segment, 0));
   for (int64_t a = 0; a < p.alphas; ++a) {
-    if (wrong <= p.allowed[a * p.allowed_stride + prefix]) {
-      device::atomic_max(handled, segment * p.alphas + a, prefix);
-    }
+    const bool passes = cuts && wrong <= p.allowed[a * p.allowed_stride + prefix];
+    const uint32_t later = device::ballot(passes) >> lane_index();  // bit 0 is this lane's
+    if (passes && (later == 1 || !together)) device::atomic_max(handled, segment * p.alphas + a, prefix);
   }
 }
 

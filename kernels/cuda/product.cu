@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "kernels/cuda/context.cuh"
 #include "kernels/cuda/exact_gemm.cuh"
 
@@ -18,6 +20,7 @@ Status exact_product(Context& c, Trans ta, Trans tb, int64_t m, int64_t n, int64
     return c.products.multiply(ta, tb, m, n, k, a, lda, b, ldb, accumulate, out, n, c.compute);
   }
   if (m == 0 || n == 0) return {};
+  if (k > std::numeric_limits<int32_t>::max()) return internal_error("exact_product: an inner dimension beyond 2^31");
   if (k == 0)
     return device::launch("fill_zero_kernel", fill_zero_kernel, {blocks_of(m * n, kGemmThreads), kGemmThreads},
                           c.compute, m * n, accumulate, out);
@@ -29,6 +32,8 @@ Status exact_product(Context& c, Trans ta, Trans tb, int64_t m, int64_t n, int64
   shape.a.inner = ta == Trans::kNo ? 1 : lda;
   shape.b.outer = tb == Trans::kNo ? 1 : ldb;
   shape.b.inner = tb == Trans::kNo ? ldb : 1;
+  shape.a.vectors = lda % 4 == 0;
+  shape.b.vectors = ldb % 4 == 0;
   shape.ldc = n;
   shape.accumulate = accumulate;
   // The large tile where it still gives every multiprocessor some.

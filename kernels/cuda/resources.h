@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "kernels/matrix.h"
 #include "kernels/status.h"
@@ -83,13 +84,19 @@ class DeviceBuffer {
   CUstream_st* stream_;
 };
 
+// What is freed to the device's pool stays there for the next allocation, up to 1 GiB, until the process ends: mapping
+// it anew after every synchronisation costs more than most operations.
+Status keep_freed_memory(int device);
+
 // Page-locked host memory: copies from and to it run while the host goes on. 0 bytes: no memory.
 class PinnedBuffer {
  public:
-  static Result<PinnedBuffer> allocate(int64_t bytes);
-  PinnedBuffer(PinnedBuffer&& o) noexcept : data_(std::exchange(o.data_, nullptr)) {}
+  PinnedBuffer(PinnedBuffer&& o) noexcept
+      : data_(std::exchange(o.data_, nullptr)), bytes_(std::exchange(o.bytes_, 0)), pool_(o.pool_) {}
   PinnedBuffer& operator=(PinnedBuffer&& o) noexcept {
     std::swap(data_, o.data_);
+    std::swap(bytes_, o.bytes_);
+    std::swap(pool_, o.pool_);
     return *this;
   }
   ~PinnedBuffer();
@@ -97,8 +104,34 @@ class PinnedBuffer {
   void* data() const { return data_; }
 
  private:
-  explicit PinnedBuffer(void* data) : data_(data) {}
+  friend class PinnedPool;
+  PinnedBuffer(void* data, int64_t bytes, class PinnedPool* pool) : data_(data), bytes_(bytes), pool_(pool) {}
   void* data_;
+  int64_t bytes_;
+  class PinnedPool* pool_;
+};
+
+// Keeps page-locked memory between operations, for locking a page costs more than copying it: up to 256 MiB, in powers
+// of two. Must outlive its buffers; what a buffer holds must be at rest when it is given back.
+class PinnedPool {
+ public:
+  PinnedPool() = default;
+  PinnedPool(const PinnedPool&) = delete;
+  PinnedPool& operator=(const PinnedPool&) = delete;
+  ~PinnedPool() { release(); }
+
+  Result<PinnedBuffer> take(int64_t bytes);
+
+ private:
+  friend class PinnedBuffer;
+  struct Block {
+    void* data;
+    int64_t bytes;
+  };
+  void give_back(void* data, int64_t bytes);
+  void release();
+  std::vector<Block> kept_;
+  int64_t kept_bytes_ = 0;
 };
 
 }  // namespace tracer::cuda

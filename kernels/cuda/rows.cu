@@ -21,7 +21,7 @@ Status normalise_rows(Context& c, HostMatrix<T> x) {
       },
       [&](int slot, int64_t, int64_t count) { return rows.fetch(c, slot, count); },
       [&](int slot, int64_t first, int64_t count) {
-        rows.drain(slot, x, first, count);
+        rows.drain(c, slot, x, first, count);
         return Status();
       });
 }
@@ -44,7 +44,7 @@ Status cast(Context& c, HostMatrix<const From> x, HostMatrix<To> out) {
       },
       [&](int slot, int64_t, int64_t count) { return to.fetch(c, slot, count); },
       [&](int slot, int64_t first, int64_t count) {
-        to.drain(slot, out, first, count);
+        to.drain(c, slot, out, first, count);
         return Status();
       });
 }
@@ -70,7 +70,7 @@ Status gather_rows(Context& c, HostMatrix<const T> x, std::span<const int64_t> i
       },
       [&](int slot, int64_t, int64_t count) { return to.fetch(c, slot, count); },
       [&](int slot, int64_t first, int64_t count) {
-        to.drain(slot, out, first, count);
+        to.drain(c, slot, out, first, count);
         return Status();
       });
 }

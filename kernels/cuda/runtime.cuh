@@ -41,12 +41,14 @@ class Array {
   int64_t count_;
 };
 
-// Host memory that a copy reads or writes while the host goes on.
+using StagingPool = cuda::PinnedPool;
+
+// Host memory that a copy reads or writes while the host goes on. The pool must outlive it.
 template <class T>
 class Staging {
  public:
-  static Result<Staging> allocate(int64_t count) {
-    Result<cuda::PinnedBuffer> buffer = cuda::PinnedBuffer::allocate(count * static_cast<int64_t>(sizeof(T)));
+  static Result<Staging> allocate(int64_t count, StagingPool& pool) {
+    Result<cuda::PinnedBuffer> buffer = pool.take(count * static_cast<int64_t>(sizeof(T)));
     if (!buffer.ok()) return buffer.status();
     return Staging(std::move(*buffer));
   }

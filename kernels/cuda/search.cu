@@ -9,8 +9,8 @@ inline namespace TRACER_DEVICE_BUILD {
 
 namespace {
 
-// Rows of bfloat16 operands start at multiples of 16 bytes.
-int64_t padded_cols(int64_t cols) { return blocks_of(cols, 8) * 8; }
+// Rows of bfloat16 operands, and of their products, start at multiples of 16 bytes.
+int64_t padded(int64_t cols) { return blocks_of(cols, 8) * 8; }
 
 class DeviceReferences final : public References {
  public:
@@ -31,7 +31,7 @@ class DeviceReferences final : public References {
 
  public:
   device::Array<float> exact;       // rows x cols
-  device::Array<BFloat16> rounded;  // rows x padded_cols, or nothing: too few rows to screen
+  device::Array<BFloat16> rounded;  // padded rows x padded cols, or nothing: too few rows to screen
   device::Array<int32_t> largest;   // of round_rows_kernel
   device::Array<int32_t> group;     // may be empty
   device::Array<int32_t> label;     // may be empty
@@ -58,7 +58,7 @@ Status round_rows(Context& c, device::Global<const float> x, int64_t rows, int64
                   device::Global<RowNorm> norm, device::Global<int32_t> largest) {
   return device::launch("round_rows_kernel", round_rows_kernel,
                         {blocks_of(rows, kTopkThreads / device::kWarp), kTopkThreads}, c.compute, x, rows, cols,
-                        padded_cols(cols), out, norm, largest);
+                        padded(cols), out, norm, largest);
 }
 
 // The length of the lists, in warps: room for k, and for what rounding may put before it.
@@ -90,23 +90,23 @@ struct Search {
     const device::Shape shape{blocks_of(count, kTopkThreads / device::kWarp), kTopkThreads};
     const Lists lists{list_score.global(), list_index.global()};
     const Groups groups{excluding, q_group, r.group.global()};
-    const int64_t d = r.cols(), padded = padded_cols(d);
+    const int64_t d = r.cols(), depth = padded(d);
     if (screened) {
       TRACER_RETURN_IF_ERROR(device::fill_zero(largest, c.compute));
       TRACER_RETURN_IF_ERROR(round_rows(c, q, count, d, rounded.global(), norm.global(), largest.global()));
     }
     // No reference at all: one empty tile, so that the lists are written.
     for (int64_t first = 0; first == 0 || first < r.rows(); first += tile_cols) {
-      const int64_t cols = std::min(tile_cols, r.rows() - first);
+      const int64_t cols = std::min(tile_cols, r.rows() - first), stride = screened ? padded(cols) : cols;
       if (cols > 0 && screened) {
-        TRACER_RETURN_IF_ERROR(product<BFloat16>(c, Trans::kNo, Trans::kYes, count, cols, padded, rounded.global(),
-                                                 r.rounded.global() + first * padded, false, tile.global()));
+        TRACER_RETURN_IF_ERROR(product<BFloat16>(c, Trans::kNo, Trans::kYes, count, stride, depth, rounded.global(),
+                                                 r.rounded.global() + first * depth, false, tile.global()));
       } else if (cols > 0) {
         TRACER_RETURN_IF_ERROR(exact_product<float>(c, Trans::kNo, Trans::kYes, count, cols, d, q,
                                                     r.exact.global() + first * d, false, tile.global()));
       }
       TRACER_RETURN_IF_ERROR(device::launch("select_kernel", select_kernel<kSlots>, shape, c.compute, tile.global(),
-                                            count, cols, cols, first, first == 0, groups, lists));
+                                            count, cols, stride, first, first == 0, groups, lists));
     }
     if (screened) {
       return device::launch("rescore_kernel", rescore_kernel<kSlots>, shape, c.compute, q, count, d, r.exact.global(),
@@ -119,15 +119,17 @@ struct Search {
 Result<std::unique_ptr<Search>> make_search(Context& c, const DeviceReferences& r, int64_t queries, int64_t k,
                                             bool screened, bool summarising, bool excluding) {
   const int64_t batch = std::min(c.tuning.queries, queries);
-  const int64_t tile_cols = std::min(c.tuning.references, std::max<int64_t>(r.rows(), 1));
+  // Fewer queries, wider tiles of the same size; padded, but for the last.
+  const int64_t wide = c.tuning.queries * c.tuning.references / std::max<int64_t>(batch, 1);
+  const int64_t tile_cols = std::min(std::max<int64_t>(wide / 8 * 8, 8), std::max<int64_t>(r.rows(), 1));
   const int64_t length = slots_for(k, screened) * device::kWarp;
-  Result<device::Array<float>> tile = allocate<float>(c, batch * tile_cols);
+  Result<device::Array<float>> tile = allocate<float>(c, batch * padded(tile_cols));
   if (!tile.ok()) return tile.status();
   Result<device::Array<float>> score = allocate<float>(c, batch * length);
   if (!score.ok()) return score.status();
   Result<device::Array<int32_t>> index = allocate<int32_t>(c, batch * length);
   if (!index.ok()) return index.status();
-  Result<device::Array<BFloat16>> rounded = allocate<BFloat16>(c, screened ? batch * padded_cols(r.cols()) : 0);
+  Result<device::Array<BFloat16>> rounded = allocate<BFloat16>(c, screened ? batch * padded(r.cols()) : 0);
   if (!rounded.ok()) return rounded.status();
   Result<device::Array<RowNorm>> norm = allocate<RowNorm>(c, screened ? batch : 0);
   if (!norm.ok()) return norm.status();
@@ -166,7 +168,9 @@ Status search(Context& c, const DeviceReferences& r, HostMatrix<const T> q, std:
   return stream_rows(
       c, n, s.batch,
       [&](int slot, int64_t first, int64_t count) -> Status {
-        for (int64_t i = 0; i < count; ++i) copy_row(q.row(query(first + i)), d, rows.host(slot) + i * d);
+        in_pieces(c, count, d * static_cast<int64_t>(sizeof(T)), [&](int64_t begin, int64_t some) {
+          for (int64_t i = begin; i < begin + some; ++i) copy_row(q.row(query(first + i)), d, rows.host(slot) + i * d);
+        });
         TRACER_RETURN_IF_ERROR(rows.send(c, slot, count));
         if (!excluding) return {};
         for (int64_t i = 0; i < count; ++i) group.host(slot)[i] = q_group[static_cast<size_t>(query(first + i))];
@@ -215,13 +219,14 @@ Result<std::unique_ptr<References>> prepare_references(Context& c, HostMatrix<co
   if (!exact.ok()) return exact.status();
   const bool screen = c.tuning.screening == Screening::kAlways ||
                       (c.tuning.screening == Screening::kAuto && c.products.available() && r.rows >= kScreenFrom);
-  const int64_t padded = screen ? padded_cols(r.cols) : 0;
-  Result<device::Array<BFloat16>> rounded = allocate<BFloat16>(c, r.rows * padded);
+  const int64_t depth = screen ? padded(r.cols) : 0;
+  Result<device::Array<BFloat16>> rounded = allocate<BFloat16>(c, padded(r.rows) * depth);
   if (!rounded.ok()) return rounded.status();
+  TRACER_RETURN_IF_ERROR(device::fill_zero(*rounded, c.compute));
   Result<device::Array<int32_t>> largest = allocate<int32_t>(c, 2);
   if (!largest.ok()) return largest.status();
   TRACER_RETURN_IF_ERROR(device::fill_zero(*largest, c.compute));
-  if (padded > 0 && r.rows > 0) {
+  if (depth > 0 && r.rows > 0) {
     Result<device::Array<RowNorm>> norm = allocate<RowNorm>(c, r.rows);
     if (!norm.ok()) return norm.status();
     TRACER_RETURN_IF_ERROR(

@@ -29,7 +29,7 @@ Status sparse_product(Context& c, const SparseRows& a, HostMatrix<const float> b
       },
       [&](int slot, int64_t, int64_t count) { return rows.fetch(c, slot, count); },
       [&](int slot, int64_t first, int64_t count) {
-        rows.drain(slot, out, first, count);
+        rows.drain(c, slot, out, first, count);
         return Status();
       });
 }

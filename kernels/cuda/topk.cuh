@@ -94,12 +94,13 @@ struct Groups {
 };
 
 // tile (queries x cols, row stride stride): scores against the references from first on. A warp a query. fresh: the
-// lists start empty. Four columns a lane are in flight before anything is decided about them.
+// lists start empty. Eight columns a lane are in flight before anything is decided about them, and most of the time one
+// vote says that none of them enters.
 template <int kSlots>
 TRACER_KERNEL TRACER_MAX_THREADS(kTopkThreads)
     select_kernel(device::Global<const float> tile, int64_t queries, int64_t cols, int64_t stride, int64_t first,
                   bool fresh, Groups groups, Lists lists) {
-  constexpr int kAhead = 4;
+  constexpr int kAhead = 8;
   const int64_t query = warp_in_grid();
   if (query >= queries) return;  // the whole warp
   const int lane = lane_index();
@@ -120,6 +121,10 @@ TRACER_KERNEL TRACER_MAX_THREADS(kTopkThreads)
       const int64_t col = base + a * device::kWarp + lane;
       score[a] = col < cols ? static_cast<float>(tile[query * stride + col]) : -INFINITY;
     }
+    float best = score[0];
+    TRACER_UNROLL
+    for (int a = 1; a < kAhead; ++a) best = score[a] > best ? score[a] : best;
+    if (!device::any(best >= last_score)) continue;
     TRACER_UNROLL
     for (int a = 0; a < kAhead; ++a) {
       const int64_t col = base + a * device::kWarp + lane;
@@ -238,7 +243,15 @@ TRACER_DEVICE float exact_score(device::Global<const float> q, device::Global<co
   for (int64_t k0 = 0; k0 < d; k0 += kChain) {
     const int64_t last = k0 + kChain < d ? k0 + kChain : d;
     float chain = 0.0f;
-    for (int64_t k = k0; k < last; ++k) chain = fmaf(q[k], r[k], chain);
+    if (d % 4 == 0) {
+      for (int64_t k = k0; k < last; k += 4) {
+        const device::Four<float> qs = device::load4(q, k), rs = device::load4(r, k);
+        TRACER_UNROLL
+        for (int e = 0; e < 4; ++e) chain = fmaf(qs.v[e], rs.v[e], chain);
+      }
+    } else {
+      for (int64_t k = k0; k < last; ++k) chain = fmaf(q[k], r[k], chain);
+    }
     total = k0 == 0 ? chain : total + chain;
   }
   return total;

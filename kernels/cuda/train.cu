@@ -17,7 +17,7 @@ struct Gathered {
   std::vector<int32_t> held_out, answers;
 };
 
-Gathered gather(const WideSoftmaxProblem& p, HostMatrix<const float> w, std::span<const float> b,
+Gathered gather(const Context& c, const WideSoftmaxProblem& p, HostMatrix<const float> w, std::span<const float> b,
                 std::span<const uint8_t> active) {
   Gathered g;
   for (size_t m = 0; m < active.size(); ++m) {
@@ -25,12 +25,14 @@ Gathered gather(const WideSoftmaxProblem& p, HostMatrix<const float> w, std::spa
   }
   const int64_t cols = static_cast<int64_t>(g.models.size()) * p.classes;
   g.w.resize(static_cast<size_t>(w.rows * cols));
-  for (int64_t k = 0; k < w.rows; ++k) {
-    for (size_t a = 0; a < g.models.size(); ++a) {
-      std::copy_n(w.row(k) + g.models[a] * p.classes, p.classes,
-                  g.w.data() + k * cols + static_cast<int64_t>(a) * p.classes);
+  in_pieces(c, w.rows, cols * static_cast<int64_t>(sizeof(float)), [&](int64_t begin, int64_t count) {
+    for (int64_t k = begin; k < begin + count; ++k) {
+      for (size_t a = 0; a < g.models.size(); ++a) {
+        std::copy_n(w.row(k) + g.models[a] * p.classes, p.classes,
+                    g.w.data() + k * cols + static_cast<int64_t>(a) * p.classes);
+      }
     }
-  }
+  });
   for (size_t a = 0; a < g.models.size(); ++a) {
     const int64_t m = g.models[a];
     const int32_t held = p.held_out[static_cast<size_t>(m)];
@@ -57,7 +59,7 @@ Gathered gather(const WideSoftmaxProblem& p, HostMatrix<const float> w, std::spa
 Status wide_softmax(Context& c, const WideSoftmaxProblem& p, HostMatrix<const float> w, std::span<const float> b,
                     std::span<const uint8_t> active, std::span<double> loss, HostMatrix<float> grad_w,
                     std::span<float> grad_b, HostMatrix<float> held_out_probability) {
-  const Gathered g = gather(p, w, b, active);
+  const Gathered g = gather(c, p, w, b, active);
   const int64_t n = p.x.rows, d = p.x.cols, models = static_cast<int64_t>(g.models.size());
   const int64_t cols = models * p.classes;
   if (models == 0) return {};
@@ -149,9 +151,16 @@ Status wide_softmax(Context& c, const WideSoftmaxProblem& p, HostMatrix<const fl
   std::vector<float> batch_bias(static_cast<size_t>(batches * cols)), all_w(static_cast<size_t>(d * cols));
   TRACER_RETURN_IF_ERROR(download(c, *bias_sums, batch_bias.data()));
   TRACER_RETURN_IF_ERROR(download(c, *sum_w, all_w.data()));
+  in_pieces(c, d, cols * static_cast<int64_t>(sizeof(float)), [&](int64_t begin, int64_t count) {
+    for (int64_t k = begin; k < begin + count; ++k) {
+      for (int64_t a = 0; a < models; ++a) {
+        std::copy_n(all_w.data() + k * cols + a * p.classes, p.classes,
+                    grad_w.row(k) + g.models[static_cast<size_t>(a)] * p.classes);
+      }
+    }
+  });
   for (int64_t a = 0; a < models; ++a) {
     const int64_t from = a * p.classes, to = g.models[static_cast<size_t>(a)] * p.classes;
-    for (int64_t k = 0; k < d; ++k) std::copy_n(all_w.data() + k * cols + from, p.classes, grad_w.row(k) + to);
     for (int64_t j = 0; j < p.classes; ++j) {
       double sum = 0;
       for (int64_t batch = 0; batch < batches; ++batch) {

@@ -19,6 +19,7 @@
 #define TRACER_KERNEL inline void
 #define TRACER_DEVICE inline
 #define TRACER_MAX_THREADS(count)
+#define TRACER_RESIDENT(count, blocks)
 #define TRACER_UNROLL
 #define TRACER_NO_UNROLL
 #define TRACER_SHARED(type, name, count) \

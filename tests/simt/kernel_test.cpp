@@ -55,8 +55,8 @@ void expect_cpu_bytes(simt::Order order, Trans ta, Trans tb, int64_t m, int64_t 
   shape.m = m;
   shape.n = n;
   shape.k = k;
-  shape.a = ta == Trans::kNo ? cuda::Layout{k, 1} : cuda::Layout{1, m};
-  shape.b = tb == Trans::kNo ? cuda::Layout{1, n} : cuda::Layout{k, 1};
+  shape.a = ta == Trans::kNo ? cuda::Layout{k, 1, k % 4 == 0} : cuda::Layout{1, m, m % 4 == 0};
+  shape.b = tb == Trans::kNo ? cuda::Layout{1, n, n % 4 == 0} : cuda::Layout{k, 1, k % 4 == 0};
   shape.ldc = n;
   for (const bool accumulate : {false, true}) {
     if (accumulate && k > cuda::kChain) continue;  // adds chain by chain: other roundings

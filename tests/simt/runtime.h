@@ -77,10 +77,12 @@ class Array {
   std::unique_ptr<Buffer<T>> buffer_;
 };
 
+struct StagingPool {};
+
 template <class T>
 class Staging {
  public:
-  static Result<Staging> allocate(int64_t count) { return Staging(count); }
+  static Result<Staging> allocate(int64_t count, StagingPool& /*pool*/) { return Staging(count); }
   T* data() const { return values_.get(); }
 
  private:

@@ -26,7 +26,7 @@ std::unique_ptr<Backend> make_backend(const BackendTuning& t) {
   options.device = "cpu";
   options.threads = 2;
   Result<std::unique_ptr<Backend>> host = tracer::make_backend(options);
-  Result<std::unique_ptr<cuda::Context>> context = cuda::Context::create(tuning);
+  Result<std::unique_ptr<cuda::Context>> context = cuda::Context::create(tuning, host->get());
   return std::make_unique<cuda::DeviceBackend>("simt", "fibers", std::move(*context), std::move(*host));
 }
 
