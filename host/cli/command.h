@@ -72,6 +72,7 @@ Result<std::unique_ptr<Backend>> open_backend(const Common& common);
 void add_fit(CLI::App& app, int& exit_code);
 void add_evaluate(CLI::App& app, int& exit_code);
 void add_sweep(CLI::App& app, int& exit_code);
+void add_scan(CLI::App& app, int& exit_code);
 void add_route(CLI::App& app, int& exit_code);
 void add_run(CLI::App& app, int& exit_code);
 void add_job(CLI::App& app, int& exit_code);

@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
   tracer::cli::add_embed(app, exit_code);
   tracer::cli::add_fit(app, exit_code);
   tracer::cli::add_evaluate(app, exit_code);
+  tracer::cli::add_scan(app, exit_code);
   tracer::cli::add_sweep(app, exit_code);
   tracer::cli::add_route(app, exit_code);
   tracer::cli::add_run(app, exit_code);

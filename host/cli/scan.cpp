@@ -1,0 +1,133 @@
+// Before any training: how much could be handled, where, and what it would save.
+#include "engine/scan.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "host/cli/command.h"
+#include "host/cli/embedding.h"
+#include "host/cli/inputs.h"
+#include "host/cli/labelled_log.h"
+#include "host/cli/scan_report.h"
+#include "host/cli/split_options.h"
+#include "host/cli/tables.h"
+#include "host/io/file.h"
+
+namespace tracer::cli {
+namespace {
+
+struct ScanCommand {
+  Common common;
+  InputOptions input;
+  FitOptions fit;  // alpha, delta, sweep and split of it
+  SplitFlags split;
+  CallPrices prices;
+  std::optional<std::string> precision;
+  std::string output;
+  bool force = false;
+
+  int run();
+
+ private:
+  ScanOptions options() const;
+  std::string rejects_path() const { return input.rejects.empty() ? "rejects.jsonl" : input.rejects; }
+};
+
+ScanOptions ScanCommand::options() const {
+  ScanOptions o;
+  o.alpha = fit.alpha, o.sweep = fit.sweep, o.delta = fit.delta, o.min_coverage = fit.min_coverage;
+  o.unit = fit.unit, o.split = fit.split, o.max_references = fit.max_references;
+  return o;
+}
+
+std::optional<double> mean_bytes(const std::vector<std::string>& texts) {
+  if (texts.empty()) return std::nullopt;
+  double bytes = 0;
+  for (const std::string& text : texts) bytes += static_cast<double>(text.size());
+  return bytes / static_cast<double>(texts.size());
+}
+
+int ScanCommand::run() {
+  const Console& console = common.console;
+  if (const Status usage = read_split_flags(split, fit); !usage.ok()) return usage_error(console, usage.message());
+  if (prices.calls_per_day && !prices.in && !prices.out)
+    return usage_error(console, "--calls-per-day tells a saving: give --price-in and --price-out too");
+  auto vectors = vectors_path(input);
+  if (!vectors.ok()) return fail(console, vectors.status());
+  if (!vectors->empty() && precision)
+    return usage_error(console, "--precision is for text, but vectors are given: " + *vectors);
+  const std::string clash = check_outputs({{"--output", output}, {"--rejects", rejects_path()}},
+                                          {{"TRACES", input.traces}, {"--embeddings", *vectors}}, "");
+  if (!clash.empty()) return usage_error(console, clash);
+
+  auto backend = open_backend(common);
+  if (!backend.ok()) return fail(console, backend.status());
+  std::optional<Encoder> encoder;
+  if (vectors->empty()) {
+    auto opened = open_named_encoder(input.encoder, precision, (*backend)->threads(), console);
+    if (!opened.ok()) return fail(console, opened.status());
+    encoder.emplace(std::move(opened).value());
+  }
+  auto log = read_log(input, split.group_by, rejects_path(), true, console);
+  if (!log.ok()) return fail(console, log.status());
+  const ScanOptions chosen = options();
+  const int64_t fewest = fewest_scan_rows(chosen);
+  if (log->traces.rows() < fewest && !force)
+    return fail(console, refused(input.traces + ": " + counted(log->traces.rows(), "row") + "; a scan at agreement " +
+                                 number(chosen.alpha) + " says something from " + std::to_string(fewest) +
+                                 " on (--force scans anyway)"));
+  auto read = read_or_embed(*vectors, encoder ? &*encoder : nullptr, *log, input.traces, console);
+  if (!read.ok()) return fail(console, read.status());
+  auto scanned = scan(**backend, log->traces, std::move(read->x), chosen);
+  if (!scanned.ok()) return fail(console, scanned.status());
+  for (const std::string& warning : scanned->warnings) console.warn(warning);
+  const Json document = scan_json(*scanned, chosen, *log, prices, mean_bytes(log->input));
+  if (!output.empty() && output != "-") {
+    const Status written =
+        io::write_file_atomic(output, document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    if (!written.ok()) return fail(console, written);
+  }
+  const int code = document.at("certified").get<bool>() ? kExitOk : kExitRefused;
+  if (console.json || output == "-") return console.print_json(document, code);
+  return console.print(scan_text(document)) ? code : kExitRuntime;
+}
+
+}  // namespace
+
+void add_scan(CLI::App& app, int& exit_code) {
+  auto command = std::make_shared<ScanCommand>();
+  CLI::App* sub = app.add_subcommand("scan", "before any training: what could be handled, where, what it would save");
+  sub->footer(
+      "The vote of the nearest traces stands in for a surrogate, and is tested like one on rows that cast no vote: "
+      "what "
+      "is reported is proved, and a fit usually certifies more. Exit code 3: nothing is proved at --alpha.");
+  sub->add_option("TRACES", command->input.traces, "traces: JSONL or CSV, plain or gzip; - for standard input")
+      ->required();
+  add_input_options(*sub, command->input, true);
+  FitOptions& fit = command->fit;
+  sub->add_option("--alpha", fit.alpha, "agreement with the teacher to prove")
+      ->check(open_unit_interval())
+      ->capture_default_str();
+  sub->add_option("--sweep", fit.sweep, "further agreements to look at")
+      ->delimiter(',')
+      ->check(open_unit_interval())
+      ->capture_default_str();
+  sub->add_option("--delta", fit.delta, "chance that you accept that a proof is wrong")
+      ->check(open_unit_interval())
+      ->capture_default_str();
+  add_split_options(*sub, command->split, fit);
+  sub->add_option("--seed", fit.split.seed, "of the split")->capture_default_str();
+  const auto money = CLI::Range(0.0, 1e9);
+  sub->add_option("--price-in", command->prices.in, "USD a million tokens that the LLM reads")->check(money);
+  sub->add_option("--price-out", command->prices.out, "USD a million tokens that it writes")->check(money);
+  sub->add_option("--tokens-in", command->prices.tokens_in, "tokens of a call, the prompt among them")->check(money);
+  sub->add_option("--tokens-out", command->prices.tokens_out, "tokens of an answer")->check(money);
+  sub->add_option("--calls-per-day", command->prices.calls_per_day, "of your traffic")->check(CLI::Range(0.0, 1e15));
+  add_precision_option(*sub, command->precision);
+  sub->add_flag("--force", command->force, "scan a log that is too short to prove much");
+  sub->add_option("-o,--output", command->output, "write the JSON document to this file (-: standard output)");
+  add_common(*sub, command->common, true);
+  sub->callback([command, &exit_code] { exit_code = command->run(); });
+}
+
+}  // namespace tracer::cli
