@@ -98,6 +98,23 @@ TEST_F(CliExplain, RowsOfAnotherFileAreAllLookedAt) {
   EXPECT_TRUE(contains(seen.err, "were they part of its log?")) << seen.err;
 }
 
+TEST_F(CliExplain, ADashIsStandardOutput) {
+  fit_policy();
+  const Json d = explain();
+  const Outcome document = run({"explain", "p", "-o", "-"});
+  ASSERT_EQ(document.code, 0) << document.err;
+  EXPECT_EQ(Json::parse(document.out), d);
+  const Outcome rows = run({"explain", "p", "--rows", "-"});
+  ASSERT_EQ(rows.code, 0) << rows.err;
+  EXPECT_EQ(json_lines(rows.out).size(), d["n"].get<size_t>());
+  EXPECT_TRUE(contains(rows.err, "certify rows of log.jsonl")) << rows.err;
+  EXPECT_NE(::access(folder.path("-").c_str(), F_OK), 0);
+  EXPECT_EQ(run({"explain", "p", "-o", "-", "--rows", "-"}).code, 2);
+  EXPECT_EQ(run({"explain", "p", "-o", "-", "--json"}).code, 2);
+  EXPECT_EQ(run({"explain", "p", "--rows", "-", "--json"}).code, 2);
+  EXPECT_EQ(run_tracer(folder, {"explain", "p", "-o", "-"}, "/dev/null", "/dev/full").code, 1);
+}
+
 TEST_F(CliExplain, OneLabelIsExplainedByItself) {
   write_log(folder, "log", {.rows = 3000, .noise = 1.6});
   ASSERT_EQ(run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "-q"}).code, 0);
