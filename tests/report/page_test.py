@@ -241,6 +241,12 @@ class Ordinary(Page):
         self.b.settle()
         self.assertLessEqual(self.b.js("document.documentElement.scrollWidth"), 390)
         self.shot("ordinary_narrow")
+        self.b.size(720, 1000)  # A4 between its margins
+        self.b.media("light", "print")
+        self.b.settle()
+        self.assertLessEqual(self.b.js("document.documentElement.scrollWidth"), 720)
+        self.assertEqual(self.b.js("getComputedStyle(document.querySelector('nav')).display"), "none")
+        self.b.media("light")
         self.b.size(1280, 1000)
         self.b.js("window.printed = 0; window.addEventListener('beforeprint', () => { window.printed = document.querySelectorAll('#suspects-table tbody tr').length; }); 1")
         paper = self.b.pdf()
