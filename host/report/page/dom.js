@@ -17,7 +17,7 @@ const el = (tag, attributes, ...children) => fill(document.createElement(tag), a
 const svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
 // Characters that are not seen, or turn the writing around, are named.
-const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 function visible(text) {
   return String(text).replace(/[\t\n\r]+/g, " ").replace(UNSEEN, c =>
     "<U+" + c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0") + ">");
