@@ -5,7 +5,7 @@ CTEST_ARGS ?=
 dir := build/$(PRESET)
 sources = git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r ls 2> /dev/null
 
-.PHONY: gpu-bundle demo build test test-llm bench bench-rivals format check-format ci bootstrap clean
+.PHONY: gpu-bundle demo build test test-llm test-report bench bench-rivals format check-format ci bootstrap clean
 # First, so that it is what `make` alone does.
 demo: bootstrap $(dir)/build.ninja
 	@cmake --build --preset $(PRESET) --target tracer
@@ -21,6 +21,11 @@ test: build
 test-llm: build
 	@tests/dispatch/llm_server.sh
 	@.deps/python/bin/python tests/dispatch/real_llm.py $(dir) $(or $(TRACER_TEST_DATA),../shared/data)
+
+# The page of `tracer report --html` in a real browser, which is installed first (Debian's chromium: 122 MB, 414 MB on disk).
+test-report: build
+	@tests/report/chromium.sh
+	@ctest --test-dir $(dir) --output-on-failure -R '^report\.' $(CTEST_ARGS)
 
 bench: build
 	@set -e; for bench in $(dir)/bench_*; do echo "== $$bench"; $$bench; done

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "engine/label_floor.h"
+#include "engine/random.h"
 #include "engine/refit.h"
 #include "engine/sample.h"
 
@@ -98,6 +99,24 @@ struct AlphaPlan {
   LearnSide learn;  // gated: rows that the floor defers too
   LabelFloor floor;
 };
+
+// What the caller asked to keep of the certify rows, now that they are certified: of more than that, those of least
+// hash.
+void keep_certify(const Split& split, const Matrix<float>& x, const std::vector<int32_t>& place, int64_t most,
+                  FitResult& result) {
+  result.kept = split.certify;
+  const auto hash = [](int32_t row) { return mix64(static_cast<uint64_t>(row)); };
+  if (static_cast<int64_t>(result.kept.size()) > most) {
+    std::nth_element(result.kept.begin(), result.kept.begin() + most, result.kept.end(),
+                     [&](int32_t a, int32_t b) { return hash(a) < hash(b); });
+    result.kept.resize(static_cast<size_t>(most));
+  }
+  std::sort(result.kept.begin(), result.kept.end());
+  result.kept_x = Matrix<float>(static_cast<int64_t>(result.kept.size()), x.cols());
+  for (size_t i = 0; i < result.kept.size(); ++i)
+    std::copy_n(x.row(place[static_cast<size_t>(result.kept[i])]), x.cols(),
+                result.kept_x.row(static_cast<int64_t>(i)));
+}
 
 std::string cut_warning(double seconds, const std::vector<std::string>& cut) {
   std::string text = "--budget-seconds " + std::to_string(std::llround(seconds)) + " was spent; not tried: ";
@@ -247,6 +266,7 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
     add_details(traces, s, *rows, side, c);
     result.policy.certificates.push_back(std::move(c));
   }
+  if (options.keep_certify > 0) keep_certify(s, x, at.place, options.keep_certify, result);
   phases.done("certify");
   return result;
 }

@@ -37,6 +37,7 @@ struct FitOptions {
   MemberSet members;                     // to try beside softmax regression and neighbours
   bool label_thresholds = false;         // try the family l2d_label beside global and l2d
   double label_floor = 0;                // labels that learn does not show to agree this often are deferred; 0: none
+  int64_t keep_certify = 0;              // certify rows whose vectors the result keeps, at most
   std::optional<double> budget_seconds;  // of learning; once spent, no further candidate is tried
 };
 
@@ -50,6 +51,8 @@ struct FitResult {
   std::vector<std::string> cut;       // what the budget left untried; not empty: the policy depends on time
   std::vector<Suspect> suspects;      // at most 20, most certain first
   std::vector<std::string> warnings;  // among them: certify groups that were left out, being larger than any of learn
+  std::vector<int32_t> kept;          // certify rows of the log, ascending: all, or a sample
+  Matrix<float> kept_x;               // their unit vectors
   std::vector<std::pair<std::string, double>> seconds;  // by phase
 };
 

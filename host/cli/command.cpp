@@ -93,6 +93,9 @@ CLI::Validator open_unit_interval() { return in_interval(false); }
 void Console::note(const std::string& line) const {
   if (!quiet) to_stderr(shown(line));
 }
+void Console::note_lines(const std::string& text) const {
+  if (!quiet) std::fputs(text.c_str(), stderr);
+}
 void Console::warn(const std::string& line) const { to_stderr(coloured(*this, "33", "warning:") + " " + shown(line)); }
 void Console::error(const std::string& line) const { to_stderr(coloured(*this, "31", "error:") + " " + shown(line)); }
 

@@ -32,9 +32,10 @@ struct Console {
   bool quiet = false;
   bool no_color = false;
 
-  void note(const std::string& line) const;   // progress; silent under --quiet
-  void warn(const std::string& line) const;   // always
-  void error(const std::string& line) const;  // always
+  void note(const std::string& line) const;        // progress; silent under --quiet
+  void note_lines(const std::string& text) const;  // the same for whole lines that may be shown as they are
+  void warn(const std::string& line) const;        // always
+  void error(const std::string& line) const;       // always
   // To stdout; false when it cannot be written (a broken pipe, a full disk).
   bool print(const std::string& text) const;
   int print_json(const Json& document, int code) const;  // code, or kExitRuntime when it cannot be written

@@ -37,7 +37,8 @@ std::string reason_text(const Json& reason) {
   return text + "; would help: " + reason["help"].get<std::string>() + "\n";
 }
 
-// Labels that answer with the least agreement.
+}  // namespace
+
 std::string weakest_labels(const Json& labels) {
   std::vector<size_t> at;
   for (size_t i = 0; i < labels.size(); ++i)
@@ -54,6 +55,8 @@ std::string weakest_labels(const Json& labels) {
   return text.empty() ? "" : "least agreement by label: " + text + "\n";
 }
 
+namespace {
+
 std::string region_text(const Json& region) {
   std::string labels, words;
   for (const Json& l : region["labels"]) labels += (labels.empty() ? "" : ", ") + name(l["label"]);
@@ -63,14 +66,22 @@ std::string region_text(const Json& region) {
          agreement_text(region) + "; labels " + labels + (words.empty() ? "" : "; words " + words);
 }
 
+bool by_coverage(const Json& a, const Json& b) { return a["coverage"].get<double>() < b["coverage"].get<double>(); }
+
+}  // namespace
+
+std::string least_region(const Json& regions) {
+  if (regions.size() < 2) return "";
+  return "handled least, of " + counted(static_cast<int64_t>(regions.size()), "region") + ": " +
+         region_text(*std::min_element(regions.begin(), regions.end(), by_coverage)) + "\n";
+}
+
+namespace {
+
 std::string regions_text(const Json& regions) {
   if (regions.size() < 2) return "";
-  const auto by_coverage = [](const Json& a, const Json& b) {
-    return a["coverage"].get<double>() < b["coverage"].get<double>();
-  };
-  const auto [least, most] = std::minmax_element(regions.begin(), regions.end(), by_coverage);
-  return "handled least, of " + counted(static_cast<int64_t>(regions.size()), "region") + ": " + region_text(*least) +
-         "\nhandled most: " + region_text(*most) + "\n";
+  return least_region(regions) +
+         "handled most: " + region_text(*std::max_element(regions.begin(), regions.end(), by_coverage)) + "\n";
 }
 
 std::string flags_text(const Json& slices) {
@@ -89,6 +100,23 @@ std::string flags_text(const Json& slices) {
 
 }  // namespace
 
+std::vector<const Json*> reasons_by_rows(const Json& d) {
+  std::vector<const Json*> reasons;
+  for (const Json& r : d["reasons"])
+    if (r["n"].get<int64_t>() > 0) reasons.push_back(&r);
+  std::stable_sort(reasons.begin(), reasons.end(),
+                   [](const Json* a, const Json* b) { return (*a)["n"].get<int64_t>() > (*b)["n"].get<int64_t>(); });
+  return reasons;
+}
+
+std::string first_suspect(const Json& suspects) {
+  if (suspects.empty()) return "";
+  const Json& s = suspects[0];
+  return counted(static_cast<int64_t>(suspects.size()), "answer") + " of the teacher to look at again, first " +
+         row_text(s) + ": teacher " + name(s["teacher"]) + ", surrogate " + name(s["surrogate"]) + " (" +
+         percent(s["probability"].get<double>()) + " sure)\n";
+}
+
 std::string explain_text(const Json& d) {
   const int64_t n = d["n"].get<int64_t>(), handled = d["n_handled"].get<int64_t>();
   std::string text = counted(n, d["rows"]["kind"] == "certify" ? "certify row" : "row") + " of " +
@@ -96,20 +124,10 @@ std::string explain_text(const Json& d) {
                      (d["certified"].get<bool>() ? "" : " (not certified)") + ": " + share(d["coverage"]) +
                      " handled, " + agreement_text(d) + "\n";
   text += handled == n ? "none deferred\n" : "why " + std::to_string(n - handled) + " were deferred:\n";
-  std::vector<const Json*> reasons;
-  for (const Json& r : d["reasons"])
-    if (r["n"].get<int64_t>() > 0) reasons.push_back(&r);
-  std::stable_sort(reasons.begin(), reasons.end(),
-                   [](const Json* a, const Json* b) { return (*a)["n"].get<int64_t>() > (*b)["n"].get<int64_t>(); });
-  for (const Json* r : reasons) text += reason_text(*r);
+  for (const Json* r : reasons_by_rows(d)) text += reason_text(*r);
   text += weakest_labels(d["labels"]);
   if (handled > 0) text += regions_text(d["regions"]);
-  if (const Json& suspects = d["suspects"]; !suspects.empty()) {
-    const Json& s = suspects[0];
-    text += counted(static_cast<int64_t>(suspects.size()), "answer") + " of the teacher to look at again, first " +
-            row_text(s) + ": teacher " + name(s["teacher"]) + ", surrogate " + name(s["surrogate"]) + " (" +
-            percent(s["probability"].get<double>()) + " sure)\n";
-  }
+  text += first_suspect(d["suspects"]);
   if (const Json& pairs = d["boundary"]; !pairs.empty())
     text += "at the border: " + row_text(pairs[0]["handled"]) + " handled, " + row_text(pairs[0]["deferred"]) +
             " deferred, both " + name(pairs[0]["handled"]["teacher"]) + "\n";

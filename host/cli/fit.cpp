@@ -11,6 +11,7 @@
 #include "host/cli/command.h"
 #include "host/cli/embedding.h"
 #include "host/cli/fit_json.h"
+#include "host/cli/fit_summary.h"
 #include "host/cli/inputs.h"
 #include "host/cli/labelled_log.h"
 #include "host/cli/member_options.h"
@@ -37,7 +38,8 @@ struct FitCommand {
   Status resolve_never(const Traces& traces);
   Status write(FitResult& result, const io::TraceFile& file, const std::string& vectors, Json ledger,
                bool is_void) const;
-  int print(const FitResult& result, const io::TraceFile& file, const std::string& refusal, Json seconds) const;
+  int print(const FitResult& result, const io::TraceFile& file, const Json& explanation, const std::string& refusal,
+            Json seconds) const;
 
   EncoderIdentity encoder_;  // of the vectors
 };
@@ -99,8 +101,8 @@ Status FitCommand::write(FitResult& result, const io::TraceFile& file, const std
   return written;
 }
 
-int FitCommand::print(const FitResult& result, const io::TraceFile& file, const std::string& refusal,
-                      Json seconds) const {
+int FitCommand::print(const FitResult& result, const io::TraceFile& file, const Json& explanation,
+                      const std::string& refusal, Json seconds) const {
   const Console& console = common.console;
   const Certificate& asked = *result.policy.certificate(fit.alpha);
   const int code = asked.certified ? kExitOk : kExitRefused;
@@ -118,16 +120,8 @@ int FitCommand::print(const FitResult& result, const io::TraceFile& file, const 
                                {"peak_memory_bytes", peak_memory_bytes()},
                                {"seconds", std::move(seconds)}},
                               code);
-  std::string text = frontier_table(frontier) + deferred_labels_text(result.policy);
-  if (asked.certified) {
-    text += "certified at " + number(fit.alpha) + ": " + percent(*coverage(asked)) +
-            " of the traffic handled, agreement with the teacher at least " + number(fit.alpha) + " (delta " +
-            number(asked.delta) + ")\npolicy in " + output + "\n";
-  } else {
-    text += "refused at " + number(fit.alpha) + ": " + asked.reason;
-    text += refusal.empty() ? "; " + refusal_estimate(asked) + "\npolicy in " + output + "\n"
-                            : "\nthe earlier policy in " + output + " stays\n";
-  }
+  const std::string text = frontier_table(frontier) + deferred_labels_text(result.policy) +
+                           fit_summary(result, file, explanation, output, refusal);
   return console.print(text) ? code : kExitRuntime;
 }
 
@@ -170,6 +164,7 @@ int FitCommand::run() {
                std::to_string(x.cols()) + "; computing on " + std::string((*backend)->name()) + " (" +
                std::string((*backend)->isa()) + ", " + std::to_string((*backend)->threads()) + " threads)");
 
+  if (!console.json) fit.keep_certify = kSummaryRows;
   auto fitted =
       tracer::fit(**backend, file->traces, std::move(x), fit, [&](const std::string& done) { console.note(done); });
   if (!fitted.ok()) return fail(console, fitted.status());
@@ -190,10 +185,16 @@ int FitCommand::run() {
   if (!written.ok()) return fail(console, written);
   for (const auto& [phase, value] : result.seconds) seconds[phase] = value;
   seconds["write"] = seconds_since(writing);
+  Json explanation;
+  if (!console.json && refusal->empty()) {
+    auto explained = explain_fit(**backend, result, *file);
+    if (!explained.ok()) return fail(console, explained.status());
+    explanation = std::move(explained).value();
+  }
   seconds["total"] = seconds_since(started);
   console.note(number(seconds["total"].get<double>()) + " s, at most " +
                number(static_cast<double>(peak_memory_bytes()) / (1 << 20)) + " MiB of memory");
-  return print(result, *file, *refusal, std::move(seconds));
+  return print(result, *file, explanation, *refusal, std::move(seconds));
 }
 
 }  // namespace

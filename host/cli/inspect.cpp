@@ -4,15 +4,20 @@
 
 #include "engine/router.h"
 #include "host/cli/command.h"
+#include "host/cli/inspect_text.h"
 #include "host/cli/policy_input.h"
 #include "host/cli/tables.h"
+#include "host/cli/trace_texts.h"
 #include "host/io/npy.h"
+#include "host/report/excerpt.h"
 
 namespace tracer::cli {
 namespace {
 
 constexpr int64_t kTopClasses = 5;
-constexpr int64_t kNearest = 5;
+constexpr int64_t kNearest = 5;        // traces listed
+constexpr int64_t kCounted = 10;       // traces whose labels are counted
+constexpr size_t kMostTextBytes = 90;  // of a trace's text
 
 struct InspectCommand {
   Common common;
@@ -59,6 +64,16 @@ Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, con
   std::stable_sort(order.begin(), order.end(),
                    [&](int32_t a, int32_t b) { return probability(0, a) > probability(0, b); });
   Json classes = Json::array(), nearest = Json::array();
+  int64_t looked_at = 0, carry = 0, carry_runner_up = 0;
+  for (int64_t j = 0; j < std::min(kCounted, near.cols()) && near(0, j) >= 0; ++j) {
+    const int32_t found = member.label[near(0, j)];
+    ++looked_at, carry += found == s.features.label;
+    carry_runner_up += order.size() > 1 && found != s.features.label && found == order[1];
+  }
+  std::vector<int64_t> listed;
+  for (int64_t j = 0; j < std::min(kNearest, near.cols()) && near(0, j) >= 0; ++j)
+    listed.push_back(member.row[near(0, j)]);
+  const auto texts = trace_texts(loaded.artifact.provenance, listed);
   const int64_t most = std::min<int64_t>(kTopClasses, static_cast<int64_t>(order.size()));
   for (int64_t i = 0; i < most && (i == 0 || probability(0, order[i]) > 0); ++i)
     classes.push_back({{"label", p.labels[order[i]]}, {"probability", probability(0, order[i])}});
@@ -68,6 +83,8 @@ Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, con
     if (!loaded.artifact.reference_ids.empty()) neighbour["id"] = loaded.artifact.reference_ids[r];
     neighbour["label"] = p.labels[member.label[r]];
     neighbour["similarity"] = similarity(0, j);
+    if (const auto known = texts.find(member.row[r]); known != texts.end() && !known->second.empty())
+      neighbour["text"] = excerpt(known->second, kMostTextBytes);
     nearest.push_back(std::move(neighbour));
   }
   const std::string& label = p.labels[s.features.label];
@@ -88,6 +105,7 @@ Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, con
             {"neighbour_share", s.features.vote_share},
             {"mean_distance", s.features.mean_distance_10}}},
           {"classes", classes},
+          {"neighbours", {{"looked_at", looked_at}, {"carry_surrogate", carry}, {"carry_runner_up", carry_runner_up}}},
           {"nearest", nearest}};
 }
 
@@ -128,15 +146,7 @@ int InspectCommand::run() {
   if (!scored.ok()) return fail(console, scored);
   const Json d = describe(*loaded, scores[0], probability, near, similarity);
   if (console.json) return console.print_json(d, kExitOk);
-  std::string out = shown(d["why"].get<std::string>()) + "\nclasses:\n";
-  for (const Json& c : d["classes"])
-    out += "  " + number(c["probability"].get<double>()) + "  " + shown(c["label"].get<std::string>()) + "\n";
-  out += "nearest traces:\n";
-  for (const Json& n : d["nearest"])
-    out += "  " + number(n["similarity"].get<double>()) + "  row " + std::to_string(n["row"].get<int64_t>()) +
-           (n.contains("id") ? " (" + shown(n["id"].get<std::string>()) + ")" : "") + "  " +
-           shown(n["label"].get<std::string>()) + "\n";
-  return console.print(out) ? kExitOk : kExitRuntime;
+  return console.print(inspect_text(d)) ? kExitOk : kExitRuntime;
 }
 
 }  // namespace

@@ -224,6 +224,17 @@ void keep(std::vector<T>& all, const std::vector<int64_t>& rows) {
 
 }  // namespace
 
+Status explain(Backend& backend, const std::vector<int32_t>& teacher, Explanation& e) {
+  auto rows = explain_rows(backend, e.artifact->policy, *e.certificate, e.x.view(), teacher);
+  if (!rows.ok()) return rows.status();
+  e.rows = std::move(rows).value();
+  e.reasons = find_reasons(e.artifact->policy, *e.certificate, e.rows);
+  auto regions = find_regions(backend, e.x.view());
+  if (!regions.ok()) return regions.status();
+  e.regions = std::move(regions).value();
+  return {};
+}
+
 void keep_label(Explanation& e, int32_t label) {
   std::vector<int64_t> rows;
   for (size_t i = 0; i < e.rows.size(); ++i)

@@ -27,6 +27,10 @@ struct Explanation {
   std::vector<SliceKey> slice_keys;
 };
 
+// Fills rows, reasons and regions from artifact, certificate and x; names and slice_keys are the caller's. teacher: n,
+// as explain_rows() takes it.
+Status explain(Backend& backend, const std::vector<int32_t>& teacher, Explanation& e);
+
 // The rows that concern a label, being the teacher's or the surrogate's answer; regions are cleared, for they are of
 // all rows.
 void keep_label(Explanation& e, int32_t label);

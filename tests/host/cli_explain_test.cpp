@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 #include <numeric>
 
@@ -98,6 +99,23 @@ TEST_F(CliExplain, RowsOfAnotherFileAreAllLookedAt) {
   EXPECT_TRUE(contains(seen.err, "were they part of its log?")) << seen.err;
 }
 
+TEST_F(CliExplain, ADashIsStandardOutput) {
+  fit_policy();
+  const Json d = explain();
+  const Outcome document = run({"explain", "p", "-o", "-"});
+  ASSERT_EQ(document.code, 0) << document.err;
+  EXPECT_EQ(Json::parse(document.out), d);
+  const Outcome rows = run({"explain", "p", "--rows", "-"});
+  ASSERT_EQ(rows.code, 0) << rows.err;
+  EXPECT_EQ(json_lines(rows.out).size(), d["n"].get<size_t>());
+  EXPECT_TRUE(contains(rows.err, "certify rows of log.jsonl")) << rows.err;
+  EXPECT_NE(::access(folder.path("-").c_str(), F_OK), 0);
+  EXPECT_EQ(run({"explain", "p", "-o", "-", "--rows", "-"}).code, 2);
+  EXPECT_EQ(run({"explain", "p", "-o", "-", "--json"}).code, 2);
+  EXPECT_EQ(run({"explain", "p", "--rows", "-", "--json"}).code, 2);
+  EXPECT_EQ(run_tracer(folder, {"explain", "p", "-o", "-"}, "/dev/null", "/dev/full").code, 1);
+}
+
 TEST_F(CliExplain, OneLabelIsExplainedByItself) {
   write_log(folder, "log", {.rows = 3000, .noise = 1.6});
   ASSERT_EQ(run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "-q"}).code, 0);
@@ -137,6 +155,44 @@ TEST_F(CliExplain, NothingDeferredIsSaid) {
   EXPECT_TRUE(d["boundary"].empty());
   const Outcome read = run({"explain", "p", "--traces", "fresh.jsonl"});
   EXPECT_TRUE(contains(read.out, "\nnone deferred\n")) << read.out;
+}
+
+// The ten lines that `fit` ends with, on the rows and with the figures of `explain`.
+TEST_F(CliExplain, FitEndsWithWhatMatters) {
+  write_log(folder, "log", {.rows = 3000, .noise = 1.6});
+  const Outcome fit = run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "-q"});
+  ASSERT_EQ(fit.code, 0) << fit.err;
+  const std::string summary = fit.out.substr(fit.out.find("3000 traces, 4 labels; split by "));
+  EXPECT_LE(std::count(summary.begin(), summary.end(), '\n'), 10) << summary;
+  const Json d = explain();
+  const auto reason = std::max_element(d["reasons"].begin(), d["reasons"].end(),
+                                       [](const Json& a, const Json& b) { return a["n"] < b["n"]; });
+  const int64_t n = d["n"].get<int64_t>(), deferred = n - d["n_handled"].get<int64_t>();
+  EXPECT_TRUE(contains(summary, "\ncertified at 0.9: ")) << summary;
+  EXPECT_TRUE(contains(summary, " of " + std::to_string(d["n_handled"].get<int64_t>()) + " handled certify rows"))
+      << summary;
+  EXPECT_TRUE(
+      contains(summary, "\ndeferred: " + std::to_string(deferred) + " of " + std::to_string(n) + " certify rows ("))
+      << summary;
+  EXPECT_TRUE(contains(summary, ": " + (*reason)["text"].get<std::string>() + " ")) << summary;
+  EXPECT_TRUE(contains(summary, "\nwould help: " + (*reason)["help"].get<std::string>() + "\n")) << summary;
+  const std::string explained = run({"explain", "p"}).out;  // the same lines there
+  for (const char* line : {"least agreement by label: ", "of the teacher to look at again"}) {
+    const size_t at = summary.find(line), start = summary.rfind('\n', at) + 1, end = summary.find('\n', at);
+    ASSERT_NE(at, std::string::npos) << summary;
+    EXPECT_TRUE(contains(explained, "\n" + summary.substr(start, end - start) + "\n")) << explained;
+  }
+  EXPECT_TRUE(contains(summary, "\npolicy in p\nnext: ")) << summary;
+  const Outcome json = run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "q", "--json", "-q"});
+  ASSERT_EQ(json.code, 0) << json.err;
+  EXPECT_FALSE(contains(json.out + json.err, "would help"));
+}
+
+TEST_F(CliExplain, AFitOfManyCertifyRowsExplainsASample) {
+  write_log(folder, "log", {.rows = 20'000, .labels = 3, .dim = 4, .noise = 1.6});
+  const Outcome fit = run({"fit", "log.jsonl", "--alpha", "0.8", "--sweep", "0.8", "-o", "p", "-q"});
+  ASSERT_EQ(fit.code, 0) << fit.err;
+  EXPECT_TRUE(contains(fit.out, " of a sample of 4000 certify rows (")) << fit.out;
 }
 
 TEST_F(CliExplain, ARefusedAlphaDefersAll) {

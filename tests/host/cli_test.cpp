@@ -296,7 +296,19 @@ TEST_F(Cli, ReportInspectAndDoctor) {
   EXPECT_EQ(j["classes"].size(), 4u);
   ASSERT_EQ(j["nearest"].size(), 5u);
   EXPECT_TRUE(j["nearest"][0].contains("id"));
-  EXPECT_TRUE(contains(run({"inspect", "p", "--row", "0", "--embeddings", "log.npy"}).out, "nearest traces"));
+  // Each nearest trace is named with its text, as the log has it.
+  const auto log = json_lines(slurp(folder.path("log.jsonl")));
+  for (const Json& n : j["nearest"]) EXPECT_EQ(n["text"], log[n["row"].get<size_t>()]["input"]);
+  EXPECT_EQ(j["neighbours"]["looked_at"], 10);
+  EXPECT_GE(j["neighbours"]["carry_surrogate"], 6);
+  const std::string words = run({"inspect", "p", "--row", "0", "--embeddings", "log.npy"}).out;
+  for (const char* part :
+       {" has probability ", ", the runner-up label ", "of its 10 nearest traces ", "  text number "})
+    EXPECT_TRUE(contains(words, part));
+  folder.write("log.jsonl", slurp(folder.path("log.jsonl")) + "\n");  // no longer the log
+  const Outcome changed = run({"inspect", "p", "--row", "0", "--embeddings", "log.npy", "--json"});
+  ASSERT_EQ(changed.code, 0) << changed.err;
+  EXPECT_FALSE(Json::parse(changed.out)["nearest"][0].contains("text"));
   EXPECT_EQ(run({"inspect", "p", "--row", "1600", "--embeddings", "log.npy"}).code, 1);
   const Outcome doctor = run({"doctor", "--json"});
   EXPECT_EQ(doctor.code, 0);

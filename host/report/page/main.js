@@ -1,0 +1,43 @@
+const data = JSON.parse(document.getElementById("data").textContent);
+
+function addTheme() {
+  const root = document.documentElement, button = document.getElementById("theme");
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+  const set = dark => {
+    root.dataset.theme = dark ? "dark" : "light";
+    button.setAttribute("aria-pressed", String(dark));
+    document.dispatchEvent(new Event("themechange"));
+  };
+  let chosen = false;  // by hand: the system is followed until then
+  system.addEventListener("change", event => { if (!chosen) set(event.matches); });
+  button.addEventListener("click", () => { chosen = true; set(root.dataset.theme !== "dark"); });
+  set(system.matches);
+}
+
+function addSource() {
+  const {policy, explain: e} = data, certify = e.rows.kind === "certify";
+  const figures = certify ? ["Figures from the " + rowsText(e.n) + " set aside to certify on: none was learned from."] :
+    ["Figures from " + rowsText(e.n) + " of ", said(e.rows.path), "; " + count(e.rows.as_learned) + " of them have the vector of a trace that was learned from."];
+  fill(document.getElementById("source"), null, ["Policy ", said(policy.folder), ", fitted on ", said(policy.traces.path),
+    " (" + rowsText(policy.traces.rows) + ", " + count(policy.labels) + " labels). ", ...figures]);
+  document.title = "TRACER report: " + visible(policy.folder);
+  document.getElementById("footer").append("tracer " + data.tool + "; policy " + e.policy + ". α: agreement asked for. δ: accepted chance of a false certificate. " +
+    "The LLM (the teacher) is whatever gave the labels of the log; the classifier (the surrogate) is what TRACER learned. " +
+    "Every figure is of the file that tracer explain writes, except the certificates' and the map's places.");
+}
+
+const whys = new Map(data.explain.reasons.map(r => [r.reason, r.text]));
+addTheme();
+addSource();
+addHeadline(data);
+addCurve(data);
+addFlow(data);
+addMap(data);
+addReasons(data);
+addLabels(data);
+addRegions(data);
+addSuspects(data);
+addBoundary(data, why => whys.get(why) || why);
+addSlices(data);
+document.getElementById("print").addEventListener("click", () => window.print());
+document.documentElement.dataset.ready = "yes";

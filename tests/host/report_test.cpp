@@ -1,0 +1,104 @@
+#include <gtest/gtest.h>
+
+#include <regex>
+#include <string>
+
+#include "host/io/sha256.h"
+#include "host/report/excerpt.h"
+#include "host/report/page.h"
+#include "host/report/page_files.h"
+
+namespace tracer {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kHostile[] = {"</script><script>alert(1)</script>",
+                                    "<!--<script>",
+                                    "]]>&lt;&amp;",
+                                    "quote \" back \\ 'single'",
+                                    "line\xe2\x80\xa8para\xe2\x80\xa9graph",
+                                    "\xe2\x80\xae\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d",
+                                    "@DATA@ @SCRIPT@ @POLICY@ @STYLE@",
+                                    "${x} {{x}} %s",
+                                    "emoji \xf0\x9f\x98\x80"};
+
+TEST(ReportPage, JsonForAScriptIsTheSameDocumentWithoutMarkup) {
+  Json document = Json::object();
+  for (const char* text : kHostile) document[text] = text;
+  const std::string text = script_json(document);
+  for (const char* bad : {"<", ">", "&", "\xe2\x80\xa8", "\xe2\x80\xa9"})
+    EXPECT_EQ(text.find(bad), std::string::npos) << bad;
+  EXPECT_EQ(Json::parse(text), document);
+}
+
+TEST(ReportPage, BytesThatAreNoUtf8BecomeTheReplacementCharacter) {
+  const Json read = Json::parse(script_json({{"a", "x\xff\xfe"}, {"b", "\xed\xa0\x80"}, {"c", "cut \xe2\x80"}}));
+  EXPECT_EQ(read["a"], "x\xef\xbf\xbd\xef\xbf\xbd");
+  EXPECT_NE(read["b"].get<std::string>().find("\xef\xbf\xbd"), std::string::npos);
+  EXPECT_EQ(read["c"].get<std::string>().substr(0, 4), "cut ");
+}
+
+// Data can name no marker of the template, end no element, and change nothing but its own element.
+TEST(ReportPage, DataStaysInItsElement) {
+  Json hostile = Json::array();
+  for (const char* text : kHostile) hostile.push_back(text);
+  const std::string page = report_page({{"texts", hostile}}), plain = report_page({{"texts", 1}});
+  const std::string open = "<script type=\"application/json\" id=\"data\">", close = "</script>";
+  const size_t from = page.find(open) + open.size(), to = page.find(close, from);
+  EXPECT_EQ(Json::parse(page.substr(from, to - from))["texts"], hostile);
+  EXPECT_EQ(page.substr(0, from), plain.substr(0, from));
+  EXPECT_EQ(page.substr(to), plain.substr(plain.find(close, from)));
+}
+
+TEST(ReportPage, NothingIsLoadedAndOnlyTheOwnScriptRuns) {
+  const std::string page = report_page({});
+  EXPECT_NE(page.find("content=\"default-src 'none'; script-src 'sha256-"), std::string::npos);
+  EXPECT_EQ(page.find("unsafe"), std::string::npos);
+  EXPECT_EQ(page.find("@POLICY@"), std::string::npos);
+  for (const char* bad : {"http:", "https:", " src=", "url(", "@import", "innerHTML", "insertAdjacent",
+                          "document.write", "eval(", "outerHTML", " on"}) {
+    std::string text = page;
+    const std::string allowed = "http://www.w3.org/2000/svg";  // a name, not a place
+    text.replace(text.find(allowed), allowed.size(), "");
+    if (std::string(bad) == " on") {
+      EXPECT_FALSE(std::regex_search(std::string(kPageHtml), std::regex(" on[a-z]+="))) << "an inline handler";
+      continue;
+    }
+    EXPECT_EQ(text.find(bad), std::string::npos) << bad;
+  }
+  EXPECT_EQ(kPageScript.find("</script"), std::string_view::npos);
+  EXPECT_EQ(kPageScript.find("<!--"), std::string_view::npos);
+  EXPECT_EQ(kPageStyle.find("</style"), std::string_view::npos);
+}
+
+TEST(ReportExcerpt, FitsAsItIsWritten) {
+  for (const char* text : kHostile)
+    for (size_t most : {3u, 4u, 7u, 12u, 20u, 60u, 200u}) {
+      const std::string cut = excerpt(text, most);
+      EXPECT_LE(script_json(cut).size(), most + 2) << text << " " << most;  // and its quotes
+      EXPECT_EQ(script_json(cut).find("\xef\xbf\xbd"), std::string::npos) << "cut inside a character: " << text;
+      if (cut != text) {
+        ASSERT_GE(cut.size(), 3u);
+        EXPECT_EQ(cut.substr(cut.size() - 3), "…");
+        EXPECT_EQ(std::string(text).substr(0, cut.size() - 3), cut.substr(0, cut.size() - 3));
+      } else {
+        EXPECT_LE(script_json(text).size(), most + 20);
+      }
+    }
+  EXPECT_EQ(excerpt("short", 160), "short");
+  EXPECT_EQ(excerpt(std::string(100'000, 'x'), 10), "xxxxxxx…");
+}
+
+TEST(ReportExcerpt, EveryStringOfADocumentIsShortened) {
+  const std::string long_text(5000, 'y');
+  Json document = {{"a", long_text}, {"b", {1, long_text, {{"c", long_text}}}}, {"d", "short"}};
+  shorten_strings(document, 50);
+  for (const Json& text : {document["a"], document["b"][1], document["b"][2]["c"]})
+    EXPECT_EQ(text, std::string(47, 'y') + "…");
+  EXPECT_EQ(document["d"], "short");
+  EXPECT_EQ(document["b"][0], 1);
+}
+
+}  // namespace
+}  // namespace tracer
