@@ -104,8 +104,11 @@ int ExplainCommand::run() {
     if (!vectors.ok()) return fail(console, vectors.status());
     inputs.push_back({"--embeddings", *vectors});
   }
-  const std::string clash = check_outputs(
-      {{"--output", output_path()}, {"--rows", rows_path}, {"--rejects", source.input.rejects}}, inputs, policy.folder);
+  const std::string clash = check_outputs({{"--output", output_path()},
+                                           {"--rows", rows_path},
+                                           {"--rejects", source.input.rejects},
+                                           {"--embed-cache", source.input.embed.cache}},
+                                          inputs, policy.folder);
   if (!clash.empty()) return usage_error(console, clash);
   Json document;
   if (const Status done = explain(*loaded, document); !done.ok()) return fail(console, done);
