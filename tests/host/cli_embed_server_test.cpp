@@ -447,6 +447,7 @@ TEST_F(CliEmbedServer, MisuseIsAUsageError) {
       {"embed", "log.jsonl", "-o", "v.npy", "--embed-cache", "v.npy"},
       {"embed", "log.jsonl", "-o", "v.npy", "--embed-cache", "log.jsonl"},
       {"embed", "log.jsonl", "-o", "v.npy", "--embed-cache-size", "much"},
+      {"fit", "log.jsonl", "-o", "p", "--embed-cache", "p/c.db"},
       {"fit", "log.jsonl", "--embeddings", "v.npy", "--embed-url", "http://h/embed"},
   };
   for (const auto& args : wrong) {
