@@ -25,16 +25,22 @@ class CliEmbedCache : public CliTest {
     write_tiny_encoder(folder, "other", {.hidden = 16, .heads = 4, .positions = 32, .seed = 9});
     folder.write("log.jsonl", text_log(kRows));
   }
+  // The words tell the label, of which mock_llm has the same; in every sixth row they tell nothing.
   static std::string text_log(int rows, int first = 0) {
     const std::string words[] = {"card", "lost", "label", "text"};
     const Random random(3, Stream::kRows);
     std::string out;
     for (int i = first; i < first + rows; ++i) {
-      const auto draw = [&](int use, int n) { return random.below(static_cast<uint64_t>(3 * i + use), n); };
-      std::string input = words[draw(0, 4)];
-      for (int w = draw(2, 9); w >= 0; --w) input += " " + words[(i + w) % 4];
-      const std::string label = draw(1, 20) == 0 ? "card" : words[draw(0, 4)];
-      out += Json{{"id", "r" + std::to_string(i)}, {"input", input}, {"teacher", "label " + label}}.dump() + "\n";
+      const auto draw = [&](int use, int n) {
+        return static_cast<int>(random.below(static_cast<uint64_t>(4 * i + use), static_cast<uint64_t>(n)));
+      };
+      const int label = draw(0, 4);
+      const bool clear = draw(1, 6) > 0;
+      std::string input = "number " + std::to_string(draw(2, 1000));
+      for (int w = 1 + draw(3, 8); w >= 0; --w) input += " " + words[clear ? label : (i + w) % 4];
+      out += Json{{"id", "r" + std::to_string(i)}, {"input", input}, {"teacher", "label " + std::to_string(label)}}
+                 .dump() +
+             "\n";
     }
     return out;
   }
@@ -78,7 +84,7 @@ TEST_F(CliEmbedCache, WhateverItHoldsTheBytesAreThoseOfNoCache) {
   EXPECT_EQ(counts(embed("g.npy", cached_, "grown.jsonl")), Pair(kRows + 700 - 4096, 4096));
   ASSERT_EQ(embed("g0.npy", {}, "grown.jsonl").code, 0);
   EXPECT_EQ(slurp(folder.path("g.npy")), slurp(folder.path("g0.npy")));
-  // The same texts in other groups: last bits differ, so nothing is taken.
+  // The same texts in other groups: last bits may differ, so nothing is taken.
   folder.write("shifted.jsonl", text_log(kRows - 1, 1));
   EXPECT_EQ(counts(embed("s.npy", cached_, "shifted.jsonl")), Pair(kRows - 1, 0));
   ASSERT_EQ(embed("s0.npy", {}, "shifted.jsonl").code, 0);
@@ -173,17 +179,22 @@ TEST_F(CliEmbedCache, ARunThatGoesOnAndOneThroughABatchWriteTheBytesOfOneInOneGo
   const Outcome fitted = run({"fit", "log.jsonl", "--alpha", "0.8", "-o", "p", "--embed-model", "model"});
   ASSERT_EQ(fitted.code, 0) << fitted.err;
   folder.write("q.jsonl", text_log(kRows, 50'000));
-  const auto job = [&](const std::string& out, std::vector<std::string> more) {
-    more.insert(more.begin(), {"run", "p", "q.jsonl", "-o", out, "--llm-url", mock.address() + "/v1", "--llm-model",
-                               "m", "--audit-seed", "3", "--audit-rate", "0.02"});
+  const auto job = [&](const std::string& out, std::vector<std::string> more, const MockLlm& llm) {
+    more.insert(more.begin(), {"run", "p", "q.jsonl", "-o", out, "--llm-url", llm.address() + "/v1", "--llm-model", "m",
+                               "--audit-seed", "3", "--audit-rate", "0.02"});
     return run(more);
   };
-  ASSERT_EQ(job("whole.jsonl", {}).code, 0);
-  EXPECT_EQ(job("parts.jsonl", {"--max-requests", "11"}).code, 5);
-  const Outcome second = job("parts.jsonl", {"--resume"});
+  ASSERT_EQ(job("whole.jsonl", {"--embed-cache", "whole.db"}, mock).code, 0);
+  {
+    MockLlm slow({"--latency-ms", "400"});  // long enough for a part of the output to be written
+    EXPECT_EQ(job("parts.jsonl", {"--concurrency", "8", "--deadline", "4s"}, slow).code, 5);
+  }
+  const Outcome second = job("parts.jsonl", {"--resume", "--embed-cache", "whole.db"}, mock);
   ASSERT_EQ(second.code, 0) << second.err;
+  EXPECT_FALSE(contains(second.err, "job: 0 rows written")) << second.err;             // it begins in the middle
+  EXPECT_TRUE(contains(second.err, " vectors from the cache, 0 made")) << second.err;  // in the same groups
   EXPECT_EQ(slurp(folder.path("parts.jsonl")), slurp(folder.path("whole.jsonl")));
-  const Outcome batch = job("batch.jsonl", {"--batch", "--poll-seconds", "0.05", "--embed-cache", "c.db"});
+  const Outcome batch = job("batch.jsonl", {"--batch", "--poll-seconds", "0.05", "--embed-cache", "c.db"}, mock);
   ASSERT_EQ(batch.code, 0) << batch.err;
   EXPECT_TRUE(contains(batch.err, "5000 vectors from the cache, 0 made")) << batch.err;  // the second pass
   const auto lines = json_lines(slurp(folder.path("batch.jsonl"))),

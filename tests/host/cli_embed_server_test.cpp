@@ -381,6 +381,33 @@ TEST_F(CliEmbedServer, KilledAndGoneOnAsksAgainOnlyForWhatWasInFlight) {
               static_cast<long long>(most_again));
 }
 
+TEST_F(CliEmbedServer, TheCacheKnowsDialectModelAndDimensionAndNoAddressOfANamedModel) {
+  MockLlm mock;
+  const auto from_cache = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--embed-cache", "c.db", "--json"});
+    const Outcome o = embed(more);
+    EXPECT_EQ(o.code, 0) << o.err;
+    EXPECT_FALSE(contains(o.err, "damaged")) << o.err;
+    return o.code == 0 ? Json::parse(o.out)["from_cache"].get<int>() : -1;
+  };
+  const std::string openai = mock.address() + "/v1", tei = mock.address() + "/embed";
+  const std::vector<std::vector<std::string>> sources = {
+      {"--embed-url", openai, "--embed-model", "m"},
+      {"--embed-url", openai, "--embed-model", "n"},
+      {"--embed-url", openai, "--embed-model", "m", "--embed-dimensions", "8"},
+      {"--embed-url", tei},
+      {"--embed-url", tei, "--embed-model", "m"},
+      {"--embed-url", tei, "--embed-model", "m", "--embed-api", "json", "--embed-input-key", "inputs"}};
+  for (const auto& source : sources) EXPECT_EQ(from_cache(source), 0) << source[1] << " " << source.size();
+  const int64_t requests = mock.stats()["requests"];
+  for (const auto& source : sources) EXPECT_EQ(from_cache(source), kRows) << source[1] << " " << source.size();
+  EXPECT_EQ(mock.stats()["requests"], requests);
+  // Nobody listens there, and nobody has to; an address that stands for its model is another model.
+  EXPECT_EQ(from_cache({"--embed-url", "http://127.0.0.1:1/v1", "--embed-model", "m"}), kRows);
+  EXPECT_EQ(
+      embed({"--embed-url", "http://127.0.0.1:1/embed", "--embed-cache", "c.db", "--embed-max-attempts", "1"}).code, 1);
+}
+
 TEST_F(CliEmbedServer, TwoAtOnceShareACacheAndBothAreRight) {
   const std::string expected = vectors();
   MockLlm mock({"--latency-ms", "3", "--p500", "0.05"});
