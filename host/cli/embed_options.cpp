@@ -1,7 +1,8 @@
 #include "host/cli/embed_options.h"
 
+#include <algorithm>
 #include <cmath>
-#include <cstdlib>
+#include <limits>
 #include <string_view>
 
 #include "host/cli/signals.h"
@@ -82,7 +83,8 @@ void add_embed_options(CLI::App& app, EmbedOptions& o) {
 
 Result<std::shared_ptr<VectorCache>> open_cache(const EmbedOptions& o, const Console& console) {
   if (o.cache.empty()) return std::shared_ptr<VectorCache>();
-  auto cache = VectorCache::open(o.cache, static_cast<int64_t>(o.cache_bytes),
+  constexpr uint64_t kMost = std::numeric_limits<int64_t>::max();
+  auto cache = VectorCache::open(o.cache, static_cast<int64_t>(std::min(o.cache_bytes, kMost)),
                                  [&console](const std::string& what) { console.warn(what); });
   if (!cache.ok()) return cache.status();
   return std::make_shared<VectorCache>(std::move(cache).value());
