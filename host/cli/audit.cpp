@@ -26,8 +26,8 @@ int AuditCommand::run() {
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
   const std::string rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
-  const std::string clash =
-      check_outputs({{"--rejects", rejects}}, {{"AUDITED", input.traces}, {"--embeddings", *vectors}}, policy.folder);
+  const std::string clash = check_outputs({{"--rejects", rejects}, {"--embed-cache", input.embed.cache}},
+                                          {{"AUDITED", input.traces}, {"--embeddings", *vectors}}, policy.folder);
   if (!clash.empty()) return usage_error(console, clash);
   auto loaded = load_policy(policy, console);
   if (!loaded.ok()) return fail(console, loaded.status());

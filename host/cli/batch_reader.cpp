@@ -39,6 +39,10 @@ Result<BatchReader> BatchReader::open(const InputOptions& o, bool need_label, bo
   return batches;
 }
 
+int64_t BatchReader::lead_of(int64_t rows) const {
+  return embedding_ && embedding_->groups_matter() ? rows % kBatchRows : 0;
+}
+
 // Gathers rows, and their vectors where these lie in a file.
 Status BatchReader::read_rows(RowBatch& batch) {
   if (vectors_ && batch.vectors.empty())  // one row should not pay for a batch
@@ -55,7 +59,8 @@ Status BatchReader::read_rows(RowBatch& batch) {
     count = 0;
     return {};
   };
-  while (static_cast<int64_t>(batch.rows.size()) < kBatchRows) {
+  const auto full = [&] { return static_cast<int64_t>(embedding_ ? texts_.size() : batch.rows.size()) >= kBatchRows; };
+  while (!full()) {
     if (left_ == 0) {
       done_ = true;
       break;
@@ -73,7 +78,7 @@ Status BatchReader::read_rows(RowBatch& batch) {
       continue;
     }
     if (skip_ > 0) {
-      --skip_;
+      if (skip_-- <= lead_) texts_.emplace_back(reader_.row().input);
       continue;
     }
     --left_;
@@ -89,6 +94,28 @@ Status BatchReader::read_rows(RowBatch& batch) {
     if (embedding_) texts_.emplace_back(row.input);
   }
   return read_stretch();
+}
+
+// The texts after the last row that is wanted, up to the end of its group.
+Status BatchReader::complete_group() {
+  while (static_cast<int64_t>(texts_.size()) < kBatchRows) {
+    auto kind = reader_.next();
+    if (!kind.ok()) return kind.status();
+    if (*kind == io::RowKind::kEnd) return {};
+    if (*kind == io::RowKind::kRow) texts_.emplace_back(reader_.row().input);
+  }
+  return {};
+}
+
+// lead: how many of the texts come before the batch's rows.
+Status BatchReader::embed(RowBatch& batch, int64_t lead) {
+  if (left_ == 0 && !batch.rows.empty() && embedding_->groups_matter()) TRACER_RETURN_IF_ERROR(complete_group());
+  const auto n = static_cast<int64_t>(texts_.size());
+  if (batch.vectors.rows() < n) batch.vectors = Matrix<float>(n, embedding_->dimension());
+  TRACER_RETURN_IF_ERROR(embedding_->encode(texts_, reader_.raw_bytes(), batch.vectors.view().rows_from(0, n)));
+  for (int64_t i = 0; lead > 0 && i + lead < n; ++i)
+    std::copy_n(batch.vectors.row(i + lead), batch.vectors.cols(), batch.vectors.row(i));
+  return {};
 }
 
 Status BatchReader::finish() {
@@ -110,9 +137,10 @@ Result<bool> BatchReader::read_batch(RowBatch& batch) {
   if (done_) return false;
   TRACER_RETURN_IF_ERROR(read_rows(batch));
   if (embedding_) {
-    const auto n = static_cast<int64_t>(texts_.size());
-    if (batch.vectors.rows() < n) batch.vectors = Matrix<float>(n, embedding_->dimension());
-    TRACER_RETURN_IF_ERROR(embedding_->encode(texts_, reader_.raw_bytes(), batch.vectors.view().rows_from(0, n)));
+    if (batch.rows.empty()) texts_.clear();  // all of them were read over
+    const int64_t lead = batch.rows.empty() ? 0 : lead_;
+    lead_ = 0;
+    TRACER_RETURN_IF_ERROR(embed(batch, lead));
   }
   if (done_) {
     if (embedding_) embedding_->finish();

@@ -50,15 +50,20 @@ class BatchReader {
   // False at the end. Bad rows go to the rejects file, and above the allowed share of bad rows reading fails
   // (looked at from 1,000 rows on, and at the end). The vector file must have one row for each data line.
   Result<bool> next(Backend& backend, RowBatch& batch);
-  // Before the first next(): that many good rows are read over, neither embedded nor given. Fewer rows: kBadInput.
-  void skip(int64_t rows) { skip_ = rows; }
-  // Likewise: `count` good rows after the first `skip`. Nothing is read, nor checked, beyond them.
-  void only(int64_t skip, int64_t count) { skip_ = skip, left_ = count; }
+  // Before the first next(): that many good rows are read over and not given. Fewer rows: kBadInput. Where a vector's
+  // last bits depend on its group, rows are embedded in the groups that a pass from the first row on has: up to a group
+  // of those read over is embedded too, and of those after the last.
+  void skip(int64_t rows) { skip_ = rows, lead_ = lead_of(rows); }
+  // Likewise: `count` good rows after the first `rows`. Nothing is checked beyond them.
+  void only(int64_t rows, int64_t count) { skip(rows), left_ = count; }
   const io::Rejects& rejects() const { return rejects_; }
 
  private:
   BatchReader(io::TraceReader reader, io::Rejects rejects) : reader_(std::move(reader)), rejects_(std::move(rejects)) {}
+  int64_t lead_of(int64_t rows) const;
   Status read_rows(RowBatch& batch);
+  Status complete_group();
+  Status embed(RowBatch& batch, int64_t lead);
   Result<bool> read_batch(RowBatch& batch);
   Status finish();
 
@@ -70,6 +75,7 @@ class BatchReader {
   std::string traces_path_;
   bool keep_input_ = false;
   int64_t skip_ = 0;                                    // good rows still to be read over
+  int64_t lead_ = 0;                                    // the last of them, which are embedded with those that follow
   int64_t left_ = std::numeric_limits<int64_t>::max();  // good rows still to be given
   bool done_ = false;
   RowBatch ahead_;

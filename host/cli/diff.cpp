@@ -89,8 +89,8 @@ int DiffCommand::run() {
   if (!vectors.ok()) return fail(console, vectors.status());
   const std::string rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
   for (const std::string& folder : folders)
-    if (const std::string clash =
-            check_outputs({{"--rejects", rejects}}, {{"--traces", input.traces}, {"--embeddings", *vectors}}, folder);
+    if (const std::string clash = check_outputs({{"--rejects", rejects}, {"--embed-cache", input.embed.cache}},
+                                                {{"--traces", input.traces}, {"--embeddings", *vectors}}, folder);
         !clash.empty())
       return usage_error(console, clash);
   const EncoderIdentity &a = sides_[0].artifact.provenance.encoder, &b = sides_[1].artifact.provenance.encoder;

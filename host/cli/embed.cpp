@@ -23,8 +23,8 @@ Status EmbedCommand::embed(const Encoder& encoder, io::TraceReader& reader, io::
   Embedding embedding(encoder, common.console, input.traces);
   std::vector<std::string> texts;
   std::vector<int64_t> position;
-  Matrix<float> vectors(TextEncoder::kGroup, encoder.text.dimension());
-  const Matrix<float> zeros(1, encoder.text.dimension());
+  Matrix<float> vectors(TextEncoder::kGroup, encoder.identity.dimension);
+  const Matrix<float> zeros(1, encoder.identity.dimension);
   for (bool more = true; more;) {
     texts.clear(), position.clear();
     while (static_cast<int64_t>(texts.size()) < TextEncoder::kGroup) {
@@ -66,9 +66,11 @@ int EmbedCommand::run() {
   const Console& console = common.console;
   if (output == "-") return usage_error(console, "-o -: vectors want a file, not standard output");
   const std::string rejects_path = input.rejects.empty() ? output + ".rejects.jsonl" : input.rejects;
-  const std::string clash =
-      check_outputs({{"-o", output}, {"--rejects", rejects_path}, {"the note of -o,", vector_note_path(output)}},
-                    {{"IN", input.traces}}, "");
+  const std::string clash = check_outputs({{"-o", output},
+                                           {"--rejects", rejects_path},
+                                           {"the note of -o,", vector_note_path(output)},
+                                           {"--embed-cache", input.embed.cache}},
+                                          {{"IN", input.traces}}, "");
   if (!clash.empty()) return usage_error(console, clash);
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
@@ -77,9 +79,9 @@ int EmbedCommand::run() {
   options.read_timestamp = false;
   auto reader = io::TraceReader::open(input.traces, options);
   if (!reader.ok()) return fail(console, reader.status());
-  auto encoder = open_named_encoder(input.encoder, precision, (*backend)->threads(), console);
+  auto encoder = open_named_encoder(input, precision, (*backend)->threads(), console);
   if (!encoder.ok()) return fail(console, encoder.status());
-  auto out = io::NpyWriter::create(output, encoder->text.dimension());
+  auto out = io::NpyWriter::create(output, encoder->identity.dimension);
   if (!out.ok()) return fail(console, out.status());
   io::Rejects rejects(input.traces, rejects_path, input.max_bad_ratio);
   const Status embedded = embed(*encoder, *reader, rejects, *out);
@@ -91,9 +93,12 @@ int EmbedCommand::run() {
                  rejects.first() + "; all of them in " + rejects.path());
   const int code = rejects.count() > 0 ? kExitPartial : kExitOk;
   if (!console.json) return code;
+  const TextSource::Counts counts = encoder->text->counts();
   return console.print_json({{"rows", out->rows()},
                              {"bad_rows", rejects.count()},
-                             {"dimension", encoder->text.dimension()},
+                             {"dimension", encoder->identity.dimension},
+                             {"embedded", counts.made},
+                             {"from_cache", counts.found},
                              {"encoder", encoder_json(encoder->identity)},
                              {"vectors", output}},
                             code);

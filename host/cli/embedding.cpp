@@ -14,22 +14,27 @@ constexpr char kDoing[] = "embedding";
 void add_precision_option(CLI::App& app, std::optional<std::string>& precision) {
   app.add_option("--precision", precision,
                  "of the text encoder: float32 (default), or bfloat16, faster on processors that have it")
-      ->check(CLI::IsMember({"float32", "bfloat16"}));
+      ->check(CLI::IsMember({"float32", "bfloat16"}))
+      ->excludes(app.get_option("--embed-url"));
 }
 
 Precision precision_of(const std::optional<std::string>& option) {
   return option ? *parse_precision(*option) : Precision::kFloat32;
 }
 
-Result<Encoder> open_named_encoder(const std::string& folder, const std::optional<std::string>& precision, int threads,
+Result<Encoder> open_named_encoder(const InputOptions& input, const std::optional<std::string>& precision, int threads,
                                    const Console& console) {
-  auto encoder = open_encoder(folder.empty() ? default_encoder_folder() : folder, precision_of(precision), threads);
+  if (!input.embed.url.empty()) return open_embed_server(input.embed, input.encoder, console);
+  auto cache = open_cache(input.embed, console);
+  if (!cache.ok()) return cache.status();
+  auto encoder = open_encoder(input.encoder.empty() ? default_encoder_folder() : input.encoder, precision_of(precision),
+                              threads, std::move(cache).value());
   if (encoder.ok()) console.note("embedding text with " + describe(encoder->identity));
   return encoder;
 }
 
 Embedding::Embedding(const Encoder& encoder, const Console& console, const std::string& source)
-    : encoder_(encoder), progress_(console, kDoing) {
+    : encoder_(encoder), console_(console), progress_(console, kDoing) {
   struct stat info {};
   if (source != "-" && ::stat(source.c_str(), &info) == 0 && S_ISREG(info.st_mode)) source_bytes_ = info.st_size;
 }
@@ -38,24 +43,38 @@ Status Embedding::encode(const std::vector<std::string>& texts, int64_t read_byt
   // Of the rows read so far, this group is the last part.
   const auto read_rows = static_cast<double>(progress_.rows() + static_cast<int64_t>(texts.size()));
   const double read = static_cast<double>(read_bytes) / static_cast<double>(std::max<int64_t>(source_bytes_, 1));
-  return encoder_.text.encode(texts, out, [&](int64_t done) {
+  return encoder_.text->encode(texts, out, [&](int64_t done) {
     progress_.advance(done, source_bytes_ > 0 ? read * static_cast<double>(progress_.rows() + done) / read_rows : -1);
   });
 }
 
+void note_counts(const TextSource& text, const Console& console) {
+  const TextSource::Counts c = text.counts();
+  if (c.found > 0) console.note(counted(c.found, "vector") + " from the cache, " + std::to_string(c.made) + " made");
+  if (c.requests > 0)
+    console.note("embedding server: " + counted(c.made, "text") + " in " + counted(c.requests, "request") +
+                 (c.retried > 0 ? ", " + std::to_string(c.retried) + " of them again" : ""));
+}
+
+void Embedding::finish() {
+  progress_.finish();
+  note_counts(*encoder_.text, console_);
+}
+
 Result<Matrix<float>> embed_log(const Encoder& encoder, const std::vector<std::string>& texts, const Console& console) {
   const auto n = static_cast<int64_t>(texts.size());
-  Matrix<float> vectors(n, encoder.text.dimension());
+  Matrix<float> vectors(n, encoder.identity.dimension);
   Progress progress(console, kDoing);
   for (int64_t first = 0; first < n; first += TextEncoder::kGroup) {
     const int64_t count = std::min(n - first, TextEncoder::kGroup);
-    TRACER_RETURN_IF_ERROR(encoder.text.encode({texts.data() + first, static_cast<size_t>(count)},
-                                               vectors.view().rows_from(first, count), [&](int64_t done) {
-                                                 const auto rows = static_cast<double>(progress.rows() + done);
-                                                 progress.advance(done, rows / static_cast<double>(n));
-                                               }));
+    TRACER_RETURN_IF_ERROR(encoder.text->encode({texts.data() + first, static_cast<size_t>(count)},
+                                                vectors.view().rows_from(first, count), [&](int64_t done) {
+                                                  const auto rows = static_cast<double>(progress.rows() + done);
+                                                  progress.advance(done, rows / static_cast<double>(n));
+                                                }));
   }
   progress.finish();
+  note_counts(*encoder.text, console);
   return vectors;
 }
 

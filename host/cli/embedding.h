@@ -8,18 +8,22 @@
 #include <vector>
 
 #include "host/cli/command.h"
+#include "host/cli/inputs.h"
 #include "host/cli/progress.h"
 #include "host/encoder/encoder.h"
 
 namespace tracer::cli {
 
-// --precision, and what it stands for when it was not given.
+// --precision, and what it stands for when it was not given. After add_row_options.
 void add_precision_option(CLI::App& app, std::optional<std::string>& precision);
 Precision precision_of(const std::optional<std::string>& option);
 
-// The folder named with --embed-model, else the default one.
-Result<Encoder> open_named_encoder(const std::string& folder, const std::optional<std::string>& precision, int threads,
+// The server named with --embed-url, else the folder named with --embed-model, else the default one.
+Result<Encoder> open_named_encoder(const InputOptions& input, const std::optional<std::string>& precision, int threads,
                                    const Console& console);
+
+// What came from a cache and what was asked of a server; a note where there is either.
+void note_counts(const TextSource& text, const Console& console);
 
 // One pass over the rows of a source. The encoder must outlive it.
 class Embedding {
@@ -30,12 +34,14 @@ class Embedding {
   // A group of at most TextEncoder::kGroup texts; read_bytes: of the source, after the last of them.
   Status encode(const std::vector<std::string>& texts, int64_t read_bytes, HostMatrix<float> out);
   // After the last group.
-  void finish() { progress_.finish(); }
+  void finish();
 
-  int64_t dimension() const { return encoder_.text.dimension(); }
+  int64_t dimension() const { return encoder_.identity.dimension; }
+  bool groups_matter() const { return encoder_.text->groups_matter(); }
 
  private:
   const Encoder& encoder_;
+  const Console& console_;
   Progress progress_;
   int64_t source_bytes_ = 0;  // 0: not known
 };

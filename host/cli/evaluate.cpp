@@ -131,8 +131,9 @@ int EvaluateCommand::run() {
   const std::string rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
-  const std::string clash = check_outputs({{"--errors", errors}, {"--rejects", rejects}},
-                                          {{"TRACES", input.traces}, {"--embeddings", *vectors}}, policy.folder);
+  const std::string clash =
+      check_outputs({{"--errors", errors}, {"--rejects", rejects}, {"--embed-cache", input.embed.cache}},
+                    {{"TRACES", input.traces}, {"--embeddings", *vectors}}, policy.folder);
   if (!clash.empty()) return usage_error(console, clash);
   auto loaded = load_policy(policy, console);
   if (!loaded.ok()) return fail(console, loaded.status());

@@ -66,9 +66,11 @@ int ExplainCommand::run() {
   if (!loaded.ok()) return fail(console, loaded.status());
   auto inputs = explain_inputs(source, *loaded);
   if (!inputs.ok()) return fail(console, inputs.status());
-  const std::string clash =
-      check_outputs({{"--output", output_path()}, {"--rows", rows_path}, {"--rejects", source.input.rejects}}, *inputs,
-                    policy.folder);
+  const std::string clash = check_outputs({{"--output", output_path()},
+                                           {"--rows", rows_path},
+                                           {"--rejects", source.input.rejects},
+                                           {"--embed-cache", source.input.embed.cache}},
+                                          *inputs, policy.folder);
   if (!clash.empty()) return usage_error(console, clash);
   Json document;
   if (const Status done = explain(*loaded, document); !done.ok()) return fail(console, done);

@@ -137,8 +137,8 @@ int FitCommand::run() {
   if (!vectors.ok()) return fail(console, vectors.status());
   const bool embeds = vectors->empty();
   if (!embeds && precision) return usage_error(console, "--precision is for text, but vectors are given: " + *vectors);
-  const std::string overwrites =
-      check_outputs({{"--rejects", rejects_path()}}, {{"TRACES", input.traces}, {"--embeddings", *vectors}}, output);
+  const std::string overwrites = check_outputs({{"--rejects", rejects_path()}, {"--embed-cache", input.embed.cache}},
+                                               {{"TRACES", input.traces}, {"--embeddings", *vectors}}, output);
   if (!overwrites.empty()) return usage_error(console, overwrites);
   const Status replaceable = check_replaceable(output);
   if (!replaceable.ok()) return fail(console, replaceable);
@@ -146,7 +146,7 @@ int FitCommand::run() {
   if (!ledger.ok()) return fail(console, ledger.status());
   std::optional<Encoder> encoder;
   if (embeds) {  // before the rows: a missing model should not cost their reading
-    auto opened = open_named_encoder(input.encoder, precision, (*backend)->threads(), console);
+    auto opened = open_named_encoder(input, precision, (*backend)->threads(), console);
     if (!opened.ok()) return fail(console, opened.status());
     encoder = std::move(opened).value();
   }

@@ -68,7 +68,8 @@ void add_row_options(CLI::App& app, InputOptions& o, bool labelled) {
   app.add_option(
       "--embed-model", o.encoder,
       "folder of the text encoder, in Hugging Face layout (default: the fetched all-MiniLM-L6-v2, or the one "
-      "of the policy)");
+      "of the policy); with --embed-url the server's name of its model");
+  add_embed_options(app, o.embed);
   app.add_option("--input-key", o.input_key, "field of the input (default: input, query, text, prompt or question)");
   app.add_option(
       "--label-key", o.label_key,
@@ -89,8 +90,10 @@ void add_input_options(CLI::App& app, InputOptions& o, bool labelled) {
                  "embedded)");
   add_row_options(app, o, labelled);
   app.parse_complete_callback([&o] {
-    if (!o.embeddings.empty() && !o.encoder.empty())
-      throw CLI::ValidationError("--embeddings gives vectors and --embed-model makes them: leave one out");
+    if (!o.embeddings.empty() && wants_encoder(o))
+      throw CLI::ValidationError("--embeddings gives vectors and " +
+                                 std::string(o.embed.url.empty() ? "--embed-model" : "--embed-url") +
+                                 " makes them: leave one out");
   });
 }
 
@@ -133,6 +136,8 @@ io::TraceReaderOptions reader_options(const InputOptions& o) {
   return r;
 }
 
+bool wants_encoder(const InputOptions& o) { return !o.encoder.empty() || !o.embed.url.empty(); }
+
 std::string vectors_beside(const std::string& traces) { return stem_of(traces) + ".npy"; }
 
 Result<std::string> vectors_path(const InputOptions& o) {
@@ -141,7 +146,7 @@ Result<std::string> vectors_path(const InputOptions& o) {
   struct stat info {};  // absent traces must not read as absent vectors
   if (::stat(o.traces.c_str(), &info) != 0) return io::errno_error(o.traces, "cannot open", errno);
   if (S_ISDIR(info.st_mode)) return io::errno_error(o.traces, "cannot read", EISDIR);
-  if (!o.encoder.empty()) return std::string();
+  if (wants_encoder(o)) return std::string();
   const std::string stem = stem_of(o.traces);
   for (const std::string& candidate : {stem + ".npy", stem + "_embeddings.npy"})
     if (::access(candidate.c_str(), F_OK) == 0) return candidate;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "host/cli/embed_options.h"
 #include "host/io/trace_reader.h"
 #include "kernels/status.h"
 
@@ -13,7 +14,8 @@ namespace tracer::cli {
 struct InputOptions {
   std::string traces;
   std::string embeddings;  // "": beside the traces, else made from the text
-  std::string encoder;     // folder of the encoder; not "": vectors are made from the text
+  std::string encoder;     // folder of the encoder, or model of the server; not "": vectors are made from the text
+  EmbedOptions embed;      // a server in it: likewise
   std::string input_key;
   std::string label_key;
   std::string format = "auto";
@@ -26,10 +28,13 @@ void add_row_options(CLI::App& app, InputOptions& options, bool labelled);
 
 io::TraceReaderOptions reader_options(const InputOptions& options);
 
+// Whether text is to be embedded whatever vectors lie beside it.
+bool wants_encoder(const InputOptions& options);
+
 // Where the vectors of traces lie: X.jsonl, X.jsonl.gz, X.csv, X.csv.gz -> X.npy.
 std::string vectors_beside(const std::string& traces);
 
-// The vectors given with --embeddings; else, unless an encoder was named, those beside the traces, else in
+// The vectors given with --embeddings; else, unless an encoder or a server was named, those beside the traces, else in
 // X_embeddings.npy. "" when there are none: text is to be embedded. kIo when the traces are absent or a folder.
 Result<std::string> vectors_path(const InputOptions& options);
 

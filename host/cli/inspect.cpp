@@ -112,7 +112,7 @@ Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, con
 Status InspectCommand::read_vector(const LoadedPolicy& loaded, int threads, HostMatrix<float> x) const {
   auto source = open_vectors(input.embeddings, input, loaded, threads, common.console);
   if (!source.ok()) return source.status();
-  if (source->encoder) return source->encoder->text.encode({&*text, 1}, x);
+  if (source->encoder) return source->encoder->text->encode({&*text, 1}, x);
   auto reader = io::NpyReader::open(source->npy);
   if (!reader.ok()) return reader.status();
   if (reader->cols() != x.cols)
@@ -159,7 +159,9 @@ void add_inspect(CLI::App& app, int& exit_code) {
   row->check(CLI::NonNegativeNumber);
   CLI::Option* embeddings = sub->add_option("--embeddings", command->input.embeddings, "vectors: .npy");
   CLI::Option* text = sub->add_option("--text", command->text, "text, embedded by the policy's encoder");
-  CLI::Option* model = sub->add_option("--embed-model", command->input.encoder, "folder of that encoder");
+  CLI::Option* model =
+      sub->add_option("--embed-model", command->input.encoder, "folder of that encoder, or name of the server's model");
+  add_embed_options(*sub, command->input.embed);
   row->needs(embeddings), embeddings->needs(row), model->needs(text);
   text->excludes(row)->excludes(embeddings);
   sub->parse_complete_callback([row, text] {

@@ -73,6 +73,7 @@ CLI::Option* add_partial_options(CLI::App& app, PartialOptions& o, CLI::Option* 
   CLI::Option* vectors =
       app.add_option("--embeddings", o.input.embeddings, "with --partial: as for the run")->needs(partial);
   app.add_option("--embed-model", o.input.encoder, "with --partial: as for the run")->needs(partial)->excludes(vectors);
+  add_embed_options(app, o.input.embed);
   return partial->needs(policy, input);
 }
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "host/cli/embed_options.h"
 #include "host/cli/tables.h"
 
 namespace tracer::cli {
@@ -37,6 +38,34 @@ Result<LoadedPolicy> load_policy(const PolicyOptions& options, const Console& co
   return loaded;
 }
 
+namespace {
+
+Result<Encoder> open_encoder_of_policy(const EncoderIdentity& wanted, const InputOptions& input,
+                                       const std::string& folder, int threads, const Console& console) {
+  if (!wanted.is_server() && input.embed.url.empty()) {
+    auto cache = open_cache(input.embed, console);
+    if (!cache.ok()) return cache.status();
+    auto encoder = open_encoder_of(wanted, input.encoder, threads, folder, std::move(cache).value());
+    if (encoder.ok()) console.note("embedding text with " + describe(encoder->identity));
+    return encoder;
+  }
+  // Texts, and a key, go nowhere but where the command line says: a policy may come from elsewhere.
+  if (input.embed.url.empty())
+    return bad_input(folder + ": fitted with vectors of an embedding server, " + describe(wanted) + " at " +
+                     wanted.path + ": give its address with --embed-url");
+  if (!wanted.is_server())
+    return bad_input("--embed-url " + input.embed.url.substr(0, input.embed.url.find_first_of("?#")) +
+                     ": another encoder than " + folder + " was fitted with: expected " + describe(wanted) +
+                     ", an encoder here");
+  // A name that is the address stands for a server that was given none.
+  const bool named = wanted.name != wanted.path;
+  auto encoder = open_embed_server(input.embed, input.encoder.empty() && named ? wanted.name : input.encoder, console);
+  if (encoder.ok()) TRACER_RETURN_IF_ERROR(check_encoder(wanted, encoder->identity, folder));
+  return encoder;
+}
+
+}  // namespace
+
 Result<VectorSource> open_vectors(const std::string& npy, const InputOptions& input, const LoadedPolicy& loaded,
                                   int threads, const Console& console) {
   const EncoderIdentity& wanted = loaded.artifact.provenance.encoder;
@@ -46,9 +75,8 @@ Result<VectorSource> open_vectors(const std::string& npy, const InputOptions& in
       return bad_input(loaded.folder +
                        ": fitted on given vectors, whose encoder it does not know, so that it takes no text: "
                        "give vectors, as .npy beside the rows or with --embeddings FILE");
-    auto encoder = open_encoder_of(wanted, input.encoder, threads, loaded.folder);
+    auto encoder = open_encoder_of_policy(wanted, input, loaded.folder, threads, console);
     if (!encoder.ok()) return encoder.status();
-    console.note("embedding text with " + describe(encoder->identity));
     source.encoder = std::move(encoder).value();
     return source;
   }

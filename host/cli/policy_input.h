@@ -32,7 +32,8 @@ struct LoadedPolicy {
 Result<LoadedPolicy> load_policy(const PolicyOptions& options, const Console& console);
 
 // Vectors that the policy can take: those of the file `npy`, or for "" those that its own encoder makes of the text.
-// kBadInput where a note beside the file names another encoder, where the folder with --embed-model holds another one,
+// kBadInput where a note beside the file names another encoder, where the folder with --embed-model or the server at
+// --embed-url is another one, where that is missing for a policy of a server,
 // and where text meets a policy that was fitted on given vectors. A file without a note is taken with a warning when
 // the policy knows its encoder.
 Result<VectorSource> open_vectors(const std::string& npy, const InputOptions& input, const LoadedPolicy& loaded,

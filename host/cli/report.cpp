@@ -98,8 +98,9 @@ int ReportCommand::run_page() {
   if (!loaded.ok()) return fail(console, loaded.status());
   auto inputs = explain_inputs(source, *loaded);
   if (!inputs.ok()) return fail(console, inputs.status());
-  const std::string clash =
-      check_outputs({{"--html", html}, {"--rejects", source.input.rejects}}, *inputs, policy.folder);
+  const std::string clash = check_outputs(
+      {{"--html", html}, {"--rejects", source.input.rejects}, {"--embed-cache", source.input.embed.cache}}, *inputs,
+      policy.folder);
   if (!clash.empty()) return usage_error(console, clash);
   if (const Status written = write_page(*loaded); !written.ok()) return fail(console, written);
   if (html == "-") return kExitOk;

@@ -85,8 +85,9 @@ int RouteCommand::run() {
     return usage_error(console, "--json and -o - both want standard output; give -o a file");
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
-  const std::string clash = check_outputs({{"-o", output}, {"--rejects", rejects}, {"the summary of -o,", sidecar}},
-                                          {{"IN", input.traces}, {"--embeddings", *vectors}}, policy.folder);
+  const std::string clash = check_outputs(
+      {{"-o", output}, {"--rejects", rejects}, {"the summary of -o,", sidecar}, {"--embed-cache", input.embed.cache}},
+      {{"IN", input.traces}, {"--embeddings", *vectors}}, policy.folder);
   if (!clash.empty()) return usage_error(console, clash);
   auto loaded = load_policy(policy, console);
   if (!loaded.ok()) return fail(console, loaded.status());

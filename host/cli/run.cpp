@@ -252,12 +252,14 @@ int RunCommand::run() {
     const std::string clash = check_outputs({{"-o", output},
                                              {"--rejects", rejects_path()},
                                              {"the summary of -o,", output + ".meta.json"},
-                                             {"the job of -o,", job_path()}},
+                                             {"the job of -o,", job_path()},
+                                             {"--embed-cache", input.embed.cache}},
                                             {{"IN", input.traces},
                                              {"--embeddings", *vectors},
                                              {"--prompt", llm_options.prompt},
                                              {"--prices", llm_options.prices},
-                                             {"--llm-key-file", llm_options.server.key_file}},
+                                             {"--llm-key-file", llm_options.server.key_file},
+                                             {"--embed-key-file", input.embed.key_file}},
                                             policy.folder);
     if (!clash.empty()) return usage_error(console, clash);
   }
@@ -282,6 +284,7 @@ int RunCommand::pass(Backend& backend, const LoadedPolicy& loaded, const Llm& ll
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
   auto source = open_vectors(*vectors, input, loaded, backend.threads(), console);
+  if (!source.ok() && source.status().code() == ErrorCode::kInterrupted) return exit_code_of_signal();
   if (!source.ok()) return fail(console, source.status());
   auto reader =
       BatchReader::open(input, false, true, loaded.artifact.policy.dimension, rejects_path(), *source, console);

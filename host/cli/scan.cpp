@@ -56,15 +56,16 @@ int ScanCommand::run() {
   if (!vectors.ok()) return fail(console, vectors.status());
   if (!vectors->empty() && precision)
     return usage_error(console, "--precision is for text, but vectors are given: " + *vectors);
-  const std::string clash = check_outputs({{"--output", output}, {"--rejects", rejects_path()}},
-                                          {{"TRACES", input.traces}, {"--embeddings", *vectors}}, "");
+  const std::string clash =
+      check_outputs({{"--output", output}, {"--rejects", rejects_path()}, {"--embed-cache", input.embed.cache}},
+                    {{"TRACES", input.traces}, {"--embeddings", *vectors}}, "");
   if (!clash.empty()) return usage_error(console, clash);
 
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
   std::optional<Encoder> encoder;
   if (vectors->empty()) {
-    auto opened = open_named_encoder(input.encoder, precision, (*backend)->threads(), console);
+    auto opened = open_named_encoder(input, precision, (*backend)->threads(), console);
     if (!opened.ok()) return fail(console, opened.status());
     encoder.emplace(std::move(opened).value());
   }

@@ -52,11 +52,8 @@ struct SweepCommand {
                 double total) const;
   int report(const Backend& backend, double total) const;
   std::vector<FileUse> outputs() const {
-    return {{"--csv", csv},
-            {"--json-file", json_file},
-            {"--svg", svg},
-            {"--state", state_file},
-            {"--rejects", rejects_path()}};
+    return {{"--csv", csv},          {"--json-file", json_file},    {"--svg", svg},
+            {"--state", state_file}, {"--rejects", rejects_path()}, {"--embed-cache", input.embed.cache}};
   }
   std::string rejects_path() const { return input.rejects.empty() ? "rejects.jsonl" : input.rejects; }
 
@@ -248,7 +245,7 @@ int SweepCommand::run() {
 
   std::optional<Encoder> encoder;
   if (vectors->empty()) {
-    auto opened = open_named_encoder(input.encoder, precision, (*backend)->threads(), console);
+    auto opened = open_named_encoder(input, precision, (*backend)->threads(), console);
     if (!opened.ok()) return fail(console, opened.status());
     encoder.emplace(std::move(opened).value());
   }

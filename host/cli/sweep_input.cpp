@@ -48,7 +48,12 @@ Result<TestLog> read_test(Backend& backend, const InputOptions& test, const std:
     if (!known.known())
       return bad_input(start + "has no vectors, and nothing is known of what made those of " + learned.path +
                        "; give --test-embeddings");
-    auto opened = open_named_encoder(known.path, known.precision, backend.threads(), console);
+    if (known.is_server())
+      return bad_input(start + "has no vectors, and those of " + learned.path + " are of a server, " + describe(known) +
+                       "; embed it with `tracer embed` and give --test-embeddings");
+    InputOptions same = test;
+    same.encoder = known.path;
+    auto opened = open_named_encoder(same, known.precision, backend.threads(), console);
     if (!opened.ok()) return opened.status();
     own.emplace(std::move(opened).value());
     encoder = &*own;

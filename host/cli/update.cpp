@@ -252,7 +252,7 @@ int UpdateCommand::run() {
   if (!vectors.ok()) return fail(console, vectors.status());
   vectors_ = *vectors;
   const std::string rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
-  const std::string clash = check_outputs({{"--rejects", rejects}},
+  const std::string clash = check_outputs({{"--rejects", rejects}, {"--embed-cache", input.embed.cache}},
                                           {{"NEW", input.traces},
                                            {"--embeddings", vectors_},
                                            {"--traces", original.traces},

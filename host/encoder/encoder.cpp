@@ -4,6 +4,8 @@
 #include <filesystem>
 
 #include "host/encoder/encoder_folder.h"
+#include "host/encoder/local_text.h"
+#include "host/encoder/remote_text.h"
 
 namespace tracer {
 namespace {
@@ -19,17 +21,19 @@ EncoderIdentity identity_of(const EncoderFolder& folder, Precision precision) {
   if (ec) whole = folder.path;
   std::string name = whole.filename().string();
   if (name.empty() || name == kUnknownEncoder) name = "encoder";
-  return {name, folder.digest, to_string(precision), folder.shape.hidden, folder.max_tokens, whole.string()};
+  return {name, folder.digest, to_string(precision), folder.shape.hidden, folder.max_tokens, whole.string(), ""};
 }
 
-Result<Encoder> start(EncoderFolder folder, Precision precision, int threads) {
+Result<Encoder> start(EncoderFolder folder, Precision precision, int threads, std::shared_ptr<VectorCache> cache) {
   auto module = open_transformer_module();
   if (!module.ok()) return module.status();
   std::unique_ptr<Transformer> transformer;
   TRACER_RETURN_IF_ERROR((*module)->make(folder.shape, folder.weights, precision, &transformer));
   EncoderIdentity identity = identity_of(folder, precision);
-  return Encoder{std::move(identity), TextEncoder(std::move(folder.tokenizer), std::move(transformer),
-                                                  folder.shape.hidden, folder.max_tokens, threads)};
+  const std::string made_by = identity.digest + " " + identity.precision + " " + arithmetic_here((*module)->version());
+  TextEncoder encoder(std::move(folder.tokenizer), std::move(transformer), folder.shape.hidden, folder.max_tokens,
+                      threads);
+  return Encoder{std::move(identity), std::make_unique<LocalText>(std::move(encoder), made_by, std::move(cache))};
 }
 
 }  // namespace
@@ -41,14 +45,15 @@ std::string default_encoder_folder() {
   return (fs::read_symlink("/proc/self/exe", ec).parent_path() / kDefaultModel).string();
 }
 
-Result<Encoder> open_encoder(const std::string& path, Precision precision, int threads) {
+Result<Encoder> open_encoder(const std::string& path, Precision precision, int threads,
+                             std::shared_ptr<VectorCache> cache) {
   auto folder = read_encoder_folder(path);
   if (!folder.ok()) return folder.status();
-  return start(std::move(folder).value(), precision, threads);
+  return start(std::move(folder).value(), precision, threads, std::move(cache));
 }
 
 Result<Encoder> open_encoder_of(const EncoderIdentity& wanted, const std::string& named, int threads,
-                                const std::string& whose) {
+                                const std::string& whose, std::shared_ptr<VectorCache> cache) {
   std::error_code ec;
   const std::string path = !named.empty()                ? named
                            : fs::exists(wanted.path, ec) ? wanted.path
@@ -60,7 +65,25 @@ Result<Encoder> open_encoder_of(const EncoderIdentity& wanted, const std::string
   if (!found.makes_vectors_of(wanted))
     return bad_input(path + ": another encoder than " + whose + " was fitted with: expected " + describe(wanted) +
                      ", found " + describe(found) + (named.empty() ? "; name the folder with --embed-model" : ""));
-  return start(std::move(folder).value(), precision, threads);
+  return start(std::move(folder).value(), precision, threads, std::move(cache));
+}
+
+Result<Encoder> open_server(llm::EmbedApi api, llm::EmbedClientOptions options, const llm::HttpOptions& http,
+                            std::shared_ptr<VectorCache> cache) {
+  auto client = llm::HttpClient::create(http);
+  if (!client.ok()) return client.status();
+  auto text = std::make_unique<RemoteText>(
+      std::make_unique<llm::EmbedClient>(std::move(api), std::move(options), std::move(client).value()),
+      std::move(cache));
+  auto identity = text->identify();
+  if (!identity.ok()) return identity.status();
+  return Encoder{std::move(identity).value(), std::move(text)};
+}
+
+Status check_encoder(const EncoderIdentity& wanted, const EncoderIdentity& found, const std::string& whose) {
+  if (found.makes_vectors_of(wanted)) return {};
+  return bad_input(found.path + ": another encoder than " + whose + " was fitted with: expected " + describe(wanted) +
+                   ", found " + describe(found));
 }
 
 }  // namespace tracer

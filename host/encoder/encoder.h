@@ -1,28 +1,42 @@
-// A text encoder ready to run, and where to find one.
+// What makes vectors of text, ready to run, and where to find it.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "engine/text/text_encoder.h"
 #include "host/encoder/encoder_identity.h"
+#include "host/encoder/text_source.h"
+#include "host/encoder/vector_cache.h"
+#include "host/llm/embed_client.h"
 #include "kernels/status.h"
 
 namespace tracer {
 
 struct Encoder {
   EncoderIdentity identity;
-  TextEncoder text;
+  std::unique_ptr<TextSource> text;
 };
 
 // $TRACER_EMBED_MODEL, else models/all-MiniLM-L6-v2 in the folder of the running program. It need not exist.
 std::string default_encoder_folder();
 
-// Reads the folder and opens libtorch. Errors as read_encoder_folder and open_transformer_module.
-Result<Encoder> open_encoder(const std::string& folder, Precision precision, int threads);
+// Reads the folder and opens libtorch. Errors as read_encoder_folder and open_transformer_module. cache: where vectors
+// are looked for first, and kept; nullptr for none.
+Result<Encoder> open_encoder(const std::string& folder, Precision precision, int threads,
+                             std::shared_ptr<VectorCache> cache = nullptr);
 
 // The encoder that made a policy's vectors: `folder` where it is not empty, else where it was, else the default.
 // Another one is kBadInput, with what was expected and what was found. `whose`, for messages: the policy's path.
 Result<Encoder> open_encoder_of(const EncoderIdentity& wanted, const std::string& folder, int threads,
-                                const std::string& whose);
+                                const std::string& whose, std::shared_ptr<VectorCache> cache = nullptr);
+
+// A server's model. Asks it for one vector (unless the cache knows the dimension), so that a wrong address, key or
+// model shows at once. Errors as EmbedClient::embed.
+Result<Encoder> open_server(llm::EmbedApi api, llm::EmbedClientOptions options, const llm::HttpOptions& http,
+                            std::shared_ptr<VectorCache> cache);
+
+// kBadInput, with what was expected and what was found, where `found` does not make the vectors of `wanted`.
+Status check_encoder(const EncoderIdentity& wanted, const EncoderIdentity& found, const std::string& whose);
 
 }  // namespace tracer

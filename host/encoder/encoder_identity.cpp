@@ -7,6 +7,7 @@
 #include "host/io/json_fields.h"
 #include "host/io/json_format.h"
 #include "host/io/sha256.h"
+#include "host/llm/embed_api.h"
 
 namespace tracer {
 namespace {
@@ -19,15 +20,23 @@ constexpr int64_t kMostBytes = 1 << 20;
 
 }  // namespace
 
+std::string server_digest(const std::string& dialect, const std::string& name, int64_t dimension) {
+  const Json what = {{"dialect", dialect}, {"name", name}, {"dimension", dimension}};
+  return io::sha256_hex("embedding server " + what.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
 std::string describe(const EncoderIdentity& e) {
   if (!e.known()) return kUnknownEncoder;
+  if (e.is_server()) return e.name + " (" + e.dialect + ", dimension " + std::to_string(e.dimension) + ")";
   return e.name + " (" + e.precision + ", " + e.digest.substr(0, 12) + ")";
 }
 
 Json encoder_json(const EncoderIdentity& e) {
   if (!e.known()) return {{"name", e.name}, {"dimension", e.dimension}};
-  return {{"name", e.name},           {"dimension", e.dimension},   {"digest", e.digest},
-          {"precision", e.precision}, {"max_tokens", e.max_tokens}, {"path", e.path}};
+  Json json = {{"name", e.name},           {"dimension", e.dimension},   {"digest", e.digest},
+               {"precision", e.precision}, {"max_tokens", e.max_tokens}, {"path", e.path}};
+  if (e.is_server()) json["dialect"] = e.dialect;
+  return json;
 }
 
 Result<EncoderIdentity> parse_encoder(const Json& json, const std::string& where) {
@@ -42,6 +51,14 @@ Result<EncoderIdentity> parse_encoder(const Json& json, const std::string& where
   f.count("max_tokens", e.max_tokens);
   f.text("path", e.path);
   TRACER_RETURN_IF_ERROR(f.status());
+  if (json.contains("dialect")) {
+    f.text("dialect", e.dialect);
+    TRACER_RETURN_IF_ERROR(f.status());
+    if (!llm::parse_embed_dialect(e.dialect))
+      return bad_input(where + ": \"dialect\": expected openai, tei or json, found \"" + e.dialect + "\"");
+    if (e.digest != server_digest(e.dialect, e.name, e.dimension))
+      return bad_input(where + ": \"digest\": not that of this dialect, name and dimension");
+  }
   if (!parse_precision(e.precision))
     return bad_input(where + ": \"precision\": expected float32 or bfloat16, found \"" + e.precision + "\"");
   return e;

@@ -11,20 +11,26 @@ namespace tracer {
 
 inline constexpr char kUnknownEncoder[] = "unknown";
 
+// A folder on this machine, or a model behind an embedding server.
 struct EncoderIdentity {
-  std::string name = kUnknownEncoder;  // the folder's; for people
-  std::string digest;                  // EncoderFolder::digest
-  std::string precision;               // as to_string(Precision)
+  std::string name = kUnknownEncoder;  // the folder's, for people; of a server the model's, or its address
+  std::string digest;                  // EncoderFolder::digest; of a server that of dialect, name and dimension
+  std::string precision;               // as to_string(Precision); of a server float32
   int64_t dimension = 0;
-  int64_t max_tokens = 0;
-  std::string path;  // where the folder was; the first place to look for it again
+  int64_t max_tokens = 0;  // of a server 0: it is not known
+  std::string path;        // where the folder was, the first place to look for it again; a server's address
+  std::string dialect;     // of a server, as llm::to_string(EmbedDialect); "": a folder
 
   // False: vectors were given, and nothing is known of what made them.
   bool known() const { return name != kUnknownEncoder; }
+  bool is_server() const { return !dialect.empty(); }
   bool makes_vectors_of(const EncoderIdentity& o) const { return digest == o.digest && precision == o.precision; }
 };
 
-// "all-MiniLM-L6-v2 (float32, 1a2b3c4d5e6f)", for messages.
+// The digest of a server's identity.
+std::string server_digest(const std::string& dialect, const std::string& name, int64_t dimension);
+
+// "all-MiniLM-L6-v2 (float32, 1a2b3c4d5e6f)", "text-embedding-3-small (openai, dimension 1536)", for messages.
 std::string describe(const EncoderIdentity& encoder);
 
 nlohmann::ordered_json encoder_json(const EncoderIdentity& encoder);

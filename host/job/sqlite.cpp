@@ -10,7 +10,7 @@ Status failure(const std::string& path, int code, sqlite3* connection) {
   switch (code & 0xff) {
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
-      return bad_input(path + ": damaged, or no database of a job: " + said);
+      return bad_input(path + ": damaged, or no database: " + said);
     case SQLITE_FULL:
       return io_error(path + ": cannot write: the disk is full");
     case SQLITE_NOMEM:
@@ -53,6 +53,10 @@ Statement& Statement::bind(int at, std::string_view text) {
   return bound(sqlite3_bind_text64(statement_.get(), at, text.data() != nullptr ? text.data() : "", text.size(),
                                    SQLITE_TRANSIENT, SQLITE_UTF8));
 }
+Statement& Statement::bind_blob(int at, std::string_view bytes) {
+  return bound(sqlite3_bind_blob64(statement_.get(), at, bytes.data() != nullptr ? bytes.data() : "", bytes.size(),
+                                   SQLITE_STATIC));
+}
 Statement& Statement::bind_null(int at) { return bound(sqlite3_bind_null(statement_.get(), at)); }
 
 Result<bool> Statement::step() {
@@ -79,6 +83,12 @@ std::string Statement::text(int column) const {
   const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));
   return bytes == nullptr ? ""
                           : std::string(bytes, static_cast<size_t>(sqlite3_column_bytes(statement_.get(), column)));
+}
+
+std::string_view Statement::blob(int column) const {
+  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_.get(), column));
+  if (bytes == nullptr) return {};
+  return {bytes, static_cast<size_t>(sqlite3_column_bytes(statement_.get(), column))};
 }
 
 Result<Database> Database::open(const std::string& path, Mode mode) {

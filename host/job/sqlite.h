@@ -22,6 +22,7 @@ class Statement {
   Statement& bind(int at, int64_t value);
   Statement& bind(int at, double value);
   Statement& bind(int at, std::string_view text);
+  Statement& bind_blob(int at, std::string_view bytes);  // not copied: they stay until the next reset()
   Statement& bind_null(int at);
   // True: a row is there. The first error of a bind comes out here.
   Result<bool> step();
@@ -32,6 +33,7 @@ class Statement {
   int64_t integer(int column) const { return sqlite3_column_int64(statement_.get(), column); }
   double real(int column) const { return sqlite3_column_double(statement_.get(), column); }
   std::string text(int column) const;
+  std::string_view blob(int column) const;  // until the next step()
   bool null(int column) const { return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL; }
 
  private:

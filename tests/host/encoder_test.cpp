@@ -132,8 +132,8 @@ Result<Matrix<float>> embed(const std::string& path, Precision precision, int th
                             const std::vector<std::string>& texts) {
   auto encoder = open_encoder(path, precision, threads);
   if (!encoder.ok()) return encoder.status();
-  Matrix<float> out(static_cast<int64_t>(texts.size()), encoder->text.dimension());
-  const Status status = encoder->text.encode(texts, out.view());
+  Matrix<float> out(static_cast<int64_t>(texts.size()), encoder->identity.dimension);
+  const Status status = encoder->text->encode(texts, out.view());
   if (!status.ok()) return status;
   return out;
 }

@@ -20,6 +20,7 @@
 #include "engine/random.h"
 #include "host/io/text_hash.h"
 #include "tests/mock_llm/batches.h"
+#include "tests/mock_llm/embeddings.h"
 
 namespace {
 
@@ -40,6 +41,7 @@ struct Options {
   bool no_schema = false, no_max_tokens = false, no_usage = false, refuse_all = false, wrong_once = false;
   uint64_t seed = 1;
   BatchFaults batches;
+  EmbedFaults embed;
 };
 
 class Mock {
@@ -52,6 +54,20 @@ class Mock {
     if (request.get_header_value("Via").rfind("2 ", 0) == 0) ++http2_;  // as a proxy in front says
     peak_ = std::max<int64_t>(peak_, at_once);
     decide(request, response, anthropic, number, at_once);
+    --in_flight_;
+  }
+
+  // Likewise, for texts to embed.
+  void embed(MockEmbeddings& embeddings, const httplib::Request& request, httplib::Response& r) {
+    const int64_t number = requests_++;
+    const int64_t at_once = ++in_flight_;
+    peak_ = std::max<int64_t>(peak_, at_once);
+    if (fit_to_answer(request, r, false, number, at_once)) {
+      const bool arrives = draw(number, 6) >= o_.garbage && draw(number, 7) >= o_.torn;
+      auto [status, bytes] = embeddings.answer(request.path, request.body, arrives);
+      r.status = status;
+      send(r, std::move(bytes), number);
+    }
     --in_flight_;
   }
 
@@ -139,11 +155,45 @@ class Mock {
     return out;
   }
 
-  void decide(const httplib::Request& request, httplib::Response& r, bool anthropic, int64_t number, int64_t at_once) {
+  // False: the request has got an error, whatever it asks for.
+  bool fit_to_answer(const httplib::Request& request, httplib::Response& r, bool anthropic, int64_t number,
+                     int64_t at_once) {
+    const auto refuse = [&](int status, const char* code, const char* message) {
+      error(r, status, code, message);
+      return false;
+    };
     // A client that was told to wait must have waited.
     const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
     if (o_.retry_after_ms >= 0 && now < not_before_.load()) ++early_;
-    if (!key_fits(request, anthropic)) return error(r, 401, "invalid_api_key", "Incorrect API key provided");
+    if (!key_fits(request, anthropic)) return refuse(401, "invalid_api_key", "Incorrect API key provided");
+    std::this_thread::sleep_for(std::chrono::milliseconds(o_.latency_ms));
+    if (number < o_.fail_first) return refuse(503, "overloaded", "not yet");
+    if (o_.most_at_once >= 0 && at_once > o_.most_at_once) return refuse(429, "rate_limit_exceeded", "too many");
+    if (draw(number, 1) < o_.p429) {
+      if (o_.retry_after_ms >= 0)
+        not_before_.store(now + (o_.latency_ms + o_.retry_after_ms) * int64_t{1'000'000} * 9 / 10);
+      return refuse(429, "rate_limit_exceeded", "Rate limit reached");
+    }
+    if (draw(number, 2) < o_.p500) return refuse(500, "server_error", "something broke");
+    if (draw(number, 3) < o_.p529) return refuse(529, "overloaded_error", "Overloaded");
+    if (draw(number, 4) < o_.hang) std::this_thread::sleep_for(std::chrono::seconds(3600));
+    return true;
+  }
+
+  void send(httplib::Response& r, std::string bytes, int64_t number) {
+    if (draw(number, 6) < o_.garbage) bytes = "<html>502 from a proxy</html>";
+    if (draw(number, 7) >= o_.torn) return r.set_content(bytes, "application/json");
+    // Announced whole, sent in half, then the connection is closed.
+    auto half = std::make_shared<std::string>(bytes.substr(0, bytes.size() / 2));
+    r.set_content_provider(bytes.size(), "application/json", [half](size_t offset, size_t, httplib::DataSink& sink) {
+      if (offset > 0) return false;
+      sink.write(half->data(), half->size());
+      return true;
+    });
+  }
+
+  void decide(const httplib::Request& request, httplib::Response& r, bool anthropic, int64_t number, int64_t at_once) {
+    if (!fit_to_answer(request, r, anthropic, number, at_once)) return;
     Json body = Json::parse(request.body, nullptr, false);
     if (body.is_discarded() || !body.contains("messages")) return error(r, 400, "invalid_request_error", "no messages");
     if (o_.refuse_all) return error(r, 400, "invalid_request_error", "the model does not exist here");
@@ -151,18 +201,6 @@ class Mock {
       return error(r, 400, "invalid_request_error", "response_format is not supported", "response_format");
     if (o_.no_max_tokens && body.contains("max_tokens"))
       return error(r, 400, "unsupported_parameter", "Unsupported parameter: use 'max_completion_tokens'", "max_tokens");
-    std::this_thread::sleep_for(std::chrono::milliseconds(o_.latency_ms));
-    if (number < o_.fail_first) return error(r, 503, "overloaded", "not yet");
-    if (o_.most_at_once >= 0 && at_once > o_.most_at_once) return error(r, 429, "rate_limit_exceeded", "too many");
-    if (draw(number, 1) < o_.p429) {
-      if (o_.retry_after_ms >= 0)
-        not_before_.store(now + (o_.latency_ms + o_.retry_after_ms) * int64_t{1'000'000} * 9 / 10);
-      return error(r, 429, "rate_limit_exceeded", "Rate limit reached");
-    }
-    if (draw(number, 2) < o_.p500) return error(r, 500, "server_error", "something broke");
-    if (draw(number, 3) < o_.p529) return error(r, 529, "overloaded_error", "Overloaded");
-    if (draw(number, 4) < o_.hang) std::this_thread::sleep_for(std::chrono::seconds(3600));
-
     const Turn turn = turn_of(body);
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -174,20 +212,7 @@ class Mock {
       // What never arrives whole is not an answer that the client has.
       if (turn.count == 1 && draw(number, 6) >= o_.garbage && draw(number, 7) >= o_.torn) ++answered_[turn.text];
     }
-    const Json out = message(body, turn, anthropic);
-    std::string bytes = out.dump();
-    if (draw(number, 6) < o_.garbage) bytes = "<html>502 from a proxy</html>";
-    if (draw(number, 7) < o_.torn) {
-      // Announced whole, sent in half, then the connection is closed.
-      auto half = std::make_shared<std::string>(bytes.substr(0, bytes.size() / 2));
-      r.set_content_provider(bytes.size(), "application/json", [half](size_t offset, size_t, httplib::DataSink& sink) {
-        if (offset > 0) return false;
-        sink.write(half->data(), half->size());
-        return true;
-      });
-      return;
-    }
-    r.set_content(bytes, "application/json");
+    send(r, message(body, turn, anthropic).dump(), number);
   }
 
   const Options o_;
@@ -214,9 +239,13 @@ int serve(httplib::Server& server, const Options& o) {
   MockBatches batches(o.batches,
                       [&](const Json& body, bool anthropic) { return mock.answer_in_batch(body, anthropic); });
   batches.serve(server, [&](const httplib::Request& q, bool anthropic) { return mock.key_fits(q, anthropic); });
+  MockEmbeddings embeddings(o.embed, o.labels.size());
+  for (const char* path : {"/v1/embeddings", "/embed", "/vectors"})
+    server.Post(path, [&](const httplib::Request& q, httplib::Response& r) { mock.embed(embeddings, q, r); });
   server.Get("/stats", [&](const httplib::Request&, httplib::Response& r) {
     Json stats = mock.stats();
     stats.update(batches.stats());
+    stats["embed"] = embeddings.stats();
     r.set_content(stats.dump(), "application/json");
   });
   const int port =
@@ -265,6 +294,11 @@ int main(int argc, char** argv) {
   app.add_option("--batch-lose-create", o.batches.lose_create, "so many are made, and the answer never comes");
   app.add_option("--batch-hide", o.batches.hide, "so many lists come out empty");
   app.add_flag("--batch-no-list", o.batches.no_list);
+  app.add_option("--embed-dim", o.embed.dimension, "of vectors");
+  app.add_option("--embed-grow-after", o.embed.grow_after, "so many requests, then vectors are longer by one");
+  app.add_option("--embed-most", o.embed.most, "texts of a request; more get 413");
+  app.add_option("--embed-refuse", o.embed.refuse, "texts that hold this get 400");
+  app.add_option("--embed-odd", o.embed.odd, "answers are wrong in this way (see embeddings.h)");
   CLI11_PARSE(app, argc, argv);
   if (o.cert.empty()) {
     httplib::Server server;
