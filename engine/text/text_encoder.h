@@ -1,4 +1,5 @@
-// Text in, unit vectors out: tokens, batches in order of length, the transformer on all threads.
+// Text in, unit vectors out: tokens, batches in order of length, the transformer on all threads. A text that occurs
+// twice in a group is computed once.
 #pragma once
 
 #include <cstdint>

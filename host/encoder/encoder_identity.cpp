@@ -43,7 +43,7 @@ Result<EncoderIdentity> parse_encoder(const Json& json, const std::string& where
   f.text("path", e.path);
   TRACER_RETURN_IF_ERROR(f.status());
   if (!parse_precision(e.precision))
-    return bad_input(where + ": \"precision\": expected float32 or bfloat16, found \"" + e.precision + "\"");
+    return bad_input(where + ": \"precision\": expected " + kPrecisions + ", found \"" + e.precision + "\"");
   return e;
 }
 

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <set>
 
 namespace tracer {
 namespace {
@@ -47,12 +48,14 @@ TextEncoder encoder(Seen& seen, int threads, int64_t fail_at = -1) {
   return {tokenizer(), std::make_unique<Counting>(&seen, fail_at), 3, 64, threads};
 }
 
-// Text i: a word of its own, then i % 97 more.
+// Text i: a word of its own, then i % 97 more; i + 1 blanks, which no token tells of, keep it from being another's
+// repeat.
 std::vector<std::string> texts(int n) {
   std::vector<std::string> out;
   for (int i = 0; i < n; ++i) {
     out.emplace_back(1, static_cast<char>('a' + i % 3));
     for (int j = 0; j < i % 97; ++j) out.back() += " b";
+    out.back() += std::string(static_cast<size_t>(i + 1), ' ');
   }
   return out;
 }
@@ -95,6 +98,28 @@ TEST(TextEncoderThreads, BatchesAreTheSameForAnyNumberOfThreadsAndInOrderOfLengt
     EXPECT_EQ(batches, first);
   }
   EXPECT_GT(first.size(), 50u);
+}
+
+TEST(TextEncoderThreads, ARepeatIsComputedOnceAndGetsItsRow) {
+  const auto text = texts(500);
+  std::vector<std::string> repeated;
+  for (int i = 0; i < 2000; ++i) repeated.push_back(text[static_cast<size_t>(i * i % 500)]);
+  const std::set<std::string> distinct(repeated.begin(), repeated.end());
+  ASSERT_LT(distinct.size(), 400u);
+  for (const int threads : {1, 4}) {
+    Seen seen;
+    Matrix<float> out(2000, 3);
+    int64_t done = 0;
+    ASSERT_TRUE(encoder(seen, threads).encode(repeated, out.view(), [&](int64_t rows) { done += rows; }).ok());
+    EXPECT_EQ(done, 2000);
+    size_t computed = 0;
+    for (const TokenBatch& batch : seen.batches) computed += static_cast<size_t>(batch.sequences());
+    EXPECT_EQ(computed, distinct.size());
+    for (int i = 0; i < 2000; ++i) {
+      ASSERT_EQ(out(i, 0), static_cast<float>(std::min(64, 3 + i * i % 500 % 97))) << i;
+      ASSERT_EQ(out(i, 2), static_cast<float>(3 + i * i % 500 % 3)) << i;
+    }
+  }
 }
 
 TEST(TextEncoderThreads, TheFirstErrorStopsTheRest) {
