@@ -5,7 +5,7 @@ CTEST_ARGS ?=
 dir := build/$(PRESET)
 sources = git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r ls 2> /dev/null
 
-.PHONY: gpu-bundle demo build test bench bench-rivals format check-format ci bootstrap clean
+.PHONY: gpu-bundle demo build test test-llm bench bench-rivals format check-format ci bootstrap clean
 # First, so that it is what `make` alone does.
 demo: bootstrap $(dir)/build.ninja
 	@cmake --build --preset $(PRESET) --target tracer
@@ -16,6 +16,11 @@ build: bootstrap $(dir)/build.ninja
 
 test: build
 	@ctest --test-dir $(dir) --output-on-failure $(CTEST_ARGS)
+
+# `tracer run` against a real LLM, which is built first (10 minutes); needs the data of clinc_domains_llm.
+test-llm: build
+	@tests/dispatch/llm_server.sh
+	@.deps/python/bin/python tests/dispatch/real_llm.py $(dir) $(or $(TRACER_TEST_DATA),../shared/data)
 
 bench: build
 	@set -e; for bench in $(dir)/bench_*; do echo "== $$bench"; $$bench; done

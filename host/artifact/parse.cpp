@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "engine/acceptor.h"
+#include "engine/label_index.h"
 #include "host/artifact/artifact.h"
 #include "host/artifact/names.h"
 #include "host/artifact/parts.h"
@@ -200,10 +201,8 @@ Status parse_deferred_labels(const Json& manifest, int64_t version, Policy& poli
       if (!name.is_string())
         return bad_input("manifest.json: never: expected strings, found " + std::string(name.type_name()));
       const auto& text = name.get_ref<const std::string&>();
-      const auto at = std::lower_bound(policy.labels.begin(), policy.labels.end(), text);
-      if (at == policy.labels.end() || *at != text)
-        return bad_input("manifest.json: never: expected labels of the policy, found \"" + text + "\"");
-      const auto label = static_cast<int32_t>(at - policy.labels.begin());
+      const int32_t label = label_index(policy.labels, text);
+      if (label < 0) return bad_input("manifest.json: never: expected labels of the policy, found \"" + text + "\"");
       if (!policy.never.empty() && label <= policy.never.back())
         return bad_input("manifest.json: never: expected distinct labels in bytewise order, found \"" + text + "\"");
       policy.never.push_back(label);

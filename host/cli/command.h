@@ -77,6 +77,7 @@ void add_run(CLI::App& app, int& exit_code);
 void add_job(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
+void add_explain(CLI::App& app, int& exit_code);
 void add_embed(CLI::App& app, int& exit_code);
 void add_update(CLI::App& app, int& exit_code);
 void add_versions(CLI::App& app, int& exit_code);

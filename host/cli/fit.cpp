@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "engine/figures.h"
+#include "engine/label_index.h"
 #include "host/artifact/artifact.h"
 #include "host/artifact/ledger.h"
 #include "host/cli/command.h"
@@ -57,10 +58,9 @@ void void_certificates(FitResult& r, const std::string& why) {
 // The labels of --never by index. A value is one label, or several with commas between where no label is called that.
 Status FitCommand::resolve_never(const Traces& traces) {
   const auto add = [&](const std::string& name) -> bool {
-    const auto at = std::lower_bound(traces.labels.begin(), traces.labels.end(), name);
-    if (at == traces.labels.end() || *at != name) return false;
-    fit.never.push_back(static_cast<int32_t>(at - traces.labels.begin()));
-    return true;
+    const int32_t label = label_index(traces.labels, name);
+    if (label >= 0) fit.never.push_back(label);
+    return label >= 0;
   };
   for (const std::string& value : never) {
     if (add(value)) continue;

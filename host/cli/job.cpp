@@ -34,8 +34,11 @@ int status(const JobOptions& options) {
   if (!figures.ok()) return fail(console, figures.status());
   if (console.json) return console.print_json(*figures, kExitOk);
   const Json& f = *figures;
-  std::string text = std::string(store->finished() ? "finished" : "not finished") + ": " +
-                     counted(store->routed(), "row") + " routed, " + std::to_string(ledger->rows_deferred) +
+  const bool cancelled = f["cancelled"].get<bool>();
+  std::string text = std::string(cancelled           ? "cancelled"
+                                 : store->finished() ? "finished"
+                                                     : "not finished") +
+                     ": " + counted(store->routed(), "row") + " routed, " + std::to_string(ledger->rows_deferred) +
                      " deferred, " + std::to_string(ledger->rows_audited) + " audited\n";
   text += counted(ledger->asks, "text") + " for the LLM: " + std::to_string(ledger->answered) + " answered, " +
           std::to_string(ledger->failed) + " failed, " + std::to_string(ledger->pending) + " to ask";
@@ -120,6 +123,8 @@ int export_traces(const JobOptions& options) {
 int batch_export(const JobOptions& options) {
   const Console& console = options.common.console;
   const std::string path = job_path_of(options.job);
+  const std::string clash = check_outputs({{"-o", options.output}}, {{"JOB", path}}, "");
+  if (!clash.empty()) return usage_error(console, clash);
   auto store = job::Store::open_to_read(path);
   if (!store.ok()) return fail(console, store.status());
   auto llm = llm_of_job(store->config(), path, nullptr);

@@ -1,5 +1,6 @@
 #include "host/cli/job_report.h"
 
+#include "host/job/cancel.h"
 #include "host/job/lines.h"
 
 namespace tracer::cli {
@@ -30,7 +31,10 @@ Result<Json> job_json(job::Store& store, const job::Ledger& l) {
   if (!sources.ok()) return sources.status();
   const bool priced = is_priced(store.config());
   const int64_t asked = l.rows_deferred + l.rows_audited;
+  auto cancelled = job::is_cancelled(store);
+  if (!cancelled.ok()) return cancelled.status();
   return Json{{"finished", store.finished()},
+              {"cancelled", *cancelled},
               {"routed", store.routed()},
               {"sources",
                {{"surrogate", store.routed() - asked + sources->surrogate},

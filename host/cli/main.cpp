@@ -62,6 +62,7 @@ int main(int argc, char** argv) {
   tracer::cli::add_job(app, exit_code);
   tracer::cli::add_report(app, exit_code);
   tracer::cli::add_inspect(app, exit_code);
+  tracer::cli::add_explain(app, exit_code);
   tracer::cli::add_update(app, exit_code);
   tracer::cli::add_versions(app, exit_code);
   tracer::cli::add_promote(app, exit_code);

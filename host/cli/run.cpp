@@ -78,11 +78,16 @@ Json RunCommand::config(const LoadedPolicy& loaded, const Llm& llm) const {
 Result<job::Store> RunCommand::open_job(const Json& wanted) const {
   const std::string path = job_path();
   std::error_code ec;
-  const bool there = fs::exists(path, ec);
+  bool there = fs::exists(path, ec);
   if (there && !resume)
     return bad_input(path +
                      ": there is a job of this output already: --resume goes on with it; to begin anew, remove " +
                      path + " (its paid answers are in it)");
+  if (there) {
+    auto unborn = job::Store::remove_unborn(path);
+    if (!unborn.ok()) return unborn.status();
+    there = !*unborn;
+  }
   if (!there) {
     Json config = wanted;
     // Which rows are audited must not be foreseen by who sends them.

@@ -5,6 +5,7 @@
 
 #include "engine/challenger.h"
 #include "engine/figures.h"
+#include "engine/label_index.h"
 #include "host/cli/audit_outcome.h"
 #include "host/cli/change_text.h"
 #include "host/cli/command.h"
@@ -185,11 +186,8 @@ Status UpdateCommand::freeze(Backend& backend, VersionStore& store) {
   const Json split = run.value("split", Json::object());
   o.unit = split.value("kind", "runs") == std::string("rows") ? SplitKind::kRows : SplitKind::kRuns;
   if (run.contains("references")) o.max_references = run["references"].value("most", o.max_references);
-  for (int32_t label : champion.policy.never) {
-    const std::string& name = champion.policy.labels[label];
-    const auto at = std::lower_bound(traces.labels.begin(), traces.labels.end(), name);
-    if (at != traces.labels.end() && *at == name) o.never.push_back(static_cast<int32_t>(at - traces.labels.begin()));
-  }
+  for (const int32_t label : translate_labels(champion.policy.never, champion.policy.labels, traces.labels))
+    if (label >= 0) o.never.push_back(label);
   o.label_floor = champion.policy.label_floor;
   const int64_t learned = rows->rows();
   auto frozen = freeze_challenger(backend, traces, std::move(rows->x), fair, o,

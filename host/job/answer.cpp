@@ -1,5 +1,7 @@
 #include "host/job/answer.h"
 
+#include <algorithm>
+
 namespace tracer::job {
 
 void take_answer(const llm::ChatApi& api, std::string_view body, bool asked_again,
@@ -28,10 +30,12 @@ void take_answer(const llm::ChatApi& api, std::string_view body, bool asked_agai
     return;
   }
   constexpr size_t kLongest = 2000;
-  std::string text = answer->text.substr(0, kLongest);
-  while (!text.empty() && answer->text.size() > kLongest && (static_cast<unsigned char>(text.back()) & 0x80) != 0)
-    text.pop_back();  // no half of a character
-  end.bad_answer = std::move(text);
+  size_t length = std::min(answer->text.size(), kLongest);
+  // No half of a character: what follows the cut must begin one.
+  while (length > 0 && length < answer->text.size() &&
+         (static_cast<unsigned char>(answer->text[length]) & 0xc0) == 0x80)
+    --length;
+  end.bad_answer = answer->text.substr(0, length);
 }
 
 }  // namespace tracer::job

@@ -94,15 +94,12 @@ Status update_batch(Store& store, const Batch& b) {
 }
 
 Status end_batch(Store& store, int64_t id, const std::string& outcome) {
-  for (const char* sql :
-       {"UPDATE asks SET batch = NULL WHERE batch = ?1", "UPDATE batches SET state = 2 WHERE id = ?1"}) {
-    auto statement = store.database().prepare(sql);
-    if (!statement.ok()) return statement.status();
-    TRACER_RETURN_IF_ERROR(statement->bind(1, id).run());
-  }
-  auto note = store.database().prepare("UPDATE batches SET outcome = ?2 WHERE id = ?1");
-  if (!note.ok()) return note.status();
-  return note->bind(1, id).bind(2, std::string_view(outcome)).run();
+  auto free = store.database().prepare("UPDATE asks SET batch = NULL WHERE batch = ?1");
+  if (!free.ok()) return free.status();
+  TRACER_RETURN_IF_ERROR(free->bind(1, id).run());
+  auto ended = store.database().prepare("UPDATE batches SET state = 2, outcome = ?2 WHERE id = ?1");
+  if (!ended.ok()) return ended.status();
+  return ended->bind(1, id).bind(2, std::string_view(outcome)).run();
 }
 
 Result<llm::Dialect> batch_dialect(Store& store, const llm::Dialect& otherwise) {

@@ -15,6 +15,11 @@ constexpr int kMostBarren = 3;
 constexpr double kClockSkewSeconds = 3600;  // between the server's clock and ours
 constexpr int64_t kLateMs = 5000;           // a batch may be listed so long after it was made
 
+// Before attempt `attempt` + 1.
+int64_t pause_ms(const llm::Verdict& verdict, int attempt) {
+  return verdict.retry_after_ms.value_or(llm::backoff_ms(attempt, 1.0));
+}
+
 }  // namespace
 
 BatchRunner::BatchRunner(const BatchRunOptions& options, Store& store, const llm::ChatApi& chat,
@@ -59,6 +64,15 @@ bool BatchRunner::wait(int64_t ms) {
   }
 }
 
+// Whether what the server said ends the run; then it has.
+bool BatchRunner::ends(const llm::Verdict& verdict) {
+  const bool silent = static_cast<double>(steady_ms() - heard_ms_) > options_.give_up_seconds * 1000;
+  if (verdict.outcome == llm::Outcome::kQuota) end(StopReason::kQuota, verdict.error);
+  if (verdict.outcome == llm::Outcome::kUnauthorized) end(StopReason::kUnauthorized, verdict.error);
+  if (verdict.outcome == llm::Outcome::kRetry && silent) end(StopReason::kUnavailable, verdict.error);
+  return stop_ != StopReason::kNone;
+}
+
 // Calls until the server answers, one way or the other; nothing where the run ends instead.
 template <typename T, typename Call>
 Result<std::optional<llm::Called<T>>> BatchRunner::persist(Call call) {
@@ -66,34 +80,18 @@ Result<std::optional<llm::Called<T>>> BatchRunner::persist(Call call) {
     auto called = call();
     if (!called.ok()) return called.status();
     const llm::Verdict& verdict = called->verdict;
-    switch (verdict.outcome) {
-      case llm::Outcome::kAnswered:
-      case llm::Outcome::kRowFailed:
-        heard_ms_ = steady_ms();
-        return std::optional(std::move(called).value());
-      case llm::Outcome::kQuota:
-        end(StopReason::kQuota, verdict.error);
-        return std::optional<llm::Called<T>>();
-      case llm::Outcome::kUnauthorized:
-        end(StopReason::kUnauthorized, verdict.error);
-        return std::optional<llm::Called<T>>();
-      case llm::Outcome::kRetry:
-        break;
+    if (verdict.outcome == llm::Outcome::kAnswered || verdict.outcome == llm::Outcome::kRowFailed) {
+      heard_ms_ = steady_ms();
+      return std::optional(std::move(called).value());
     }
-    if (static_cast<double>(steady_ms() - heard_ms_) > options_.give_up_seconds * 1000)
-      end(StopReason::kUnavailable, verdict.error);
-    else
-      wait(verdict.retry_after_ms.value_or(llm::backoff_ms(attempt, 1.0)));
-    if (stop_ != StopReason::kNone) return std::optional<llm::Called<T>>();
+    if (ends(verdict) || !wait(pause_ms(verdict, attempt))) return std::optional<llm::Called<T>>();
   }
 }
 
 Status BatchRunner::release(const Batch& batch, const std::string& outcome) {
   TRACER_RETURN_IF_ERROR(store_.begin());
   TRACER_RETURN_IF_ERROR(end_batch(store_, batch.id, outcome));
-  TRACER_RETURN_IF_ERROR(store_.commit());
-  (void)::unlink(file(batch, "requests").c_str());
-  return {};
+  return store_.commit();
 }
 
 Status BatchRunner::adopt(Batch& batch, const std::string& remote_id) {
@@ -101,7 +99,6 @@ Status BatchRunner::adopt(Batch& batch, const std::string& remote_id) {
   batch.state = BatchState::kSubmitted;
   TRACER_RETURN_IF_ERROR(update_batch(store_, batch));  // by itself: on the disk before it is polled
   note_("batch " + remote_id + ": " + std::to_string(batch.requests) + " requests submitted");
-  (void)::unlink(file(batch, "requests").c_str());
   return {};
 }
 
@@ -131,7 +128,7 @@ Result<std::optional<llm::RemoteBatch>> BatchRunner::find(const Batch& batch) {
 Result<bool> BatchRunner::settle_unknown(Batch& batch) {
   const bool fresh = now_seconds() - batch.started < kClockSkewSeconds;
   for (int look = 0; look < (fresh ? 2 : 1); ++look) {
-    if (look > 0 && !wait(std::min(kLateMs, static_cast<int64_t>(options_.poll_seconds * 1000)))) return false;
+    if (look > 0 && !wait(std::min(kLateMs, poll_ms()))) return false;
     auto found = find(batch);
     if (!found.ok()) return found.status();
     if (stop_ != StopReason::kNone) return false;
@@ -161,14 +158,10 @@ Result<bool> BatchRunner::submit(Batch& batch, const std::string& requests) {
       return true;
     }
     refusal = verdict.error;
-    if (verdict.outcome != llm::Outcome::kRetry) {
-      if (verdict.outcome == llm::Outcome::kQuota) end(StopReason::kQuota, refusal);
-      if (verdict.outcome == llm::Outcome::kUnauthorized) end(StopReason::kUnauthorized, refusal);
-      break;
-    }
-    if (static_cast<double>(steady_ms() - heard_ms_) > options_.give_up_seconds * 1000)
-      return end(StopReason::kUnavailable, refusal);  // it stays prepared: the next run looks for it
-    if (!wait(verdict.retry_after_ms.value_or(llm::backoff_ms(attempt, 1.0)))) return false;
+    const bool ended = ends(verdict);
+    if (verdict.outcome != llm::Outcome::kRetry) break;
+    // Whether it was made is not known: it stays prepared, and the next run looks for it.
+    if (ended || !wait(pause_ms(verdict, attempt))) return false;
     if (!made->sent) continue;
     auto settled = settle_unknown(batch);
     if (!settled.ok() || !*settled || batch.state == BatchState::kSubmitted) return settled;
@@ -178,7 +171,6 @@ Result<bool> BatchRunner::submit(Batch& batch, const std::string& requests) {
 }
 
 Result<bool> BatchRunner::submit_pending() {
-  int64_t after = 0;
   while (true) {
     auto spent = store_.ledger();
     if (!spent.ok()) return spent.status();
@@ -194,7 +186,7 @@ Result<bool> BatchRunner::submit_pending() {
     const bool one_body = chat_.options().api == llm::Api::kAnthropic;
     const std::string requests = files_ + "-next.requests.jsonl";
     auto written = write_requests(store_, chat_, prompt_, *dialect, options_.price, requests,
-                                  one_body ? RequestForm::kOneBody : RequestForm::kLines, limits, after);
+                                  one_body ? RequestForm::kOneBody : RequestForm::kLines, limits, 0);
     if (!written.ok()) return written.status();
     if (written->asks.empty()) return spent->batches > 0 || end(StopReason::kCost);
     Batch batch;
@@ -298,7 +290,6 @@ Result<bool> BatchRunner::poll(Batch& batch) {
 
 Result<StopReason> BatchRunner::run() {
   began_ms_ = heard_ms_ = steady_ms();
-  bool first = true;
   while (true) {
     auto open = open_batches(store_);
     if (!open.ok()) return open.status();
@@ -308,22 +299,19 @@ Result<StopReason> BatchRunner::run() {
       if (!polled.ok()) return polled.status();
       if (!*polled) return stop_;
     }
-    auto left = open_batches(store_);
-    if (!left.ok()) return left.status();
-    if (cancelling_) {
-      if (left->empty()) return StopReason::kNone;
-    } else if (barren_ == 0 || left->empty()) {
-      // After a batch that failed, one at a time: the server may bear no more at once.
-      if (barren_ > 0 && !first && !wait(static_cast<int64_t>(options_.poll_seconds * 1000))) return stop_;
+    open = open_batches(store_);
+    if (!open.ok()) return open.status();
+    // After a batch that failed, one at a time, a while later: the server may bear no more at once.
+    if (!cancelling_ && (barren_ == 0 || open->empty())) {
+      if (barren_ > 0 && !wait(poll_ms())) return stop_;
       auto submitted = submit_pending();
       if (!submitted.ok()) return submitted.status();
       if (!*submitted) return stop_;
-      left = open_batches(store_);
-      if (!left.ok()) return left.status();
-      if (left->empty()) return StopReason::kNone;
+      open = open_batches(store_);
+      if (!open.ok()) return open.status();
     }
-    first = false;
-    if (!wait(static_cast<int64_t>(options_.poll_seconds * 1000))) return stop_;
+    if (open->empty()) return StopReason::kNone;
+    if (!wait(poll_ms())) return stop_;
   }
 }
 

@@ -11,6 +11,10 @@ namespace {
 // Someone may follow the output with tail -f.
 constexpr int64_t kFlushMs = 1000;
 
+// Rows are stored in portions, so that answers, whose requests keep their places, wait for no whole batch of them.
+constexpr int kRowsAtOnce = 1024;
+constexpr int kAsksAtOnce = 32;
+
 }  // namespace
 
 Journal::Journal(Store store, OutputFile output, LineFormat format, const JournalOptions& options)
@@ -38,9 +42,13 @@ void Journal::start(Deliver deliver, Kept kept) {
 }
 
 void Journal::post(Message message) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  inbox_.push_back(std::move(message));
-  to_journal_.notify_one();
+  bool first = false;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    first = inbox_.empty();
+    inbox_.push_back(std::move(message));
+  }
+  if (first) to_journal_.notify_one();  // else it has been told
 }
 
 Result<bool> Journal::add(std::vector<RoutedRow>& rows) {
@@ -111,7 +119,7 @@ void Journal::loop() {
   while (status.ok()) {
     {
       std::unique_lock<std::mutex> lock(mutex_);
-      const int64_t due = transaction_ ? commit_at_ms_ - steady_ms() : kFlushMs;
+      const int64_t due = !unstored_.empty() ? 0 : transaction_ ? commit_at_ms_ - steady_ms() : kFlushMs;
       to_journal_.wait_for(lock, std::chrono::milliseconds(std::max<int64_t>(0, due)),
                            [&] { return !inbox_.empty() || stopping_; });
       messages.swap(inbox_);
@@ -134,6 +142,7 @@ void Journal::loop() {
 
 Status Journal::take(std::vector<Message>& messages) {
   for (Message& message : messages) TRACER_RETURN_IF_ERROR(std::visit([&](auto& m) { return handle(m); }, message));
+  TRACER_RETURN_IF_ERROR(store_some_rows());
   if (transaction_ && steady_ms() >= commit_at_ms_) TRACER_RETURN_IF_ERROR(commit());
   TRACER_RETURN_IF_ERROR(write_ready());
   if (!transaction_) TRACER_RETURN_IF_ERROR(deliver());
@@ -166,36 +175,55 @@ Status Journal::commit() {
 }
 
 Status Journal::handle(Routed& m) {
-  const auto n = static_cast<int64_t>(m.rows.size());
-  TRACER_RETURN_IF_ERROR(in_transaction(options_.commit_ms));
-  for (RoutedRow& row : m.rows) {
-    Waiting waiting{std::move(row.line), std::nullopt, 0, false};
-    if (row.deferred) {
-      row.deferred->row = next_row_;
-      auto added = store_.add_row(*row.deferred);
-      if (!added.ok()) return added.status();
-      if (next_row_ < routed_before_) ++seen_again_;
-      waiting.ask = added->ask;
-      waiting.first = added->first_row == next_row_;
-      waiting.deferred = std::move(row.deferred);
-      waiting.deferred->input.clear();  // is in the store
-      waiting.deferred->input.shrink_to_fit();
-      auto [at, made] = known_.try_emplace(added->ask);
-      if (made) {
-        // What the open transaction settled becomes known with it.
-        at->second.result = settled_.count(added->ask) != 0 ? AskResult{} : std::move(added->known);
-        if (at->second.result.state == AskState::kPending) asks_left_ = true;
-      }
-      ++at->second.rows;
+  unstored_.insert(unstored_.end(), std::make_move_iterator(m.rows.begin()), std::make_move_iterator(m.rows.end()));
+  return {};
+}
+
+Status Journal::handle(RoutingDone&) {
+  all_routed_ = true;
+  return {};
+}
+
+Status Journal::store_row(RoutedRow row) {
+  int64_t ask = 0;
+  bool first = false;
+  if (row.deferred) {
+    row.deferred->row = next_row_;
+    auto added = store_.add_row(*row.deferred);
+    if (!added.ok()) return added.status();
+    row.deferred->input = std::string();  // is in the store
+    if (next_row_ < routed_before_) ++seen_again_;
+    ask = added->ask;
+    first = added->first_row == next_row_;
+    auto [at, made] = known_.try_emplace(ask);
+    if (made) {
+      // What the open transaction settled becomes known with it.
+      at->second.result = settled_.count(ask) != 0 ? AskResult{} : std::move(added->known);
+      if (at->second.result.state == AskState::kPending) asks_left_ = true;
     }
-    window_.push_back(std::move(waiting));
-    ++next_row_;
+    ++at->second.rows;
+  }
+  window_.push_back({std::move(row.line), std::move(row.deferred), ask, first});
+  ++next_row_;
+  return {};
+}
+
+Status Journal::store_some_rows() {
+  if (unstored_.empty()) return all_routed_ && !routing_done_ ? end_routing() : Status();
+  TRACER_RETURN_IF_ERROR(in_transaction(options_.commit_ms));
+  int64_t rows = 0, asks = 0;
+  for (; !unstored_.empty() && rows < kRowsAtOnce && asks < kAsksAtOnce; ++rows) {
+    if (unstored_.front().deferred) ++asks;
+    TRACER_RETURN_IF_ERROR(store_row(std::move(unstored_.front())));
+    unstored_.pop_front();
   }
   TRACER_RETURN_IF_ERROR(store_.set_routed(next_row_, false));
   if (next_row_ >= routed_before_) TRACER_RETURN_IF_ERROR(check_routed_again());
-  const std::lock_guard<std::mutex> lock(mutex_);
-  counts_.routed += n;
-  return {};
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    counts_.routed += rows;
+  }
+  return all_routed_ && unstored_.empty() ? end_routing() : Status();
 }
 
 // Rows that an earlier run sent to the LLM must all have come again.
@@ -209,7 +237,7 @@ Status Journal::check_routed_again() {
                    " of its rows went to the LLM, now " + std::to_string(seen_again_) + " of the same rows would");
 }
 
-Status Journal::handle(RoutingDone&) {
+Status Journal::end_routing() {
   routing_done_ = true;
   if (next_row_ < routed_before_)
     return bad_input("the input is not the one that this job began with: it has " + std::to_string(next_row_) +

@@ -112,8 +112,10 @@ class Journal {
   void post(Message message);
   void loop();
   Status take(std::vector<Message>& messages);
+  Status store_some_rows();
+  Status store_row(RoutedRow row);
   Status handle(Routed& m);
-  Status handle(RoutingDone& m);
+  Status handle(RoutingDone&);
   Status handle(Want& m);
   Status handle(Started& m);
   Status handle(AttemptEnd& m);
@@ -124,6 +126,7 @@ class Journal {
   Status write_ready();
   Status keep(const std::optional<Checkpoint>& checkpoint);
   Status check_routed_again();
+  Status end_routing();
   Status finish();
   bool complete() const { return routing_done_ && window_.empty(); }
 
@@ -136,6 +139,7 @@ class Journal {
   std::thread thread_;
 
   // Of the journal's thread.
+  std::deque<RoutedRow> unstored_;
   std::deque<Waiting> window_;
   std::unordered_map<int64_t, Known> known_;        // asks of rows in the window
   std::unordered_map<int64_t, AskResult> settled_;  // in the open transaction: facts only once it is committed
@@ -151,7 +155,8 @@ class Journal {
   bool transaction_ = false;
   int64_t commit_at_ms_ = 0;
   int64_t flushed_ms_ = 0;
-  bool routing_done_ = false;
+  bool all_routed_ = false;    // nothing comes after unstored_
+  bool routing_done_ = false;  // and all of it is stored
   bool dispatch_ended_ = false;
   std::string why_;
 

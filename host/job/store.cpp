@@ -30,7 +30,6 @@ constexpr char kSchema[] = R"(
     started REAL NOT NULL, http_status INTEGER, outcome TEXT, prompt_tokens INTEGER NOT NULL DEFAULT 0,
     completion_tokens INTEGER NOT NULL DEFAULT 0, cost INTEGER NOT NULL DEFAULT 0, most_cost INTEGER NOT NULL,
     unknown INTEGER NOT NULL DEFAULT 1) STRICT;
-  CREATE INDEX attempts_in_flight ON attempts(id) WHERE state = 0;
   CREATE TABLE batches(
     id INTEGER PRIMARY KEY, state INTEGER NOT NULL, remote_id TEXT NOT NULL DEFAULT '', started REAL NOT NULL,
     requests INTEGER NOT NULL, most_cost INTEGER NOT NULL, dialect INTEGER NOT NULL,
@@ -78,6 +77,10 @@ Result<AskResult> read_result(const Statement& s, int column, int64_t labels, co
   return r;
 }
 
+void remove_files(const std::string& path) {
+  for (const char* end : {"", "-wal", "-shm"}) (void)::unlink((path + end).c_str());
+}
+
 }  // namespace
 
 Result<Store> Store::opened(const std::string& path, Database::Mode mode) {
@@ -113,9 +116,19 @@ Result<Store> Store::create(const std::string& path, const Json& config) {
     return store->commit();
   }();
   if (made.ok()) return store;
-  // What is there (on a full disk) is no job, and would be in the way of the next try.
-  for (const char* end : {"", "-wal", "-shm"}) (void)::unlink((path + end).c_str());
+  remove_files(path);  // what is there (on a full disk) is no job, and would be in the way of the next try
   return made;
+}
+
+Result<bool> Store::remove_unborn(const std::string& path) {
+  auto store = opened(path, Database::Mode::kWrite);
+  if (!store.ok()) return store.status();
+  int64_t version = 0, tables = 0;
+  TRACER_RETURN_IF_ERROR(store->read_row("PRAGMA user_version", {&version}));
+  TRACER_RETURN_IF_ERROR(store->read_row("SELECT count(*) FROM sqlite_master", {&tables}));
+  if (version != 0 || tables != 0) return false;
+  remove_files(path);
+  return true;
 }
 
 Result<Store> Store::open(const std::string& path) {
@@ -142,8 +155,7 @@ Status Store::prepare() {
   if (!row.ok()) return row.status();
   if (version->integer(0) != kJobVersion)
     return bad_input(path_ + ": expected a job of version " + std::to_string(kJobVersion) + ", found " +
-                     (version->integer(0) == 0 ? "no job (if its first run was cut off, remove the file)"
-                                               : std::to_string(version->integer(0))));
+                     (version->integer(0) == 0 ? "no job" : std::to_string(version->integer(0))));
   version->reset();
   const std::string result = "state, label, error, prompt_tokens, completion_tokens, cost";
   const std::pair<Statement*, std::string> all[] = {
@@ -151,19 +163,18 @@ Status Store::prepare() {
       {&add_ask_, "INSERT INTO asks(key, first_row, input) VALUES(?1, ?2, ?3)"},
       {&find_row_, "SELECT ask, reason, handled FROM rows WHERE row = ?1"},
       {&add_row_, "INSERT INTO rows(row, ask, id, reason, handled, label, score) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
-      {&ask_result_, "SELECT " + result + " FROM asks WHERE id = ?1"},
       {&start_, "INSERT INTO attempts(id, ask, kind, started, most_cost) VALUES(?1, ?2, ?3, ?4, ?5)"},
       {&end_,
        "UPDATE attempts SET state = 1, http_status = ?2, outcome = ?3, prompt_tokens = ?4, completion_tokens = ?5, "
        "cost = ?6, unknown = ?7 WHERE id = ?1"},
-      {&charge_,
-       "UPDATE asks SET prompt_tokens = prompt_tokens + ?2, completion_tokens = completion_tokens + ?3, "
-       "cost = cost + ?4 WHERE id = ?1"},
-      {&settle_, "UPDATE asks SET state = ?2, label = ?3, error = ?4 WHERE id = ?1"},
-      {&correct_, "UPDATE asks SET bad_answer = ?2 WHERE id = ?1"},
+      {&settle_,
+       "UPDATE asks SET prompt_tokens = prompt_tokens + ?2, completion_tokens = completion_tokens + ?3, cost = cost + "
+       "?4, "
+       "state = coalesce(?5, state), label = coalesce(?6, label), error = coalesce(?7, error), "
+       "bad_answer = coalesce(?8, bad_answer) WHERE id = ?1 RETURNING " +
+           result},
       {&pending_,
-       "SELECT id, input, bad_answer FROM asks WHERE state = 0 AND batch IS NULL AND id > ?1 ORDER BY "
-       "id LIMIT ?2"},
+       "SELECT id, input, bad_answer FROM asks WHERE state = 0 AND batch IS NULL AND id > ?1 ORDER BY id LIMIT ?2"},
       {&meta_, "INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2"}};
   for (const auto& [statement, sql] : all) {
     auto prepared = db_->prepare(sql);
@@ -280,24 +291,21 @@ Result<AskResult> Store::end_attempt(const AttemptEnd& e) {
                              .bind(6, e.cost)
                              .bind(7, int64_t{e.unknown})
                              .run());
-  if (e.usage.prompt_tokens != 0 || e.usage.completion_tokens != 0 || e.cost != 0)
-    TRACER_RETURN_IF_ERROR(
-        charge_.bind(1, e.ask).bind(2, e.usage.prompt_tokens).bind(3, e.usage.completion_tokens).bind(4, e.cost).run());
-  if (e.bad_answer) TRACER_RETURN_IF_ERROR(correct_.bind(1, e.ask).bind(2, std::string_view(*e.bad_answer)).run());
+  settle_.bind(1, e.ask).bind(2, e.usage.prompt_tokens).bind(3, e.usage.completion_tokens).bind(4, e.cost);
+  for (const int column : {5, 6, 7, 8}) settle_.bind_null(column);
   if (e.result) {
-    settle_.bind(1, e.ask).bind(2, raw(e.result->state));
-    const bool answered = e.result->state == AskState::kAnswered;
-    if (answered) {
-      settle_.bind(3, int64_t{e.result->label}).bind_null(4);
+    settle_.bind(5, raw(e.result->state));
+    if (e.result->state == AskState::kAnswered) {
+      settle_.bind(6, int64_t{e.result->label});
     } else {
-      settle_.bind_null(3).bind(4, std::string_view(e.result->error));
+      settle_.bind(7, std::string_view(e.result->error));
     }
-    TRACER_RETURN_IF_ERROR(settle_.run());
   }
-  auto row = ask_result_.bind(1, e.ask).step();
+  if (e.bad_answer) settle_.bind(8, std::string_view(*e.bad_answer));
+  auto row = settle_.step();
   if (!row.ok()) return row.status();
-  Result<AskResult> result = *row ? read_result(ask_result_, 0, labels(), path_) : AskResult{};
-  ask_result_.reset();
+  Result<AskResult> result = *row ? read_result(settle_, 0, labels(), path_) : AskResult{};
+  settle_.reset();
   return result;
 }
 
@@ -461,8 +469,7 @@ Result<bool> Store::Reader::next(Entry& e) {
 
 Status Store::close() {
   // Statements first: a connection with one open does not close.
-  for (Statement* s : {&find_ask_, &add_ask_, &find_row_, &add_row_, &ask_result_, &start_, &end_, &charge_, &settle_,
-                       &correct_, &pending_, &meta_})
+  for (Statement* s : {&find_ask_, &add_ask_, &find_row_, &add_row_, &start_, &end_, &settle_, &pending_, &meta_})
     *s = Statement();
   const Status closed = db_->close();
   lock_.reset();

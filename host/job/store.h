@@ -98,6 +98,9 @@ class Store {
   // kIo: absent, or another process has the job. kBadInput: no job, damaged, or of another version.
   static Result<Store> open(const std::string& path);
   static Result<Store> open_to_read(const std::string& path);
+  // Removes what a create() that was killed left: a database with nothing in it. False: it is something else. kIo: as
+  // for open().
+  static Result<bool> remove_unborn(const std::string& path);
 
   const Json& config() const { return config_; }
   Status set_config(const Json& config);
@@ -191,8 +194,7 @@ class Store {
   int64_t routed_ = 0;
   int64_t next_attempt_ = 1;
   bool finished_ = false;
-  Statement find_ask_, add_ask_, find_row_, add_row_, ask_result_, start_, end_, charge_, settle_, correct_, pending_,
-      meta_;
+  Statement find_ask_, add_ask_, find_row_, add_row_, start_, end_, settle_, pending_, meta_;
 };
 
 }  // namespace tracer::job

@@ -85,8 +85,8 @@ std::string BatchApi::batches() const { return base_ + (openai() ? "/batches" : 
 // parse: from the JSON of a 2xx to the value; nothing where it is none.
 template <typename T, typename Parse>
 Result<Called<T>> BatchApi::call(TransferRequest request, Parse parse) {
-  const bool form = !request.form_file.empty();
-  request.headers = form ? headers_ : chat_.headers();
+  const bool json_body = !request.body.empty() || !request.body_file.empty();
+  request.headers = json_body ? chat_.headers() : headers_;
   auto response = http_.send(request);
   if (!response.ok()) return response.status();
   Called<T> called;

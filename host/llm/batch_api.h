@@ -66,7 +66,7 @@ class BatchApi {
   const ChatApi& chat_;
   HttpTransfer& http_;
   std::string base_;                  // of the API
-  std::vector<std::string> headers_;  // without a content type: forms have their own
+  std::vector<std::string> headers_;  // without a content type: for requests without a JSON body
 };
 
 // A batch as either API describes it; nothing where it is none. Ids are taken only if they are plain words: they

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/figures.h"
+#include "engine/label_index.h"
 #include "host/io/json_fields.h"
 
 namespace tracer {
@@ -44,13 +45,7 @@ Json region_json(const RegionChange& r, int64_t rows, const RowNames& names) {
   for (const RegionChange::Label& l : r.labels)
     labels.push_back({{"label", label_json(l.label, l.answered)}, {"n", l.rows}});
   Json example;
-  if (r.example >= 0) {
-    const auto i = static_cast<size_t>(r.example);
-    const auto known = [&](const std::vector<std::string>& all) {
-      return all.empty() || all[i].empty() ? Json(nullptr) : Json(all[i]);
-    };
-    example = {{"line", names.line[i]}, {"id", known(names.id)}, {"input", known(names.input)}};
-  }
+  if (r.example >= 0) example = row_name_json(names, r.example);
   return with({{"n", r.rows},
                {"share", static_cast<double>(r.rows) / static_cast<double>(rows)},
                {"labels", labels},
@@ -63,11 +58,7 @@ Json region_json(const RegionChange& r, int64_t rows, const RowNames& names) {
 Result<std::vector<AuditRow>> score_kept(Backend& backend, const Policy& policy, const KeptRows& rows) {
   std::vector<AuditRow> out;
   if (rows.rows() == 0 || policy.stages.empty()) return out;
-  std::vector<int32_t> index(rows.labels.size(), -1);
-  for (size_t l = 0; l < index.size(); ++l) {
-    const auto at = std::lower_bound(policy.labels.begin(), policy.labels.end(), rows.labels[l]);
-    if (at != policy.labels.end() && *at == rows.labels[l]) index[l] = static_cast<int32_t>(at - policy.labels.begin());
-  }
+  const std::vector<int32_t> teacher = translate_labels(rows.label, rows.labels, policy.labels);
   auto prepared = prepare_stage(backend, policy.stages[0], {}, rows.rows());
   if (!prepared.ok()) return prepared.status();
   std::vector<RowScore> scored;
@@ -77,8 +68,7 @@ Result<std::vector<AuditRow>> score_kept(Backend& backend, const Policy& policy,
     TRACER_RETURN_IF_ERROR(backend.normalise_rows(x.view()));
     TRACER_RETURN_IF_ERROR(score_rows_canonically(backend, *prepared, x.view(), scored));
     for (int64_t i = 0; i < x.rows(); ++i) {
-      const int32_t label = rows.label[first + i];
-      out.push_back({scored[static_cast<size_t>(i)], label < 0 ? -1 : index[static_cast<size_t>(label)]});
+      out.push_back({scored[static_cast<size_t>(i)], teacher[static_cast<size_t>(first + i)]});
     }
   }
   return out;

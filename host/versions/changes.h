@@ -9,10 +9,13 @@
 #include "engine/challenger.h"
 #include "engine/regions.h"
 #include "host/artifact/artifact.h"
+#include "host/io/row_names.h"
 #include "host/versions/rows.h"
 #include "kernels/backend.h"
 
 namespace tracer {
+
+using io::RowNames;
 
 // A policy and what it handles under; no certificate, or one that is refused: it handles nothing.
 struct PolicySide {
@@ -45,12 +48,6 @@ struct Change : SideCounts {
   std::vector<LabelChange> labels;        // by name; rows without an answer last
   std::vector<RegionChange> regions;      // the largest first; none of fewer than kFewestRegionRows rows
   std::vector<std::string> gained, lost;  // labels that only the second, only the first policy can answer
-};
-
-// How people find a row again: n each, or empty where that is not known of any.
-struct RowNames {
-  std::vector<int64_t> line;  // in the file at hand; 0: not in it
-  std::vector<std::string> id, input;
 };
 
 // Canonical scores of the rows, with the teacher's answers as indices into the policy's labels.

@@ -14,7 +14,7 @@ import unittest
 import urllib.request
 
 try:
-    import numpy
+    from synthetic_log import write_log
 except ImportError as missing:
     print(f"skipped: {missing}: run cmake/bootstrap.sh")
     sys.exit(77)
@@ -38,17 +38,6 @@ def enter_own_mounts():
         why = tried.stderr.strip() or why
     print(f"skipped: cannot mount a tmpfs here: {why}")
     sys.exit(77)
-
-
-def write_log(path, rows, seed):
-    draw = numpy.random.default_rng(seed)
-    label = draw.integers(0, len(LABELS), rows)
-    x = draw.standard_normal((rows, 16)).astype(numpy.float32)
-    x[numpy.arange(rows), label] += 3
-    numpy.save(path.with_suffix(".npy"), x)
-    with path.open("w") as out:
-        for row in range(rows):
-            out.write(json.dumps({"id": f"r{row}", "input": f"text number {seed} {row}", "teacher": LABELS[label[row]]}) + "\n")
 
 
 class Mock:
@@ -77,8 +66,8 @@ class Disk(unittest.TestCase):
     def setUpClass(cls):
         cls.scratch = tempfile.TemporaryDirectory()
         cls.folder = pathlib.Path(cls.scratch.name)
-        write_log(cls.folder / "log.jsonl", 2000, 1)
-        write_log(cls.folder / "q.jsonl", ROWS, 2)
+        write_log(cls.folder / "log.jsonl", LABELS, 2000, 1)
+        write_log(cls.folder / "q.jsonl", LABELS, ROWS, 2)
         cls.tracer("fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "--quiet")
         (cls.folder / "room").mkdir()
         mock = Mock()

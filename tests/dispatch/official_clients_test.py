@@ -5,6 +5,8 @@ ctest gives the environment: $TRACER_TEST_BINARY, and a Python that has the clie
 where it has not: skipped."""
 
 import contextlib
+import email.parser
+import email.policy
 import functools
 import json
 import os
@@ -174,7 +176,7 @@ class Anthropic:
         self.client.messages.create(model=MODEL, system=system, messages=turns, max_tokens=64, **more)
 
 
-class OfficialClients(unittest.TestCase):
+class Clients(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.scratch = tempfile.TemporaryDirectory()
@@ -202,10 +204,12 @@ class OfficialClients(unittest.TestCase):
 
     def setUp(self):
         self.refused = lambda body: None  # (body) -> a parameter that the server does not take
-        self.recorder = Recorder(self.answer)
+        self.recorder = Recorder(lambda request: self.answer(request))
         self.addCleanup(self.recorder.close)
         self.out = self._testMethodName + ".jsonl"
 
+
+class OfficialClients(Clients):
     def answer(self, request):
         body = request.body
         parameter = self.refused(body)
@@ -355,6 +359,145 @@ class OfficialClients(unittest.TestCase):
                 self.assertIn("not asked yet" if row == 3 else "too long", answer["error"])
             else:
                 self.assertEqual((answer["source"], answer["label"]), ("llm", label_of(f"Text: {text(row)}")))
+
+
+class BatchServer:
+    """A batch API whose answers the official clients' own types write."""
+
+    def __init__(self, kind):
+        self.kind, self.files, self.requests = kind, {}, []
+
+    def answer(self, request):
+        route = {("POST", "/v1/files"): self.upload, ("POST", "/v1/batches"): self.create_openai,
+                 ("GET", "/v1/batches/batch_1"): self.openai_batch, ("GET", "/v1/files/file-out/content"): self.results,
+                 ("GET", "/v1/batches?limit=100"): self.openai_list, ("POST", "/v1/batches/batch_1/cancel"): self.openai_batch,
+                 ("POST", "/v1/messages/batches"): self.create_anthropic,
+                 ("GET", "/v1/messages/batches/msgbatch_1"): self.anthropic_batch,
+                 ("GET", "/v1/messages/batches?limit=100"): self.anthropic_list,
+                 ("POST", "/v1/messages/batches/msgbatch_1/cancel"): self.anthropic_batch,
+                 ("GET", "/v1/messages/batches/msgbatch_1/results"): self.results}.get((request.method, request.path))
+        if route is None:
+            return 404, json.dumps({"error": {"message": f"no {request.method} {request.path}", "type": "not_found_error"}})
+        return 200, route(request)
+
+    def upload(self, request):
+        self.files["file-in"] = form_of(request)["file"].get_payload(decode=True).decode()
+        return openai.types.FileObject(id="file-in", bytes=1, created_at=1, filename="f", object="file", purpose="batch",
+                                       status="processed").model_dump_json()
+
+    def create_openai(self, request):
+        self.requests = [json.loads(line) for line in self.files[request.body["input_file_id"]].strip().split("\n")]
+        self.metadata = request.body["metadata"]
+        return self.batch("validating").model_dump_json()
+
+    def batch(self, status):
+        return openai.types.Batch(id="batch_1", completion_window="24h", created_at=1, endpoint="/v1/chat/completions",
+                                  input_file_id="file-in", object="batch", status=status, metadata=self.metadata,
+                                  output_file_id="file-out" if status == "completed" else None)
+
+    def openai_batch(self, _):
+        return self.batch("completed").model_dump_json()
+
+    def openai_list(self, _):
+        return json.dumps({"object": "list", "data": [json.loads(self.openai_batch(None))], "has_more": False})
+
+    def create_anthropic(self, request):
+        self.requests = request.body["requests"]
+        return self.message_batch("in_progress").model_dump_json()
+
+    def message_batch(self, status):
+        n, ended = len(self.requests), status == "ended"
+        return anthropic.types.messages.MessageBatch.model_validate({
+            "id": "msgbatch_1", "type": "message_batch", "processing_status": status, "created_at": "2024-09-24T18:37:24.100435Z",
+            "expires_at": "2024-09-25T18:37:24.100435Z", "archived_at": None, "cancel_initiated_at": None, "ended_at": None,
+            "results_url": f"http://127.0.0.1:{self.port}/v1/messages/batches/msgbatch_1/results" if ended else None,
+            "request_counts": {"processing": 0 if ended else n, "succeeded": n if ended else 0, "errored": 0, "canceled": 0,
+                               "expired": 0}})
+
+    def anthropic_batch(self, _):
+        return self.message_batch("ended").model_dump_json()
+
+    def anthropic_list(self, _):
+        return json.dumps({"data": [json.loads(self.anthropic_batch(None))], "has_more": False, "first_id": "msgbatch_1",
+                           "last_id": "msgbatch_1"})
+
+    def results(self, _):
+        lines = []
+        for request in reversed(self.requests):
+            body = request.get("body") or request["params"]
+            said = self.kind.answer(label_of(users_turns(body)[0]), True).model_dump()
+            result = {"response": {"status_code": 200, "request_id": "r", "body": said}, "error": None} \
+                if "body" in request else {"result": {"type": "succeeded", "message": said}}
+            lines.append(json.dumps({"custom_id": request["custom_id"], **result}) + "\n")
+        return "".join(lines)
+
+
+def form_of(request):
+    """The parts of a multipart/form-data body by name."""
+    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+    parts = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + request.body).iter_parts()
+    return {part.get_param("name", header="content-disposition"): part for part in parts}
+
+
+class OfficialBatchClients(Clients):
+    """`tracer run --batch` and `job cancel`, call by call, beside the clients' own calls."""
+
+    def sent_by_tracer(self, kind):
+        self.server = BatchServer(kind)
+        self.server.port = self.recorder.port
+        self.answer = self.server.answer
+        api = kind(self.recorder.port)
+        self.run_job(api, "--llm-url", api.url, "--batch", "--poll-seconds", "0.01", "--give-up-seconds", "5")
+        lines = [json.loads(line) for line in (self.folder / self.out).read_text().strip().split("\n")]
+        self.assertEqual([(line["label"], line["source"]) for line in lines],
+                         [(label_of(f"Text: {text(row)}"), "llm") for row in range(ROWS)])
+        return api, self.recorder.take()
+
+    def assert_same_call(self, ours, theirs):
+        self.assertEqual((ours.method, ours.path.split("?")[0]), (theirs.method, theirs.path.split("?")[0]))
+        for name in ("authorization", "x-api-key", "anthropic-version"):
+            self.assertEqual(ours.headers.get(name), theirs.headers.get(name), name)
+        if ours.headers.get("content-type", "").startswith("multipart/form-data"):
+            mine, other = form_of(ours), form_of(theirs)
+            self.assertEqual({name: part.get_payload(decode=True) for name, part in mine.items()},
+                             {name: part.get_payload(decode=True) for name, part in other.items()})
+            self.assertEqual(mine["file"].get_filename(), other["file"].get_filename())
+        elif ours.method == "POST":
+            self.assertEqual(ours.headers.get("content-type"), theirs.headers.get("content-type"))
+            self.assertEqual(ours.body or None, plain(theirs.body) or None if isinstance(theirs.body, dict) else theirs.body or None)
+
+    def compare_calls(self, ours, calls):
+        self.assertEqual(len(ours), len(calls), [(r.method, r.path) for r in ours])
+        for mine, call in zip(ours, calls):
+            call(mine)
+            theirs = self.recorder.take()
+            self.assert_same_call(mine, theirs[-1])
+
+    def test_openai_batches(self):
+        api, ours = self.sent_by_tracer(OpenAi)
+        client = api.client
+
+        def upload(mine):
+            file = form_of(mine)["file"]
+            client.files.create(purpose="batch", file=(file.get_filename(), file.get_payload(decode=True), "application/jsonl"))
+
+        self.compare_calls(ours, [
+            upload,
+            lambda mine: client.batches.create(completion_window="24h", endpoint="/v1/chat/completions", input_file_id="file-in",
+                                               metadata=mine.body["metadata"]),
+            lambda _: client.batches.retrieve("batch_1"),
+            lambda _: client.files.content("file-out")])
+        self.assertEqual(client.batches.list(limit=100).data[0].id, "batch_1")
+        check_type(BatchCreateParams, ours[1].body)
+
+    def test_anthropic_batches(self):
+        api, ours = self.sent_by_tracer(Anthropic)
+        client = api.client
+        self.compare_calls(ours, [
+            lambda mine: client.messages.batches.create(requests=mine.body["requests"]),
+            lambda _: client.messages.batches.retrieve("msgbatch_1"),
+            lambda _: list(client.messages.batches.results("msgbatch_1"))])
+        self.assertEqual(client.messages.batches.list(limit=100).data[0].id, "msgbatch_1")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class Recorder:
             def handle_any(self):
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 body = self.rfile.read(int(headers.get("content-length", 0)))
-                if headers.get("content-type", "").startswith("application/json"):
+                if body and headers.get("content-type", "").startswith("application/json"):
                     body = json.loads(body)
                 request = Recorded(self.command, self.path, headers, body)
                 with recorder.lock:

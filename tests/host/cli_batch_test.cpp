@@ -99,6 +99,7 @@ TEST_F(CliBatchTest, ACancelledJobAsksNothingMore) {
   EXPECT_EQ(cancelled, sources()["error"]);
   EXPECT_GT(cancelled, 0);
   expect_only_the_job_beside();
+  EXPECT_EQ(this->status()["cancelled"], true);
   // It stays cancelled,
   const int64_t requests = slow.stats()["requests"];
   o = run_job(slow, {"--resume"});
@@ -114,11 +115,13 @@ TEST_F(CliBatchTest, ACancelledJobAsksNothingMore) {
   o = run_job(mock, {"--resume", "--retry-errors"});
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_EQ(output(), whole);
+  EXPECT_EQ(this->status()["cancelled"], false);
 }
 
 TEST_F(CliBatchTest, CancellingEndsTheBatchesAtTheServer) {
-  MockLlm mock({"--batch-ms", "600000", "--expect-key", "k"});
-  write("key", "k", 0600);
+  const std::string key = "sk-no-file-but-its-own-has-this";
+  MockLlm mock({"--batch-ms", "600000", "--expect-key", key});
+  write("key", key, 0600);
   const pid_t pid = start_job(mock, batch({"--llm-key-file", "key"}));
   while (mock.stats()["batches"] < 1) std::this_thread::sleep_for(std::chrono::milliseconds(20));
   Outcome o = cancel();  // without an address: cancelled here, said that it is not there
@@ -133,6 +136,10 @@ TEST_F(CliBatchTest, CancellingEndsTheBatchesAtTheServer) {
   EXPECT_EQ(Json::parse(o.out)["batches_ended"], 1);
   EXPECT_EQ(this->status()["batches"]["open"], 0);
   EXPECT_EQ(mock.stats()["texts"], 0);
+  for (const auto& entry : std::filesystem::directory_iterator(folder.root()))
+    if (entry.is_regular_file() && entry.path().filename() != "key") {
+      EXPECT_EQ(io::slurp(entry.path().string()).find(key), std::string::npos) << entry.path();
+    }
 }
 
 TEST_F(CliBatchTest, WhatIsInABatchIsNotSentByItselfAsWell) {

@@ -80,6 +80,28 @@ TEST_F(CliText, TextAllTheWay) {
   EXPECT_EQ(run({"inspect", "p", "--text", ""}).code, 0);
 }
 
+TEST_F(CliText, ARegionShowsATextOfIts) {
+  ASSERT_EQ(fit().code, 0);
+  ASSERT_EQ(run({"fit", "log.jsonl", "--alpha", "0.9999", "-o", "q", "--embed-model", "model"}).code, 3);  // refused
+  folder.write("fresh.jsonl", text_log(500, 5000));
+  const auto rows = json_lines(slurp(folder.path("fresh.jsonl")));
+  const Outcome o = run({"diff", "q", "p", "--traces", "fresh.jsonl", "--json", "--quiet"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const Json regions = Json::parse(o.out)["same_rows"]["regions"];
+  ASSERT_GE(regions.size(), 4u);
+  for (const Json& region : regions) {
+    const Json& row = rows[region["example"]["line"].get<size_t>() - 1];
+    EXPECT_EQ(region["example"]["input"], row["input"]);
+    EXPECT_EQ(region["example"]["id"], row["id"]);
+    EXPECT_EQ(region["n_handled"]["before"], 0);
+  }
+  const Json& first = regions[0]["example"];
+  const std::string shown = "; such as line " + first["line"].dump() + ", " + first["id"].get<std::string>() + ": " +
+                            first["input"].get<std::string>() + "\n";
+  const Outcome read = run({"diff", "q", "p", "--traces", "fresh.jsonl", "--quiet"});
+  EXPECT_TRUE(contains(read.out, shown)) << shown << read.out;
+}
+
 TEST_F(CliText, EmbeddedOnceOrOnTheWayGivesTheSameBytes) {
   ASSERT_EQ(fit().code, 0);
   ASSERT_EQ(run({"embed", "log.jsonl", "-o", "v.npy", "--embed-model", "model"}).code, 0);

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <limits>
 
 #include "host/io/text_hash.h"
@@ -436,6 +437,27 @@ void execute(const std::string& path, const std::string& sql) {
   ASSERT_TRUE(db.ok());
   ASSERT_OK(db->execute(sql));
   ASSERT_OK(db->close());
+}
+
+TEST_F(JobStore, WhatAKilledCreateLeftIsRemovedAndNothingElse) {
+  folder_.write("out.jsonl.job", "");  // before SQLite wrote its first page
+  EXPECT_TRUE(Store::remove_unborn(path_).value());
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  execute(path_, "PRAGMA journal_mode=WAL");  // and after it
+  EXPECT_TRUE(Store::remove_unborn(path_).value());
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  execute(path_, "CREATE TABLE theirs(x)");
+  EXPECT_FALSE(Store::remove_unborn(path_).value());
+  std::filesystem::remove(path_);
+  {
+    Store s = created();
+    EXPECT_EQ(Store::remove_unborn(path_).status().code(), ErrorCode::kIo) << "in use";
+  }
+  EXPECT_FALSE(Store::remove_unborn(path_).value());
+  EXPECT_TRUE(Store::open(path_).ok());
+  const std::string foreign = folder_.write("foreign", "a text");
+  EXPECT_EQ(Store::remove_unborn(foreign).status().code(), ErrorCode::kBadInput);
+  EXPECT_EQ(slurp(foreign), "a text");
 }
 
 TEST_F(JobStore, OtherVersionsAndForeignFilesAreRefused) {

@@ -1,0 +1,174 @@
+#include "host/cli/explain_rows.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <numeric>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "engine/label_index.h"
+#include "engine/split.h"
+#include "host/cli/labelled_log.h"
+#include "host/explain/rows.h"
+#include "host/io/json_fields.h"
+#include "host/io/sha256.h"
+
+namespace tracer::cli {
+namespace {
+
+constexpr const char* kGiveRows = ": give rows that the policy never saw with --traces";
+
+bool is_file(const std::string& path) {
+  std::error_code error;
+  return !path.empty() && std::filesystem::is_regular_file(path, error);
+}
+
+Result<SplitKind> kind_of(const std::string& name, const std::string& where) {
+  for (const SplitKind kind : {SplitKind::kRows, SplitKind::kRuns, SplitKind::kTime, SplitKind::kGroups})
+    if (name == to_string(kind)) return kind;
+  return bad_input(where + ": run.split.kind: expected rows, runs, time or groups, found " + shown(name));
+}
+
+// The certify rows as `fit` drew them, ascending.
+Result<std::vector<int32_t>> certify_rows(const io::TraceFile& file, const LoadedPolicy& loaded,
+                                          const std::string& group_by) {
+  const Json& run = loaded.artifact.run;
+  const std::string where = loaded.folder + "/manifest.json";
+  if (!run.contains("certify_fraction"))
+    return bad_input(loaded.folder + ": learned from all of its log and was certified on audited rows" + kGiveRows);
+  JsonFields fields(run, where + ": run");
+  SplitOptions options;
+  int64_t seed = 0;
+  std::string kind;
+  fields.number("certify_fraction", options.certify_fraction, 0, 1);
+  fields.count("seed", seed);
+  JsonFields split_fields(fields.object("split"), where + ": run.split");
+  split_fields.text("kind", kind);
+  for (const Status& read : {fields.status(), split_fields.status()})
+    if (!read.ok()) return read;
+  auto known = kind_of(kind, where);
+  if (!known.ok()) return known.status();
+  if (*known == SplitKind::kGroups && group_by.empty())
+    return bad_input(loaded.folder + ": was fitted with --group-by: give the same key with --group-by");
+  if (*known != SplitKind::kGroups && !group_by.empty())
+    return bad_input(loaded.folder + ": was not fitted with --group-by, but split by " + kind);
+  options.kind = *known;
+  options.seed = static_cast<uint64_t>(seed);
+  auto split = make_split(file.traces, options);
+  if (!split.ok()) return split.status();
+  const auto wanted = loaded.certificate.n_certify;
+  if (static_cast<int64_t>(split->certify.size()) != wanted) leave_out_large_units(*split);
+  std::unordered_set<int64_t> learned(loaded.artifact.policy.stages[0].neighbours.row.begin(),
+                                      loaded.artifact.policy.stages[0].neighbours.row.end());
+  const bool mixed = std::any_of(split->certify.begin(), split->certify.end(),
+                                 [&](int32_t r) { return learned.contains(file.position[static_cast<size_t>(r)]); });
+  if (mixed || static_cast<int64_t>(split->certify.size()) != wanted)
+    return bad_input(loaded.folder +
+                     ": the split of its log cannot be drawn again (other keys or another --group-by?)" + kGiveRows);
+  return std::move(split->certify);
+}
+
+// Values of a key, of the rows at these positions of the file.
+Result<SliceKey> slice_values(const ExplainSource& source, const std::string& path, const std::string& key,
+                              const std::vector<int64_t>& position) {
+  io::TraceReaderOptions options = reader_options(source.input);
+  options.group_by = key;
+  auto reader = io::TraceReader::open(path, options);
+  if (!reader.ok()) return reader.status();
+  std::unordered_map<int64_t, std::string> values;
+  while (true) {
+    auto kind = reader->next();
+    if (!kind.ok()) return kind.status();
+    if (*kind == io::RowKind::kEnd) break;
+    if (*kind == io::RowKind::kRow && reader->row().has_group)
+      values.emplace(reader->row().position, reader->row().group);
+  }
+  if (values.empty()) return bad_input(path + ": no row has the key " + key + ", at the top level or in metadata");
+  SliceKey out{key, {}};
+  for (const int64_t at : position) {
+    const auto found = values.find(at);
+    out.value.push_back(found == values.end() ? "" : found->second);
+  }
+  return out;
+}
+
+struct Place {
+  InputOptions input;  // with traces and embeddings
+  bool own = false;    // the log that the policy was fitted on
+};
+
+Result<Place> place_of(const ExplainSource& source, const LoadedPolicy& loaded) {
+  const Provenance& from = loaded.artifact.provenance;
+  Place place{source.input, false};
+  const bool given = !source.input.traces.empty();
+  if (!given) {
+    place.input.traces = from.traces_path;
+    if (!is_file(from.traces_path))
+      return bad_input(loaded.folder + ": the log it was fitted on, " + shown(from.traces_path) + ", is not there" +
+                       kGiveRows);
+    if (place.input.embeddings.empty() && is_file(from.vectors_path)) place.input.embeddings = from.vectors_path;
+  }
+  if (!is_file(place.input.traces)) return place;  // a pipe is no log of ours; a missing file is named by who reads it
+  auto digest = io::sha256_file(place.input.traces);
+  if (!digest.ok()) return digest.status();
+  place.own = *digest == from.traces_sha256;
+  if (!given && !place.own)
+    return bad_input(loaded.folder + ": the log it was fitted on, " + shown(from.traces_path) + ", has changed" +
+                     kGiveRows);
+  return place;
+}
+
+template <class T>
+std::vector<T> pick(const std::vector<T>& all, const std::vector<int32_t>& rows) {
+  std::vector<T> out;
+  if (all.empty()) return out;
+  for (const int32_t r : rows) out.push_back(all[static_cast<size_t>(r)]);
+  return out;
+}
+
+}  // namespace
+
+Result<UnseenRows> read_unseen(const ExplainSource& source, const LoadedPolicy& loaded, int threads,
+                               const Console& console) {
+  auto place = place_of(source, loaded);
+  if (!place.ok()) return place.status();
+  const InputOptions& input = place->input;
+  auto vectors = vectors_path(input);
+  if (!vectors.ok()) return vectors.status();
+  auto encoder = open_vectors(*vectors, input, loaded, threads, console);
+  if (!encoder.ok()) return encoder.status();
+  auto file = read_log(input, place->own ? source.group_by : "", input.rejects, true, console);
+  if (!file.ok()) return file.status();
+  auto read = read_or_embed(*vectors, encoder->encoder ? &*encoder->encoder : nullptr, *file, input.traces, console);
+  if (!read.ok()) return read.status();
+  const Policy& policy = loaded.artifact.policy;
+  if (read->x.cols() != policy.dimension)
+    return bad_input((vectors->empty() ? input.traces : *vectors) + ": expected vectors of dimension " +
+                     std::to_string(policy.dimension) + " as the policy was fitted on, found " +
+                     std::to_string(read->x.cols()));
+  std::vector<int32_t> rows(static_cast<size_t>(file->traces.rows()));
+  std::iota(rows.begin(), rows.end(), 0);
+  if (place->own) {
+    auto certify = certify_rows(*file, loaded, source.group_by);
+    if (!certify.ok()) return certify.status();
+    rows = std::move(certify).value();
+  }
+  UnseenRows out;
+  out.path = input.traces;
+  out.certify = place->own;
+  out.teacher = translate_labels(pick(file->traces.label, rows), file->traces.labels, policy.labels);
+  out.names = {pick(file->traces.line, rows), pick(file->traces.id, rows), pick(file->input, rows)};
+  out.x = Matrix<float>(static_cast<int64_t>(rows.size()), read->x.cols());
+  for (size_t i = 0; i < rows.size(); ++i)
+    std::copy_n(read->x.row(rows[i]), read->x.cols(), out.x.row(static_cast<int64_t>(i)));
+  out.slices = {slices_by_length(out.names.input), slices_by_script(out.names.input)};
+  if (!file->traces.timestamp.empty()) out.slices.push_back(slices_by_time(pick(file->traces.timestamp, rows)));
+  for (const std::string& key : source.slice_keys) {
+    auto slice = slice_values(source, input.traces, key, pick(file->position, rows));
+    if (!slice.ok()) return slice.status();
+    out.slices.push_back(std::move(slice).value());
+  }
+  return out;
+}
+
+}  // namespace tracer::cli

@@ -1,0 +1,39 @@
+// explain.json: everything that explains a policy on rows it never learned from. Format: docs/explain.md.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/regions.h"
+#include "host/artifact/artifact.h"
+#include "host/explain/boundary.h"
+#include "host/explain/reasons.h"
+#include "host/explain/slices.h"
+#include "host/explain/suspects.h"
+#include "host/io/row_names.h"
+
+namespace tracer {
+
+// What the sections are counted from; all of n rows.
+struct Explanation {
+  const Artifact* artifact = nullptr;
+  const Certificate* certificate = nullptr;
+  std::vector<ExplainedRow> rows;
+  Matrix<float> x;     // n x d unit rows
+  io::RowNames names;  // input: "" where the row has no text
+  Reasons reasons;
+  Regions regions;
+  std::vector<SliceKey> slice_keys;
+};
+
+// The rows that concern a label, being the teacher's or the surrogate's answer; regions are cleared, for they are of
+// all rows.
+void keep_label(Explanation& e, int32_t label);
+
+Json explanation_json(const Explanation& e);
+
+// One row, for tables of rows: line, id, decision, why, labels, probabilities, region.
+Json explained_row_json(const Explanation& e, int64_t i);
+
+}  // namespace tracer
