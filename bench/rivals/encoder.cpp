@@ -1,5 +1,6 @@
-// Our side of bench/encoder.py: reads texts (a JSON array of strings) once and opens the encoder once a precision, then
-// answers commands, a line each, so that rivals can be timed in turn.
+// Our side of bench/encoder.py: reads texts (a JSON array of strings) once, then answers commands, a line each, so that
+// rivals can be timed in turn. Each run has an encoder of its own, opened before the clock starts: one that has seen
+// the texts would remember them.
 //   run PRECISION -> wall and processor seconds     write PRECISION FILE -> its vectors, raw float32
 // The first line out: tokens of all distinct texts, dimension, threads.
 #include "host/encoder/encoder.h"
@@ -39,9 +40,11 @@ class Bench {
   }
 
   Status run(const std::string& precision) {
-    auto encoder = opened(precision);
+    const auto parsed = parse_precision(precision);
+    if (!parsed) return bad_input("precision: expected " + std::string(kPrecisions) + ", found " + precision);
+    auto encoder = open_encoder(folder_, *parsed, threads_);
     if (!encoder.ok()) return encoder.status();
-    const TextEncoder& text = (*encoder)->text;
+    const TextEncoder& text = encoder->text;
     Matrix<float>& out = vectors_[precision];
     if (out.rows() == 0) out = Matrix<float>(static_cast<int64_t>(texts_.size()), text.dimension());
     const auto start = std::chrono::steady_clock::now();
@@ -67,20 +70,9 @@ class Bench {
   }
 
  private:
-  Result<const Encoder*> opened(const std::string& precision) {
-    const auto found = encoders_.find(precision);
-    if (found != encoders_.end()) return &found->second;
-    const auto parsed = parse_precision(precision);
-    if (!parsed) return bad_input("precision: expected " + std::string(kPrecisions) + ", found " + precision);
-    auto encoder = open_encoder(folder_, *parsed, threads_);
-    if (!encoder.ok()) return encoder.status();
-    return &encoders_.emplace(precision, std::move(encoder).value()).first->second;
-  }
-
   std::string folder_;
   std::vector<std::string> texts_;
   int threads_;
-  std::map<std::string, Encoder> encoders_;
   std::map<std::string, Matrix<float>> vectors_;
 };
 

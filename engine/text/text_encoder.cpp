@@ -84,24 +84,44 @@ Status parallel(int64_t n, int threads, const Work& work) {
 }  // namespace
 
 TextEncoder::TextEncoder(WordPiece tokenizer, std::unique_ptr<Transformer> transformer, int64_t dimension,
-                         int64_t max_tokens, int threads)
+                         int64_t max_tokens, int threads, int64_t memory_bytes)
     : tokenizer_(std::move(tokenizer)),
       transformer_(std::move(transformer)),
       dimension_(dimension),
       max_tokens_(max_tokens),
-      threads_(threads) {}
+      threads_(threads),
+      memory_bytes_(memory_bytes) {}
 
 Status TextEncoder::encode(std::span<const std::string> texts, HostMatrix<float> out,
                            const std::function<void(int64_t)>& done) const {
   const auto all = static_cast<int64_t>(texts.size());
   if (out.rows != all || out.cols != dimension_) return internal_error("text encoder: output of another shape");
   const Distinct distinct = distinct_texts(texts);
-  const auto n = static_cast<int64_t>(distinct.first.size());
-  std::vector<std::vector<int32_t>> ids(distinct.first.size());
+  std::vector<int64_t> wanted;
+  for (const int64_t i : distinct.first) {
+    const auto known = known_.find(texts[i]);
+    if (known == known_.end())
+      wanted.push_back(i);
+    else
+      std::copy_n(known->second.data(), dimension_, out.row(i));
+  }
+  TRACER_RETURN_IF_ERROR(compute(texts, wanted, out, done));
+  for (const int64_t i : wanted) remember(texts[i], out.row(i));
+  for (int64_t i = 0; i < all; ++i)
+    if (const int64_t first = distinct.first[distinct.of[i]]; first != i)
+      std::copy_n(out.row(first), dimension_, out.row(i));
+  if (const int64_t copied = all - static_cast<int64_t>(wanted.size()); done && copied > 0) done(copied);
+  return {};
+}
+
+Status TextEncoder::compute(std::span<const std::string> texts, const std::vector<int64_t>& wanted,
+                            HostMatrix<float> out, const std::function<void(int64_t)>& done) const {
+  const auto n = static_cast<int64_t>(wanted.size());
+  std::vector<std::vector<int32_t>> ids(wanted.size());
   constexpr int64_t kStretch = 256;
   TRACER_RETURN_IF_ERROR(parallel((n + kStretch - 1) / kStretch, threads_, [&](int64_t s) -> Status {
     for (int64_t i = s * kStretch; i < std::min(n, (s + 1) * kStretch); ++i)
-      tokenizer_.encode(texts[distinct.first[i]], max_tokens_, ids[i]);
+      tokenizer_.encode(texts[wanted[i]], max_tokens_, ids[i]);
     return {};
   }));
   std::vector<int64_t> order(ids.size());
@@ -110,7 +130,7 @@ Status TextEncoder::encode(std::span<const std::string> texts, HostMatrix<float>
   const std::vector<Stretch> batches = batches_of(ids, order);
 
   std::mutex reporting;
-  TRACER_RETURN_IF_ERROR(parallel(static_cast<int64_t>(batches.size()), threads_, [&](int64_t b) -> Status {
+  return parallel(static_cast<int64_t>(batches.size()), threads_, [&](int64_t b) -> Status {
     const Stretch& stretch = batches[b];
     TokenBatch batch;
     for (int64_t i = stretch.first; i < stretch.first + stretch.count; ++i) {
@@ -121,18 +141,20 @@ Status TextEncoder::encode(std::span<const std::string> texts, HostMatrix<float>
     Matrix<float> vectors(stretch.count, dimension_);
     TRACER_RETURN_IF_ERROR(transformer_->encode(batch, vectors.view()));
     for (int64_t i = 0; i < stretch.count; ++i)
-      std::copy_n(vectors.row(i), dimension_, out.row(distinct.first[order[stretch.first + i]]));
+      std::copy_n(vectors.row(i), dimension_, out.row(wanted[order[stretch.first + i]]));
     if (done) {
       const std::lock_guard lock(reporting);
       done(stretch.count);
     }
     return {};
-  }));
-  for (int64_t i = 0; i < all; ++i)
-    if (const int64_t first = distinct.first[distinct.of[i]]; first != i)
-      std::copy_n(out.row(first), dimension_, out.row(i));
-  if (done && n < all) done(all - n);
-  return {};
+  });
+}
+
+void TextEncoder::remember(const std::string& text, const float* vector) const {
+  const auto bytes = static_cast<int64_t>(text.size()) + dimension_ * static_cast<int64_t>(sizeof(float));
+  if (bytes > memory_bytes_) return;
+  memory_bytes_ -= bytes;
+  known_.emplace(text, std::vector<float>(vector, vector + dimension_));
 }
 
 }  // namespace tracer

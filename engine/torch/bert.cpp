@@ -178,8 +178,8 @@ class Bert : public Transformer {
 
 Status make(const TransformerShape& shape, const TransformerWeights& weights, Precision precision,
             std::unique_ptr<Transformer>* out) {
-  if (precision == Precision::kInt8 && !tile_products_available())
-    return bad_input("precision int8 wants a processor with AMX tiles");
+  if (precision == Precision::kInt8 && !tile_products_available(precision))
+    return bad_input("precision int8 wants a processor with AMX tiles or AVX-512 VNNI");
   if (precision == Precision::kInt8 && !tile_bert_fits(shape, precision))
     return bad_input("precision int8 wants hidden and intermediate sizes that are multiples of 64, and heads of 16");
   return guarded([&] {

@@ -1,6 +1,6 @@
 // What lies between the matrix products of a transformer, on rows of float32, for processors with AVX-512. Compiled for
-// them alone: call nothing here unless tile_products_available() (tile_product.h). All lengths are multiples of 16
-// unless said otherwise. A row's result depends on that row alone.
+// them alone: call nothing here unless tile_products_available() says so (tile_product.h). All lengths are multiples of
+// 16 unless said otherwise. A row's result depends on that row alone.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,16 @@ void add_norm(const float* add, const float* bias, const float* scale, const flo
 
 // Rounds to the nearest bfloat16.
 void to_bfloat16(const float* x, int64_t n, uint16_t* out);
+// An orthogonal map that spreads a number among 8 (4 where n is no multiple of 128) that lie 16 apart: n a multiple of
+// 64. The same on both sides of a product, it leaves the product as it is, and takes a row's few large numbers, which
+// would make its steps coarse, apart. Source of the method: Ashkboos et al. 2024, "QuaRot", arXiv:2404.00456.
+void rotate(const float* x, int64_t n, float* out);
 // out = round(x / step), of -127 .. 127; returns the step, max |x| / 127. A row of zeros: step 1.
 float to_int8(const float* x, int64_t n, int8_t* out);
+// The product of `rows` rows of n numbers, one after the other, with a panel of 64 outputs (tile_product.cpp has its
+// layout), for processors without tiles (VNNI). shift: 64 numbers, -128 times the sum of an output's weights, since the
+// instruction wants its left side without a sign. out: rows x 64, exact.
+void multiply_int8(const int8_t* x, int64_t rows, int64_t n, const int8_t* panel, const int32_t* shift, int32_t* out);
 // out = sums * row_step * steps, element by element
 void from_int32(const int32_t* sums, float row_step, const float* steps, int64_t n, float* out);
 

@@ -187,7 +187,7 @@ class TileBert : public Transformer {
 
 bool tile_bert_fits(const TransformerShape& s, Precision precision) {
   return precision != Precision::kFloat32 && s.hidden % kTileOutputs == 0 && s.intermediate % kTileOutputs == 0 &&
-         s.hidden / s.heads % 16 == 0 && tile_products_available();
+         s.hidden / s.heads % 16 == 0 && tile_products_available(precision);
 }
 
 std::unique_ptr<Transformer> make_tile_bert(const TransformerShape& shape, const TransformerWeights& weights,

@@ -1,5 +1,5 @@
-// Products of many rows with one weight matrix on a processor's tile unit (AMX), in bfloat16 or int8, through oneDNN's
-// block kernels as libtorch exposes them.
+// Products of many rows with one weight matrix in bfloat16 or int8: on a processor's tile unit (AMX) through oneDNN's
+// block kernels as libtorch exposes them; int8 without one by VNNI, to the same bytes.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,9 @@
 
 namespace tracer {
 
-// Whether this processor and libtorch have bfloat16 and int8 tiles, and AVX-512 beside them.
-bool tile_products_available();
+// bfloat16: whether this processor and libtorch have tiles for it. int8: whether it has tiles or VNNI. Both want
+// AVX-512 for what lies between products. oneDNN's ONEDNN_MAX_CPU_ISA takes the tiles away.
+bool tile_products_available(Precision precision);
 
 // A multiple of it is what rows, and a weight matrix's outputs, come in.
 inline constexpr int64_t kTileRows = 16;
@@ -28,11 +29,11 @@ class TileRows {
   Precision precision_;
   int64_t rows_ = 0, cols_ = 0;
   std::vector<uint16_t> half_;   // bfloat16
-  std::vector<int8_t> quarter_;  // int8: each row in steps of its own, so that it does not depend on its neighbours
-  std::vector<float> step_;
+  std::vector<int8_t> quarter_;  // int8: each row, rotated, in steps of its own: it does not depend on its neighbours
+  std::vector<float> step_, rotated_;
 };
 
-// The right side: weights out x in, packed once. int8: each output in steps of its own.
+// The right side: weights out x in, packed once. int8: each output, rotated, in steps of its own.
 class TileProduct {
  public:
   // Requires: out a multiple of kTileOutputs, in of 64.
@@ -48,6 +49,7 @@ class TileProduct {
   std::vector<uint16_t> half_;
   std::vector<int8_t> quarter_;
   std::vector<float> step_;
+  std::vector<int32_t> shift_;  // what row_math::multiply_int8 wants; empty where tiles multiply
 };
 
 // Gives the tiles of this thread back; after the last product of a batch.

@@ -122,6 +122,30 @@ TEST(TextEncoderThreads, ARepeatIsComputedOnceAndGetsItsRow) {
   }
 }
 
+TEST(TextEncoderThreads, ATextOfAnEarlierCallIsNotComputedAgainWhileMemoryLasts) {
+  const auto text = texts(900);
+  const std::vector<std::string> early(text.begin(), text.begin() + 600), late(text.begin() + 300, text.end());
+  int64_t room_for_500 = 0;
+  for (int i = 0; i < 500; ++i) room_for_500 += static_cast<int64_t>(text[static_cast<size_t>(i)].size() + 3 * 4);
+  const std::pair<int64_t, size_t> cases[] = {{TextEncoder::kMemoryBytes, 900}, {room_for_500, 1000}, {0, 1200}};
+  for (const auto& [memory, expected] : cases) {
+    Seen seen;
+    const TextEncoder encoder(tokenizer(), std::make_unique<Counting>(&seen), 3, 64, 2, memory);
+    Matrix<float> first(600, 3), second(600, 3);
+    ASSERT_TRUE(encoder.encode(early, first.view()).ok());
+    int64_t done = 0;
+    ASSERT_TRUE(encoder.encode(late, second.view(), [&](int64_t rows) { done += rows; }).ok());
+    EXPECT_EQ(done, 600);
+    size_t computed = 0;
+    for (const TokenBatch& batch : seen.batches) computed += static_cast<size_t>(batch.sequences());
+    EXPECT_EQ(computed, expected) << memory;
+    for (int i = 0; i < 600; ++i) {
+      ASSERT_EQ(second(i, 0), static_cast<float>(std::min(64, 3 + (i + 300) % 97))) << i;
+      ASSERT_EQ(second(i, 2), static_cast<float>(3 + i % 3)) << i;
+    }
+  }
+}
+
 TEST(TextEncoderThreads, TheFirstErrorStopsTheRest) {
   for (const int threads : {1, 4}) {
     Seen seen;
