@@ -6,11 +6,12 @@ PYTHON: an environment with sentence-transformers 6.2.0 (pip install sentence-tr
 with torch's CUDA libraries, which is why bench/python.sh does not make it). BUILD: built with -DTRACER_BENCH=ON.
 
 Agreement comes first: the smallest cosine of any row with sentence-transformers' float32 vector must be at least
-0.999999 (float32), 0.999 (bfloat16), 0.99 (int8). Then rounds of one run each, in turn; medians of texts a second by
-the clock, and of texts a second of processor time, which other work on the machine disturbs less. Its batches are
-sorted by length and padded (32 texts, its default); ours are not padded: float32 computes tokens alone, bfloat16 and
-int8 at most 15 rows more in each 1,024 tokens. "of GEMM": the rate of our linear layers' arithmetic (everything we do
-counted as their time) over that of torch.nn.functional.linear at their shapes, both per second of processor time.
+0.999999 (float32), 0.999 (bfloat16), 0.99 (int8). Then rounds of one run each, in turn: medians of texts a second, and
+medians over the rounds of the ratio to its float32 in that round, by the clock and by processor time, which other work
+on the machine disturbs less. Its batches are sorted by length and padded (32 texts, its default); ours are not padded:
+float32 computes tokens alone, bfloat16 and int8 at most 15 rows more in each 1,024 tokens. "of GEMM": the rate of our
+linear layers' arithmetic (everything we do counted as their time) over that of torch.nn.functional.linear on 1,024
+tokens at their shapes, both by processor time, measured in the same round.
 """
 import argparse
 import json
@@ -63,15 +64,21 @@ def layer_shapes(model):
     return c["num_hidden_layers"], [(h, 3 * h), (h, h), (h, i), (i, h)]
 
 
-def gemm_rate(shapes, dtype, rows=1024):
-    """Operations a second of processor time."""
-    data = [(torch.randn(rows, k).to(dtype), torch.randn(n, k).to(dtype)) for k, n in shapes]
-    best = 0
-    with torch.inference_mode():
-        for _ in range(7):
-            _, (_, used) = timed(lambda: [torch.nn.functional.linear(x, w) for x, w in data for _ in range(10)])
-            best = max(best, 10 * sum(2 * rows * k * n for k, n in shapes) / used)
-    return best
+class Gemm:
+    """Products at the encoder's shapes; operations a second of processor time."""
+
+    def __init__(self, shapes, dtype, rows=1024):
+        self.data = [(torch.randn(rows, k).to(dtype), torch.randn(n, k).to(dtype)) for k, n in shapes]
+        self.operations = 10 * sum(2 * rows * k * n for k, n in shapes)
+
+    def rate(self):
+        def products():
+            with torch.inference_mode():
+                for _ in range(10):
+                    for x, w in self.data:
+                        torch.nn.functional.linear(x, w)
+        products()
+        return self.operations / statistics.median(timed(products)[1][1] for _ in range(5))
 
 
 def compare(name, texts, options, models):
@@ -87,25 +94,32 @@ def compare(name, texts, options, models):
             cosines[precision] = float((found * reference).sum(axis=1).min())
             if not cosines[precision] >= smallest:
                 sys.exit(f"{name}: {precision}: smallest cosine {cosines[precision]}")
-        times = {}
+        n, layers, shapes = len(texts), *layer_shapes(options.model)
+        operations = ours.tokens * layers * sum(2 * k * m for k, m in shapes)
+        times, shares, rates = {}, {}, {}
         for _ in range(options.rounds):
             for precision in SMALLEST:
                 times.setdefault(("tracer", precision), []).append(ours.run(precision))
+                if precision in options.gemm:
+                    rate = options.gemm[precision].rate()
+                    rates.setdefault(precision, []).append(rate)
+                    used = times[("tracer", precision)][-1][1]
+                    shares.setdefault(precision, []).append(operations / used / rate)
             for precision, model in models.items():
                 _, t = timed(lambda: model.encode(texts, normalize_embeddings=True))
                 times.setdefault(("sentence-transformers", precision), []).append(t)
-        n, layers, shapes = len(texts), *layer_shapes(options.model)
-        operations = ours.tokens * layers * sum(2 * k * n for k, n in shapes)
-        median = {who: [statistics.median(t[i] for t in runs) for i in (0, 1)] for who, runs in times.items()}
-        base = median[("sentence-transformers", "float32")]
-        print(f"{name}: {n} texts, {len(set(texts))} distinct, {ours.tokens / len(set(texts)):.1f} tokens a distinct text")
-        for (who, precision), (wall, used) in median.items():
-            line = f"  {who:21} {precision:8} {n / wall:7.0f} texts/s ({base[0] / wall:4.1f} x)"
-            line += f"  {n / used:7.0f} a processor second ({base[1] / used:4.1f} x)"
+        base = times[("sentence-transformers", "float32")]
+        print(f"{name}: {n} texts, {len(set(texts))} distinct, {ours.tokens / len(set(texts)):.1f} tokens a distinct text; "
+              f"GEMM, a processor second: " +
+              ", ".join(f"{p} {statistics.median(r) / 1e9:.0f} GF/s" for p, r in rates.items()))
+        for (who, precision), runs in times.items():
+            ratios = [statistics.median(b[i] / r[i] for b, r in zip(base, runs)) for i in (0, 1)]
+            line = f"  {who:21} {precision:8} {n / statistics.median(r[0] for r in runs):7.0f} texts/s"
+            line += f"  {ratios[0]:5.2f} x by the clock {ratios[1]:5.2f} x by processor time"
             if who == "tracer":
                 line += f"  smallest cosine {cosines[precision]:.6f}"
-                if precision in options.gemm:
-                    line += f"  {100 * operations / used / options.gemm[precision]:.0f} % of GEMM"
+                if precision in shares:
+                    line += f"  {100 * statistics.median(shares[precision]):.0f} % of GEMM"
             print(line, flush=True)
 
 
@@ -125,10 +139,9 @@ def main():
     models["bfloat16"] = sentence_transformers.SentenceTransformer(
         options.model, device="cpu", model_kwargs={"torch_dtype": torch.bfloat16})
     _, shapes = layer_shapes(options.model)
-    options.gemm = {"float32": gemm_rate(shapes, torch.float32), "bfloat16": gemm_rate(shapes, torch.bfloat16)}
+    options.gemm = {"float32": Gemm(shapes, torch.float32), "bfloat16": Gemm(shapes, torch.bfloat16)}
     print(f"sentence-transformers {sentence_transformers.__version__}, torch {torch.__version__}, {options.threads} "
-          f"threads; GEMM at the encoder's shapes, a processor second: " +
-          ", ".join(f"{p} {r / 1e9:.0f} GF/s" for p, r in options.gemm.items()))
+          f"threads, {options.rounds} rounds, load {os.getloadavg()[0]:.1f}")
     for name in options.sets.split(","):
         rows = [json.loads(line) for line in open(os.path.join(options.data, name + ".jsonl"))]
         compare(name, [row["input"] for row in rows[:options.texts]], options, models)
