@@ -15,8 +15,9 @@
 
 namespace tracer {
 
-// Of the matrix products; sums, norms and the pooled vector are float32 in all. int8: weights in steps of their
-// output's own, activations in steps of their token's own. Names are frozen: they are written to files.
+// Of the matrix products; sums, norms and the pooled vector are float32 in all. int8: both sides rotated alike, weights
+// then in steps of their output's own, activations in steps of their token's own. Names are frozen: they are written to
+// files.
 enum class Precision { kFloat32, kBfloat16, kInt8 };
 inline constexpr char kPrecisions[] = "float32, bfloat16 or int8";  // for messages
 const char* to_string(Precision precision);                         // "float32", "bfloat16", "int8"
