@@ -4,7 +4,9 @@
 #include <atomic>
 #include <mutex>
 #include <numeric>
+#include <string_view>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 namespace tracer {
@@ -12,6 +14,24 @@ namespace {
 
 // Activations of a batch stay near the caches, and a matrix product is tall enough to run at full speed.
 constexpr int64_t kBatchTokens = 1024;
+
+// Which texts are new, and for each text its place among those.
+struct Distinct {
+  std::vector<int64_t> first;  // in order
+  std::vector<int64_t> of;
+};
+
+Distinct distinct_texts(std::span<const std::string> texts) {
+  Distinct out;
+  std::unordered_map<std::string_view, int64_t> seen;
+  seen.reserve(texts.size());
+  for (const std::string& text : texts) {
+    const auto [at, is_new] = seen.try_emplace(text, static_cast<int64_t>(out.first.size()));
+    if (is_new) out.first.push_back(static_cast<int64_t>(out.of.size()));
+    out.of.push_back(at->second);
+  }
+  return out;
+}
 
 // A stretch of the texts in order of length.
 struct Stretch {
@@ -64,25 +84,49 @@ Status parallel(int64_t n, int threads, const Work& work) {
 }  // namespace
 
 TextEncoder::TextEncoder(WordPiece tokenizer, std::unique_ptr<Transformer> transformer, int64_t dimension,
-                         int64_t max_tokens, int threads)
+                         int64_t max_tokens, int threads, int64_t memory_bytes)
     : tokenizer_(std::move(tokenizer)),
       transformer_(std::move(transformer)),
       dimension_(dimension),
       max_tokens_(max_tokens),
-      threads_(threads) {}
+      threads_(threads),
+      memory_bytes_(memory_bytes) {}
 
 Status TextEncoder::encode(std::span<const std::string> texts, HostMatrix<float> out,
                            const std::function<void(int64_t)>& done) const {
-  const auto n = static_cast<int64_t>(texts.size());
-  if (out.rows != n || out.cols != dimension_) return internal_error("text encoder: output of another shape");
-  std::vector<std::vector<int32_t>> ids(texts.size());
+  const auto all = static_cast<int64_t>(texts.size());
+  if (out.rows != all || out.cols != dimension_) return internal_error("text encoder: output of another shape");
+  const Distinct distinct = distinct_texts(texts);
+  std::vector<int64_t> wanted;
+  for (const int64_t i : distinct.first) {
+    const auto known = known_.find(texts[i]);
+    if (known == known_.end())
+      wanted.push_back(i);
+    else
+      std::copy_n(known->second.data(), dimension_, out.row(i));
+  }
+  TRACER_RETURN_IF_ERROR(compute(texts, wanted, out, done));
+  if (transformer_->rows_stand_alone()) {
+    for (const int64_t i : wanted) remember(texts[i], out.row(i));
+  }
+  for (int64_t i = 0; i < all; ++i)
+    if (const int64_t first = distinct.first[distinct.of[i]]; first != i)
+      std::copy_n(out.row(first), dimension_, out.row(i));
+  if (const int64_t copied = all - static_cast<int64_t>(wanted.size()); done && copied > 0) done(copied);
+  return {};
+}
+
+Status TextEncoder::compute(std::span<const std::string> texts, const std::vector<int64_t>& wanted,
+                            HostMatrix<float> out, const std::function<void(int64_t)>& done) const {
+  const auto n = static_cast<int64_t>(wanted.size());
+  std::vector<std::vector<int32_t>> ids(wanted.size());
   constexpr int64_t kStretch = 256;
   TRACER_RETURN_IF_ERROR(parallel((n + kStretch - 1) / kStretch, threads_, [&](int64_t s) -> Status {
     for (int64_t i = s * kStretch; i < std::min(n, (s + 1) * kStretch); ++i)
-      tokenizer_.encode(texts[i], max_tokens_, ids[i]);
+      tokenizer_.encode(texts[wanted[i]], max_tokens_, ids[i]);
     return {};
   }));
-  std::vector<int64_t> order(texts.size());
+  std::vector<int64_t> order(ids.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return ids[a].size() > ids[b].size(); });
   const std::vector<Stretch> batches = batches_of(ids, order);
@@ -99,13 +143,20 @@ Status TextEncoder::encode(std::span<const std::string> texts, HostMatrix<float>
     Matrix<float> vectors(stretch.count, dimension_);
     TRACER_RETURN_IF_ERROR(transformer_->encode(batch, vectors.view()));
     for (int64_t i = 0; i < stretch.count; ++i)
-      std::copy_n(vectors.row(i), dimension_, out.row(order[stretch.first + i]));
+      std::copy_n(vectors.row(i), dimension_, out.row(wanted[order[stretch.first + i]]));
     if (done) {
       const std::lock_guard lock(reporting);
       done(stretch.count);
     }
     return {};
   });
+}
+
+void TextEncoder::remember(const std::string& text, const float* vector) const {
+  const auto bytes = static_cast<int64_t>(text.size()) + dimension_ * static_cast<int64_t>(sizeof(float));
+  if (bytes > memory_bytes_) return;
+  memory_bytes_ -= bytes;
+  known_.emplace(text, std::vector<float>(vector, vector + dimension_));
 }
 
 }  // namespace tracer

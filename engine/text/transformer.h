@@ -15,10 +15,12 @@
 
 namespace tracer {
 
-// Of weights and activations; sums, norms and the pooled vector are float32 in both. Names are frozen: they are written
-// to files.
-enum class Precision { kFloat32, kBfloat16 };
-const char* to_string(Precision precision);  // "float32", "bfloat16"
+// Of the matrix products; sums, norms and the pooled vector are float32 in all. int8: both sides rotated alike, weights
+// then in steps of their output's own, activations in steps of their token's own. Names are frozen: they are written to
+// files.
+enum class Precision { kFloat32, kBfloat16, kInt8 };
+inline constexpr char kPrecisions[] = "float32, bfloat16 or int8";  // for messages
+const char* to_string(Precision precision);                         // "float32", "bfloat16", "int8"
 std::optional<Precision> parse_precision(std::string_view name);
 
 enum class HiddenActivation { kGelu, kGeluTanh, kRelu };
@@ -74,16 +76,18 @@ class Transformer {
   // other rows of its batch by rounding alone; the same batch gives the same bytes. kInternal, with what libtorch said,
   // when it fails; kOutOfMemory.
   virtual Status encode(const TokenBatch& batch, HostMatrix<float> out) const = 0;
+  // Whether a row's bytes depend on its own sequence alone, not on the batch.
+  virtual bool rows_stand_alone() const = 0;
 };
 
 // What `engine/torch` exports under kTransformerModuleSymbol.
 struct TransformerModule {
   int interface;             // kTransformerModuleInterface
   const char* (*version)();  // libtorch's
-  // Copies the weights.
+  // Copies the weights. kBadInput where int8 is asked of a processor, or a shape, that has no way to compute it.
   Status (*make)(const TransformerShape&, const TransformerWeights&, Precision, std::unique_ptr<Transformer>*);
 };
-inline constexpr int kTransformerModuleInterface = 1;
+inline constexpr int kTransformerModuleInterface = 2;
 inline constexpr char kTransformerModuleSymbol[] = "tracer_transformer_module";
 
 // Opens libtracer_torch.so (once; it stays open) at $TRACER_TORCH_MODULE, else in the folder of the running program.

@@ -36,10 +36,20 @@ Result<const TransformerModule*> open_module() {
 
 }  // namespace
 
-const char* to_string(Precision precision) { return precision == Precision::kFloat32 ? "float32" : "bfloat16"; }
+const char* to_string(Precision precision) {
+  switch (precision) {
+    case Precision::kBfloat16:
+      return "bfloat16";
+    case Precision::kInt8:
+      return "int8";
+    case Precision::kFloat32:
+      break;
+  }
+  return "float32";
+}
 
 std::optional<Precision> parse_precision(std::string_view name) {
-  for (const Precision p : {Precision::kFloat32, Precision::kBfloat16})
+  for (const Precision p : {Precision::kFloat32, Precision::kBfloat16, Precision::kInt8})
     if (name == to_string(p)) return p;
   return std::nullopt;
 }

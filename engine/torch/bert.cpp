@@ -19,6 +19,9 @@
 #include <cmath>
 
 #include "engine/text/transformer.h"
+#include "engine/torch/guarded.h"
+#include "engine/torch/tile_bert.h"
+#include "engine/torch/tile_product.h"
 
 namespace tracer {
 namespace {
@@ -74,23 +77,15 @@ class Bert : public Transformer {
                          norm(l.output_norm)});
   }
 
+  bool rows_stand_alone() const override { return false; }
   Status encode(const TokenBatch& batch, HostMatrix<float> out) const override {
-    try {
+    return guarded([&] {
       // Threads belong to the caller: a matrix product on one thread gives the same bytes however many callers there
       // are.
       at::set_num_threads(1);
       const c10::InferenceMode inference;
       pool(forward(batch), length_runs(batch), out);
-      return {};
-    } catch (const std::bad_alloc&) {
-      return out_of_memory("embedding text");
-    } catch (const c10::Error& error) {
-      const std::string what = error.what_without_backtrace();
-      if (what.find("not enough memory") != std::string::npos) return out_of_memory("embedding text");
-      return internal_error("libtorch: " + what);
-    } catch (const std::exception& error) {
-      return internal_error(std::string("libtorch: ") + error.what());
-    }
+    });
   }
 
  private:
@@ -184,13 +179,17 @@ class Bert : public Transformer {
 
 Status make(const TransformerShape& shape, const TransformerWeights& weights, Precision precision,
             std::unique_ptr<Transformer>* out) {
-  try {
+  if (precision == Precision::kInt8 && !tile_products_available(precision))
+    return bad_input("precision int8 wants a processor with AMX tiles or AVX-512 VNNI");
+  if (precision == Precision::kInt8 && !tile_bert_fits(shape, precision))
+    return bad_input("precision int8 wants hidden and intermediate sizes that are multiples of 64, and heads of 16");
+  return guarded([&] {
     const c10::InferenceMode inference;
-    *out = std::make_unique<Bert>(shape, weights, precision);
-    return {};
-  } catch (const std::exception& error) {
-    return internal_error(std::string("libtorch: ") + error.what());
-  }
+    if (tile_bert_fits(shape, precision))
+      *out = make_tile_bert(shape, weights, precision);
+    else
+      *out = std::make_unique<Bert>(shape, weights, precision);
+  });
 }
 
 const char* version() { return TORCH_VERSION; }

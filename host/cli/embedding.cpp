@@ -13,8 +13,8 @@ constexpr char kDoing[] = "embedding";
 
 void add_precision_option(CLI::App& app, std::optional<std::string>& precision) {
   app.add_option("--precision", precision,
-                 "of the text encoder: float32 (default), or bfloat16, faster on processors that have it")
-      ->check(CLI::IsMember({"float32", "bfloat16"}))
+                 "of the text encoder: float32 (default); bfloat16 or int8, faster on processors that have them")
+      ->check(CLI::IsMember({"float32", "bfloat16", "int8"}))
       ->excludes(app.get_option("--embed-url"));
 }
 

@@ -28,7 +28,8 @@ Result<Encoder> start(EncoderFolder folder, Precision precision, int threads, st
   auto module = open_transformer_module();
   if (!module.ok()) return module.status();
   std::unique_ptr<Transformer> transformer;
-  TRACER_RETURN_IF_ERROR((*module)->make(folder.shape, folder.weights, precision, &transformer));
+  if (Status made = (*module)->make(folder.shape, folder.weights, precision, &transformer); !made.ok())
+    return made.code() == ErrorCode::kBadInput ? bad_input(folder.path + ": " + made.message()) : made;
   EncoderIdentity identity = identity_of(folder, precision);
   const std::string made_by = identity.digest + " " + identity.precision + " " + arithmetic_here((*module)->version());
   TextEncoder encoder(std::move(folder.tokenizer), std::move(transformer), folder.shape.hidden, folder.max_tokens,

@@ -60,7 +60,7 @@ Result<EncoderIdentity> parse_encoder(const Json& json, const std::string& where
       return bad_input(where + ": \"digest\": not that of this dialect, name and dimension");
   }
   if (!parse_precision(e.precision))
-    return bad_input(where + ": \"precision\": expected float32 or bfloat16, found \"" + e.precision + "\"");
+    return bad_input(where + ": \"precision\": expected " + kPrecisions + ", found \"" + e.precision + "\"");
   return e;
 }
 

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <set>
 
 namespace tracer {
 namespace {
@@ -17,7 +18,9 @@ struct Seen {
 // A row: number of tokens, sum of the ids, first id of the text.
 class Counting : public Transformer {
  public:
-  explicit Counting(Seen* seen, int64_t fail_at = -1) : seen_(seen), fail_at_(fail_at) {}
+  explicit Counting(Seen* seen, int64_t fail_at = -1, bool alone = true)
+      : seen_(seen), fail_at_(fail_at), alone_(alone) {}
+  bool rows_stand_alone() const override { return alone_; }
   Status encode(const TokenBatch& batch, HostMatrix<float> out) const override {
     for (int64_t i = 0; i < batch.sequences(); ++i) {
       double sum = 0;
@@ -35,6 +38,7 @@ class Counting : public Transformer {
  private:
   Seen* seen_;
   int64_t fail_at_;
+  bool alone_;
 };
 
 WordPiece tokenizer() {
@@ -47,12 +51,14 @@ TextEncoder encoder(Seen& seen, int threads, int64_t fail_at = -1) {
   return {tokenizer(), std::make_unique<Counting>(&seen, fail_at), 3, 64, threads};
 }
 
-// Text i: a word of its own, then i % 97 more.
+// Text i: a word of its own, then i % 97 more; i + 1 blanks, which no token tells of, keep it from being another's
+// repeat.
 std::vector<std::string> texts(int n) {
   std::vector<std::string> out;
   for (int i = 0; i < n; ++i) {
     out.emplace_back(1, static_cast<char>('a' + i % 3));
     for (int j = 0; j < i % 97; ++j) out.back() += " b";
+    out.back() += std::string(static_cast<size_t>(i + 1), ' ');
   }
   return out;
 }
@@ -95,6 +101,58 @@ TEST(TextEncoderThreads, BatchesAreTheSameForAnyNumberOfThreadsAndInOrderOfLengt
     EXPECT_EQ(batches, first);
   }
   EXPECT_GT(first.size(), 50u);
+}
+
+TEST(TextEncoderThreads, ARepeatIsComputedOnceAndGetsItsRow) {
+  const auto text = texts(500);
+  std::vector<std::string> repeated;
+  for (int i = 0; i < 2000; ++i) repeated.push_back(text[static_cast<size_t>(i * i % 500)]);
+  const std::set<std::string> distinct(repeated.begin(), repeated.end());
+  ASSERT_LT(distinct.size(), 400u);
+  for (const int threads : {1, 4}) {
+    Seen seen;
+    Matrix<float> out(2000, 3);
+    int64_t done = 0;
+    ASSERT_TRUE(encoder(seen, threads).encode(repeated, out.view(), [&](int64_t rows) { done += rows; }).ok());
+    EXPECT_EQ(done, 2000);
+    size_t computed = 0;
+    for (const TokenBatch& batch : seen.batches) computed += static_cast<size_t>(batch.sequences());
+    EXPECT_EQ(computed, distinct.size());
+    for (int i = 0; i < 2000; ++i) {
+      ASSERT_EQ(out(i, 0), static_cast<float>(std::min(64, 3 + i * i % 500 % 97))) << i;
+      ASSERT_EQ(out(i, 2), static_cast<float>(3 + i * i % 500 % 3)) << i;
+    }
+  }
+}
+
+TEST(TextEncoderThreads, ATextOfAnEarlierCallIsNotComputedAgainWhileMemoryLasts) {
+  const auto text = texts(900);
+  const std::vector<std::string> early(text.begin(), text.begin() + 600), late(text.begin() + 300, text.end());
+  int64_t room_for_500 = 0;
+  for (int i = 0; i < 500; ++i) room_for_500 += static_cast<int64_t>(text[static_cast<size_t>(i)].size() + 3 * 4);
+  struct Case {
+    int64_t memory;
+    bool alone;  // what it computed would be the same bytes in this call
+    size_t expected;
+  };
+  const int64_t all = TextEncoder::kMemoryBytes;
+  for (const auto& [memory, alone, expected] :
+       {Case{all, true, 900}, {room_for_500, true, 1000}, {0, true, 1200}, {all, false, 1200}}) {
+    Seen seen;
+    const TextEncoder encoder(tokenizer(), std::make_unique<Counting>(&seen, -1, alone), 3, 64, 2, memory);
+    Matrix<float> first(600, 3), second(600, 3);
+    ASSERT_TRUE(encoder.encode(early, first.view()).ok());
+    int64_t done = 0;
+    ASSERT_TRUE(encoder.encode(late, second.view(), [&](int64_t rows) { done += rows; }).ok());
+    EXPECT_EQ(done, 600);
+    size_t computed = 0;
+    for (const TokenBatch& batch : seen.batches) computed += static_cast<size_t>(batch.sequences());
+    EXPECT_EQ(computed, expected) << memory;
+    for (int i = 0; i < 600; ++i) {
+      ASSERT_EQ(second(i, 0), static_cast<float>(std::min(64, 3 + (i + 300) % 97))) << i;
+      ASSERT_EQ(second(i, 2), static_cast<float>(3 + i % 3)) << i;
+    }
+  }
 }
 
 TEST(TextEncoderThreads, TheFirstErrorStopsTheRest) {

@@ -150,15 +150,63 @@ TEST_F(CliText, AnotherEncoderIsRefused) {
   EXPECT_EQ(slurp(folder.path("p/manifest.json")), before);
 }
 
+// A shape that every precision computes.
+constexpr TinyEncoder kWhole = {.hidden = 64, .heads = 4, .intermediate = 128, .positions = 32, .spread = 0.12};
+
 TEST_F(CliText, PrecisionIsPartOfTheEncoder) {
-  ASSERT_EQ(fit({"--precision", "bfloat16"}).code, 0);
-  EXPECT_EQ(manifest()["encoders"][0]["precision"], "bfloat16");
-  ASSERT_EQ(run({"embed", "log.jsonl", "-o", "b.npy", "--embed-model", "model", "--precision", "bfloat16"}).code, 0);
-  ASSERT_EQ(run({"route", "p", "log.jsonl", "-o", "a.jsonl"}).code, 0);
-  ASSERT_EQ(run({"route", "p", "log.jsonl", "-o", "b.jsonl", "--embeddings", "b.npy"}).code, 0);
-  EXPECT_EQ(slurp(folder.path("a.jsonl")), slurp(folder.path("b.jsonl")));
-  ASSERT_EQ(run({"embed", "log.jsonl", "-o", "f.npy", "--embed-model", "model"}).code, 0);
-  EXPECT_EQ(run({"route", "p", "log.jsonl", "-o", "c.jsonl", "--embeddings", "f.npy"}).code, 1);
+  write_tiny_encoder(folder, "model", kWhole);
+  for (const std::string precision : {"bfloat16", "int8"}) {
+    const auto embed = [&](const std::string& out, const std::string& as) {
+      return run({"embed", "log.jsonl", "-o", out, "--embed-model", "model", "--precision", as});
+    };
+    const Outcome embedded = embed("b.npy", precision);
+    if (embedded.code == 1 && contains(embedded.err, "AMX tiles or AVX-512 VNNI")) GTEST_SKIP() << embedded.err;
+    ASSERT_EQ(embedded.code, 0) << embedded.err;
+    EXPECT_EQ(Json::parse(slurp(folder.path("b.npy.meta.json")))["encoder"]["precision"], precision);
+    std::filesystem::remove_all(folder.path("p"));
+    const Outcome fitted = fit({"--precision", precision});
+    ASSERT_EQ(fitted.code, 0) << fitted.err;
+    EXPECT_EQ(manifest()["encoders"][0]["precision"], precision);
+    // Text is embedded at the policy's precision, unasked: the same decisions as with vectors made at it.
+    ASSERT_EQ(run({"route", "p", "log.jsonl", "-o", "a.jsonl"}).code, 0);
+    ASSERT_EQ(run({"route", "p", "log.jsonl", "-o", "b.jsonl", "--embeddings", "b.npy"}).code, 0);
+    EXPECT_EQ(slurp(folder.path("a.jsonl")), slurp(folder.path("b.jsonl")));
+    for (const std::string other : {"float32", "bfloat16", "int8"}) {
+      if (other == precision) continue;
+      ASSERT_EQ(embed("f.npy", other).code, 0);
+      EXPECT_NE(slurp(folder.path("f.npy")), slurp(folder.path("b.npy"))) << precision << " " << other;
+      const Outcome o = run({"route", "p", "log.jsonl", "-o", "c.jsonl", "--embeddings", "f.npy"});
+      EXPECT_EQ(o.code, 1) << precision << " " << other;
+      EXPECT_TRUE(contains(o.err, "(" + precision + ", ") && contains(o.err, "(" + other + ", ")) << o.err;
+    }
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder.path("c.jsonl")));
+}
+
+// oneDNN's own switch takes the tile unit away, as on a processor without one: int8 gives the same bytes by VNNI,
+// bfloat16 is libtorch's.
+TEST_F(CliText, WithoutTilesInt8IsTheSameAndBfloat16IsClose) {
+  write_tiny_encoder(folder, "model", kWhole);
+  const auto embed = [&](const std::string& precision, const std::string& out) {
+    return run({"embed", "log.jsonl", "-o", out, "--embed-model", "model", "--precision", precision});
+  };
+  const Outcome with = embed("int8", "a.npy");
+  ASSERT_EQ(embed("bfloat16", "c.npy").code, 0);
+  ::setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI", 1);
+  const Outcome without = embed("int8", "b.npy"), half = embed("bfloat16", "d.npy");
+  ::unsetenv("ONEDNN_MAX_CPU_ISA");
+  ASSERT_EQ(half.code, 0) << half.err;
+  auto c = io::NpyReader::open(folder.path("c.npy")), d = io::NpyReader::open(folder.path("d.npy"));
+  ASSERT_TRUE(c.ok() && d.ok());
+  Matrix<float> x(c->rows(), c->cols()), y(c->rows(), c->cols());
+  ASSERT_TRUE(c->read_rows(0, c->rows(), x.view()).ok() && d->read_rows(0, c->rows(), y.view()).ok());
+  for (int64_t i = 0; i < x.rows(); ++i)
+    for (int64_t j = 0; j < x.cols(); ++j) ASSERT_NEAR(x(i, j), y(i, j), 0.02) << i;
+  if (with.code == 1 && contains(with.err, "AMX tiles or AVX-512 VNNI")) GTEST_SKIP() << with.err;
+  ASSERT_EQ(with.code, 0) << with.err;
+  if (without.code == 1 && contains(without.err, "AMX tiles or AVX-512 VNNI")) GTEST_SKIP() << without.err;
+  ASSERT_EQ(without.code, 0) << without.err;
+  EXPECT_EQ(slurp(folder.path("a.npy")), slurp(folder.path("b.npy")));
 }
 
 TEST_F(CliText, GivenVectorsMakeAPolicyThatTakesNoText) {

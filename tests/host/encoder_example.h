@@ -18,6 +18,7 @@ struct TinyEncoder {
   std::string prefix = "";  // of the tensors' names
   bool vocab_txt = false;   // instead of tokenizer.json
   uint64_t seed = 1;
+  double spread = 0.4;  // of the linear maps' weights; about 1 / sqrt(hidden) in trained models
 };
 
 inline const std::vector<std::string>& tiny_vocabulary() {
@@ -82,7 +83,7 @@ inline std::vector<TinyTensor> tiny_tensors(const TinyEncoder& e) {
     for (float& v : t.values) v = static_cast<float>(mean + scale * random.normal(counter++));
   };
   const auto linear = [&](const std::string& name, int64_t to, int64_t from) {
-    add(name + ".weight", {to, from}, 0, 0.4);
+    add(name + ".weight", {to, from}, 0, e.spread);
     add(name + ".bias", {to}, 0, 0.1);
   };
   const auto norm = [&](const std::string& name) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <ostream>
 
 #include "encoder_example.h"
 #include "host/encoder/encoder_folder.h"
@@ -56,10 +57,11 @@ class Oracle {
 
   Row linear(const std::string& name, const Row& x) const {
     const TinyTensor& w = tensors_.at(name + ".weight");
+    const TinyTensor& b = tensors_.at(name + ".bias");
     Row y(size(w.shape[0]));
     for (size_t o = 0; o < y.size(); ++o) {
-      y[o] = at(name + ".bias", o);
-      for (size_t i = 0; i < x.size(); ++i) y[o] += at(name + ".weight", o, i) * x[i];
+      y[o] = b.values.at(o);
+      for (size_t i = 0; i < x.size(); ++i) y[o] += double{w.values.at(o * x.size() + i)} * x[i];
     }
     return y;
   }
@@ -142,6 +144,7 @@ struct Case {
   const char* name;
   TinyEncoder encoder;
 };
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 class EncoderOracle : public testing::TestWithParam<Case> {};
 
@@ -200,6 +203,99 @@ TEST(Encoder, SameBytesForAnyNumberOfThreads) {
   }
 }
 
+// int8 has no other way to be computed.
+bool without_tiles(const Status& status) {
+  return status.code() == ErrorCode::kBadInput &&
+         status.message().find("AMX tiles or AVX-512 VNNI") != std::string::npos;
+}
+
+// Shapes that the tile unit computes: sizes in 64s, heads in 16s. The weights' spread, 1 / sqrt(inputs), keeps a map's
+// output as large as its input: far above BERT's initialisation (0.02), where the layers would change little.
+class EncoderTiles : public testing::TestWithParam<Case> {};
+
+TEST_P(EncoderTiles, VectorsAreCloseToTheDefinition) {
+  SKIP_WITHOUT_TORCH();
+  const TinyEncoder& e = GetParam().encoder;
+  io::TempFolder folder;
+  const std::string path = write_tiny_encoder(folder, "m", e);
+  auto read = read_encoder_folder(path);
+  ASSERT_TRUE(read.ok()) << read.status().message();
+  const Oracle oracle(e);
+  const std::vector<std::string> texts = example_texts();
+  for (const auto& [precision, smallest] :
+       {std::pair(Precision::kBfloat16, 0.999), std::pair(Precision::kInt8, 0.99)}) {
+    const auto found = embed(path, precision, 2, texts);
+    if (!found.ok() && without_tiles(found.status())) GTEST_SKIP() << found.status().message();
+    ASSERT_TRUE(found.ok()) << found.status().message();
+    double worst = 1;
+    for (size_t i = 0; i < texts.size(); ++i) {
+      std::vector<int32_t> ids;
+      read->tokenizer.encode(texts[i], read->max_tokens, ids);
+      const Row expected = oracle.encode(ids);
+      double cosine = 0;
+      for (size_t d = 0; d < expected.size(); ++d)
+        cosine += expected[d] * (*found)(static_cast<int64_t>(i), static_cast<int64_t>(d));
+      ASSERT_TRUE(cosine >= smallest) << to_string(precision) << " \"" << texts[i] << "\" " << cosine;
+      worst = std::min(worst, cosine);
+    }
+    if (e.layers == 0) continue;
+    EXPECT_LT(worst, 1 - 1e-7) << to_string(precision) << ": this is float32";
+  }
+}
+
+// Neither its neighbours nor the threads change a row, and a batch of any number of tokens gives it.
+TEST_P(EncoderTiles, ARowIsTheSameBytesInAnyCompany) {
+  SKIP_WITHOUT_TORCH();
+  io::TempFolder folder;
+  const std::string path = write_tiny_encoder(folder, "m", GetParam().encoder);
+  const std::vector<std::string> texts = example_texts();
+  for (const Precision precision : {Precision::kBfloat16, Precision::kInt8}) {
+    const auto together = embed(path, precision, 3, texts);
+    if (!together.ok() && without_tiles(together.status())) GTEST_SKIP() << together.status().message();
+    ASSERT_TRUE(together.ok()) << together.status().message();
+    auto encoder = open_encoder(path, precision, 1);
+    ASSERT_TRUE(encoder.ok());
+    for (size_t i = 0; i < texts.size(); i += 7) {
+      const size_t count = std::min<size_t>(1 + i % 5, texts.size() - i);
+      Matrix<float> few(static_cast<int64_t>(count), encoder->identity.dimension);
+      ASSERT_TRUE(encoder->text->encode({texts.data() + i, count}, few.view()).ok());
+      EXPECT_EQ(std::memcmp(few.data(), together->row(static_cast<int64_t>(i)),
+                            sizeof(float) * static_cast<size_t>(few.size())),
+                0)
+          << to_string(precision) << " row " << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, EncoderTiles,
+    testing::Values(
+        Case{"gelu", {.hidden = 64, .heads = 4, .intermediate = 128, .spread = 0.12}},
+        Case{
+            "gelu_tanh_wide_head",
+            {.hidden = 128, .heads = 2, .intermediate = 64, .positions = 40, .activation = "gelu_new", .spread = 0.09}},
+        Case{"relu_first_token",
+             {.hidden = 64,
+              .heads = 1,
+              .layers = 1,
+              .intermediate = 192,
+              .positions = 17,
+              .activation = "relu",
+              .pooling = "cls_token",
+              .spread = 0.12}},
+        Case{"no_layer", {.hidden = 64, .layers = 0, .intermediate = 64}}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+TEST(Encoder, Int8OfAShapeWithoutTilesIsRefused) {
+  SKIP_WITHOUT_TORCH();
+  io::TempFolder folder;
+  const std::string path = write_tiny_encoder(folder, "m");
+  const auto encoder = open_encoder(path, Precision::kInt8, 1);
+  ASSERT_FALSE(encoder.ok());
+  EXPECT_EQ(encoder.status().code(), ErrorCode::kBadInput);
+  EXPECT_EQ(encoder.status().message().find(path + ": precision int8"), 0u) << encoder.status().message();
+}
+
 TEST(Encoder, TheRealModelGivesTheReferenceVectors) {
   SKIP_WITHOUT_TORCH();
   const char* model = std::getenv("TRACER_TEST_MODEL");
@@ -219,8 +315,10 @@ TEST(Encoder, TheRealModelGivesTheReferenceVectors) {
       texts.emplace_back(reader->row().input);
     }
     for (const auto& [precision, smallest_cosine] :
-         {std::pair(Precision::kFloat32, 0.999999), std::pair(Precision::kBfloat16, 0.999)}) {
+         {std::pair(Precision::kFloat32, 0.999999), std::pair(Precision::kBfloat16, 0.999),
+          std::pair(Precision::kInt8, 0.99)}) {
       const auto found = embed(model, precision, 2, texts);
+      if (!found.ok() && without_tiles(found.status())) continue;  // EncoderTiles skips, visibly
       ASSERT_TRUE(found.ok()) << found.status().message();
       double worst = 0;
       for (int64_t i = 0; i < expected.rows(); ++i) {
@@ -234,6 +332,36 @@ TEST(Encoder, TheRealModelGivesTheReferenceVectors) {
         ASSERT_TRUE(cosine >= smallest_cosine) << name << " row " << i << " " << to_string(precision) << " " << cosine;
       }
       RecordProperty(name + "_" + to_string(precision), std::to_string(worst));
+    }
+  }
+}
+
+// Short texts lean on few tokens, some of which carry one very large number: what int8 finds hardest.
+TEST(Encoder, LowerPrecisionsKeepTheHardestTextsOfTheRealModel) {
+  SKIP_WITHOUT_TORCH();
+  const char* model = std::getenv("TRACER_TEST_MODEL");
+  if (model == nullptr) GTEST_SKIP() << "needs TRACER_TEST_MODEL";
+  const std::vector<std::string> texts = {"",
+                                          "thanks",
+                                          "thank you!",
+                                          "thanks so much",
+                                          "that's wrong",
+                                          "great, thanks!",
+                                          "WHAT IS THE REASON FOR THAT",
+                                          "I didn't buy this twice",
+                                          "There is not an image here. [SEP] No image can be seen."};
+  const auto exact = embed(model, Precision::kFloat32, 1, texts);
+  ASSERT_TRUE(exact.ok()) << exact.status().message();
+  for (const auto& [precision, smallest] :
+       {std::pair(Precision::kBfloat16, 0.999), std::pair(Precision::kInt8, 0.99)}) {
+    const auto found = embed(model, precision, 1, texts);
+    if (!found.ok() && without_tiles(found.status())) GTEST_SKIP() << found.status().message();
+    ASSERT_TRUE(found.ok()) << found.status().message();
+    for (size_t i = 0; i < texts.size(); ++i) {
+      const auto row = static_cast<int64_t>(i);
+      double cosine = 0;
+      for (int64_t d = 0; d < exact->cols(); ++d) cosine += double{(*found)(row, d)} * double{(*exact)(row, d)};
+      EXPECT_TRUE(cosine >= smallest) << to_string(precision) << " \"" << texts[i] << "\" " << cosine;
     }
   }
 }
