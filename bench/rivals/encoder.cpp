@@ -44,9 +44,9 @@ class Bench {
     if (!parsed) return bad_input("precision: expected " + std::string(kPrecisions) + ", found " + precision);
     auto encoder = open_encoder(folder_, *parsed, threads_);
     if (!encoder.ok()) return encoder.status();
-    const TextEncoder& text = encoder->text;
+    TextSource& text = *encoder->text;
     Matrix<float>& out = vectors_[precision];
-    if (out.rows() == 0) out = Matrix<float>(static_cast<int64_t>(texts_.size()), text.dimension());
+    if (out.rows() == 0) out = Matrix<float>(static_cast<int64_t>(texts_.size()), encoder->identity.dimension);
     const auto start = std::chrono::steady_clock::now();
     const double processor = bench::processor_seconds();
     for (int64_t first = 0; first < out.rows(); first += TextEncoder::kGroup) {
