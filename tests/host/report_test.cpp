@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
-#include <regex>
 #include <string>
+#include <string_view>
 
 #include "host/io/sha256.h"
 #include "host/report/excerpt.h"
@@ -51,22 +51,29 @@ TEST(ReportPage, DataStaysInItsElement) {
   EXPECT_EQ(page.substr(to), plain.substr(plain.find(close, from)));
 }
 
+// on...= in a tag, as an attribute that runs script.
+bool has_inline_handler(std::string_view html) {
+  for (size_t at = html.find(" on"); at != std::string_view::npos; at = html.find(" on", at + 1)) {
+    const size_t end = html.find_first_not_of("abcdefghijklmnopqrstuvwxyz", at + 3);
+    if (end != std::string_view::npos && end > at + 3 && html[end] == '=') return true;
+  }
+  return false;
+}
+
 TEST(ReportPage, NothingIsLoadedAndOnlyTheOwnScriptRuns) {
   const std::string page = report_page({});
   EXPECT_NE(page.find("content=\"default-src 'none'; script-src 'sha256-"), std::string::npos);
   EXPECT_EQ(page.find("unsafe"), std::string::npos);
   EXPECT_EQ(page.find("@POLICY@"), std::string::npos);
   for (const char* bad : {"http:", "https:", " src=", "url(", "@import", "innerHTML", "insertAdjacent",
-                          "document.write", "eval(", "outerHTML", " on"}) {
+                          "document.write", "eval(", "outerHTML"}) {
     std::string text = page;
     const std::string allowed = "http://www.w3.org/2000/svg";  // a name, not a place
     text.replace(text.find(allowed), allowed.size(), "");
-    if (std::string(bad) == " on") {
-      EXPECT_FALSE(std::regex_search(std::string(kPageHtml), std::regex(" on[a-z]+="))) << "an inline handler";
-      continue;
-    }
     EXPECT_EQ(text.find(bad), std::string::npos) << bad;
   }
+  EXPECT_TRUE(has_inline_handler("<a onclick=\"x\">"));
+  EXPECT_FALSE(has_inline_handler(kPageHtml));
   EXPECT_EQ(kPageScript.find("</script"), std::string_view::npos);
   EXPECT_EQ(kPageScript.find("<!--"), std::string_view::npos);
   EXPECT_EQ(kPageStyle.find("</style"), std::string_view::npos);
