@@ -1,7 +1,7 @@
 // --embed-cache with an encoder here: the same bytes as without, whatever the cache holds.
-#include <chrono>
 #include <signal.h>
 
+#include <chrono>
 #include <filesystem>
 #include <thread>
 
