@@ -5,10 +5,10 @@
 #include "host/cli/job_report.h"
 #include "host/cli/job_vectors.h"
 #include "host/cli/llm_options.h"
+#include "host/io/clock.h"
 #include "host/io/json_text.h"
 #include "host/io/output_stream.h"
 #include "host/job/batch_files.h"
-#include "host/job/clock.h"
 #include "host/job/store.h"
 
 namespace tracer::cli {
@@ -147,7 +147,7 @@ int batch_import(const JobOptions& options) {
   if (!llm.ok()) return fail(console, llm.status());
   job::BatchIn all;
   for (const std::string& file : options.results) {
-    auto in = job::read_batch(*store, *llm->api, llm->dispatch.price, file, job::now_seconds());
+    auto in = job::read_batch(*store, *llm->api, llm->dispatch.price, file, io::now_seconds());
     if (!in.ok()) return fail(console, in.status());
     all += *in;
   }

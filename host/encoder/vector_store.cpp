@@ -28,9 +28,9 @@ Result<VectorStore> VectorStore::open(const std::string& path, int64_t most_byte
   VectorStore store;
   store.path_ = path;
   store.most_bytes_ = most_bytes;
-  auto db = job::Database::open(path, job::Database::Mode::kCreate);
+  auto db = io::Database::open(path, io::Database::Mode::kCreate);
   if (!db.ok()) return db.status();
-  store.db_ = std::make_unique<job::Database>(std::move(db).value());
+  store.db_ = std::make_unique<io::Database>(std::move(db).value());
   TRACER_RETURN_IF_ERROR(store.db_->execute("BEGIN"));  // one snapshot: another process may be making it
   auto fresh = store.is_new();
   if (!fresh.ok()) return fresh.status();
@@ -91,7 +91,7 @@ Status VectorStore::use_log() {
 }
 
 Status VectorStore::prepare() {
-  const std::pair<job::Statement*, const char*> all[] = {
+  const std::pair<io::Statement*, const char*> all[] = {
       {&find_,
        "SELECT e.id, e.checksum, e.vector, u.used FROM entries e LEFT JOIN uses u ON u.id = e.id WHERE key = ?1"},
       {&add_,

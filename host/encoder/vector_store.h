@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "host/job/sqlite.h"
+#include "host/io/sqlite.h"
 #include "kernels/matrix.h"
 #include "kernels/status.h"
 
@@ -62,8 +62,8 @@ class VectorStore {
   int64_t most_bytes_ = 0;
   int64_t session_ = 0;  // 0: nothing written yet
   int64_t damaged_ = 0;
-  std::unique_ptr<job::Database> db_;
-  job::Statement find_, add_, use_;
+  std::unique_ptr<io::Database> db_;
+  io::Statement find_, add_, use_;
 };
 
 }  // namespace tracer

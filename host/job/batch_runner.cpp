@@ -6,7 +6,7 @@
 #include <chrono>
 #include <thread>
 
-#include "host/job/clock.h"
+#include "host/io/clock.h"
 
 namespace tracer::job {
 namespace {
@@ -53,10 +53,10 @@ bool BatchRunner::end(StopReason reason, const std::string& message) {
 // False when the run has to end instead.
 bool BatchRunner::wait(int64_t ms) {
   constexpr int64_t kSliceMs = 50;
-  const int64_t until = steady_ms() + ms;
+  const int64_t until = io::steady_ms() + ms;
   while (true) {
     if (stopped_()) return end(StopReason::kInterrupted);
-    const int64_t now = steady_ms();
+    const int64_t now = io::steady_ms();
     if (options_.deadline_seconds && static_cast<double>(now - began_ms_) > *options_.deadline_seconds * 1000)
       return end(StopReason::kDeadline);
     if (now >= until) return true;
@@ -66,7 +66,7 @@ bool BatchRunner::wait(int64_t ms) {
 
 // Whether what the server said ends the run; then it has.
 bool BatchRunner::ends(const llm::Verdict& verdict) {
-  const bool silent = static_cast<double>(steady_ms() - heard_ms_) > options_.give_up_seconds * 1000;
+  const bool silent = static_cast<double>(io::steady_ms() - heard_ms_) > options_.give_up_seconds * 1000;
   if (verdict.outcome == llm::Outcome::kQuota) end(StopReason::kQuota, verdict.error);
   if (verdict.outcome == llm::Outcome::kUnauthorized) end(StopReason::kUnauthorized, verdict.error);
   if (verdict.outcome == llm::Outcome::kRetry && silent) end(StopReason::kUnavailable, verdict.error);
@@ -81,7 +81,7 @@ Result<std::optional<llm::Called<T>>> BatchRunner::persist(Call call) {
     if (!called.ok()) return called.status();
     const llm::Verdict& verdict = called->verdict;
     if (verdict.outcome == llm::Outcome::kAnswered || verdict.outcome == llm::Outcome::kRowFailed) {
-      heard_ms_ = steady_ms();
+      heard_ms_ = io::steady_ms();
       return std::optional(std::move(called).value());
     }
     if (ends(verdict) || !wait(pause_ms(verdict, attempt))) return std::optional<llm::Called<T>>();
@@ -126,7 +126,7 @@ Result<std::optional<llm::RemoteBatch>> BatchRunner::find(const Batch& batch) {
 
 // A batch that the server may or may not have.
 Result<bool> BatchRunner::settle_unknown(Batch& batch) {
-  const bool fresh = now_seconds() - batch.started < kClockSkewSeconds;
+  const bool fresh = io::now_seconds() - batch.started < kClockSkewSeconds;
   for (int look = 0; look < (fresh ? 2 : 1); ++look) {
     if (look > 0 && !wait(std::min(kLateMs, poll_ms()))) return false;
     auto found = find(batch);
@@ -153,7 +153,7 @@ Result<bool> BatchRunner::submit(Batch& batch, const std::string& requests) {
     if (!made.ok()) return made.status();
     const llm::Verdict& verdict = made->verdict;
     if (verdict.outcome == llm::Outcome::kAnswered) {
-      heard_ms_ = steady_ms();
+      heard_ms_ = io::steady_ms();
       TRACER_RETURN_IF_ERROR(adopt(batch, made->value.id));
       return true;
     }
@@ -190,7 +190,7 @@ Result<bool> BatchRunner::submit_pending() {
     if (!written.ok()) return written.status();
     if (written->asks.empty()) return spent->batches > 0 || end(StopReason::kCost);
     Batch batch;
-    batch.started = now_seconds();
+    batch.started = io::now_seconds();
     batch.requests = static_cast<int64_t>(written->asks.size());
     batch.most_cost = written->most_cost;
     batch.dialect = *dialect;
@@ -234,7 +234,7 @@ Result<bool> BatchRunner::take_in(Batch& batch, const llm::RemoteBatch& remote) 
   BatchIn all;
   TRACER_RETURN_IF_ERROR(store_.begin());
   for (const std::string& path : paths) {
-    auto in = take_results(store_, chat_, options_.price, path, now_seconds(), batch.dialect);
+    auto in = take_results(store_, chat_, options_.price, path, io::now_seconds(), batch.dialect);
     if (!in.ok()) return in.status();
     all += *in;
   }
@@ -289,7 +289,7 @@ Result<bool> BatchRunner::poll(Batch& batch) {
 }
 
 Result<StopReason> BatchRunner::run() {
-  began_ms_ = heard_ms_ = steady_ms();
+  began_ms_ = heard_ms_ = io::steady_ms();
   while (true) {
     auto open = open_batches(store_);
     if (!open.ok()) return open.status();

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "engine/random.h"
+#include "host/io/clock.h"
 #include "host/job/answer.h"
-#include "host/job/clock.h"
 
 namespace tracer::job {
 namespace {
@@ -89,7 +89,7 @@ void Dispatcher::end_sending(StopReason reason, const std::string& message) {
 }
 
 void Dispatcher::run() {
-  started_ms_ = heard_ms_ = steady_ms();
+  started_ms_ = heard_ms_ = io::steady_ms();
   std::vector<llm::HttpResponse> done;
   while (true) {
     take_inbox();
@@ -98,12 +98,12 @@ void Dispatcher::run() {
     if (asked_to_stop > 0) end_sending(StopReason::kInterrupted);
     if (cancelled_.load()) end_sending(StopReason::kCancelled);
     if (asked_to_stop > 1 || broken_) break;
-    const int64_t now = steady_ms();
+    const int64_t now = io::steady_ms();
     int64_t next = kNever;
     if (stopped_ == StopReason::kNone) next = send_ready(now);
     if (flying_.empty() && (stopped_ != StopReason::kNone || (ended_ && ready_.empty() && later_.empty()))) break;
     publish();
-    const int64_t wait = next == kNever ? 1000 : std::clamp<int64_t>(next - steady_ms(), 0, 1000);
+    const int64_t wait = next == kNever ? 1000 : std::clamp<int64_t>(next - io::steady_ms(), 0, 1000);
     if (const Status polled = http_->poll(wait, done); !polled.ok()) {
       end_sending(StopReason::kUnavailable, polled.message());
       break;
@@ -219,7 +219,7 @@ void Dispatcher::answered(Try& it, const llm::HttpResponse& response, AttemptEnd
 
 // True when it will be tried again.
 bool Dispatcher::retry_later(std::unique_ptr<Try>& it, const llm::Verdict& verdict, AttemptEnd& end) {
-  const int64_t now = steady_ms();
+  const int64_t now = io::steady_ms();
   if (verdict.throttled) {
     ++now_.throttled;
     concurrency_.pushed_back(it->started_ms, now);
@@ -251,11 +251,11 @@ void Dispatcher::ended(const llm::HttpResponse& response) {
   flying_.erase(at);
   const int64_t reserved = it->reserved_cost;
   reserved_cost_ -= reserved;
-  const int64_t now = steady_ms();
+  const int64_t now = io::steady_ms();
   rate_.learn(response, now);
   const bool good = response.status >= 200 && response.status < 300;
   const llm::ApiError said = good ? llm::ApiError{} : llm::parse_api_error(response.body);
-  const llm::Verdict verdict = llm::judge(response, said, now_seconds());
+  const llm::Verdict verdict = llm::judge(response, said, io::now_seconds());
   AttemptEnd end;
   end.attempt = it->attempt;
   end.ask = it->ask.id;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "host/job/clock.h"
+#include "host/io/clock.h"
 
 namespace tracer::job {
 namespace {
@@ -37,7 +37,7 @@ Journal::~Journal() {
 void Journal::start(Deliver deliver, Kept kept) {
   deliver_ = std::move(deliver);
   kept_ = std::move(kept);
-  flushed_ms_ = steady_ms();
+  flushed_ms_ = io::steady_ms();
   thread_ = std::thread([this] { loop(); });
 }
 
@@ -80,7 +80,7 @@ int64_t Journal::new_attempt() {
 }
 
 void Journal::attempt_started(int64_t attempt, int64_t ask, AttemptKind kind, int64_t most_cost) {
-  post(Started{attempt, ask, kind, most_cost, now_seconds()});
+  post(Started{attempt, ask, kind, most_cost, io::now_seconds()});
 }
 
 void Journal::attempt_ended(AttemptEnd end) { post(std::move(end)); }
@@ -119,7 +119,7 @@ void Journal::loop() {
   while (status.ok()) {
     {
       std::unique_lock<std::mutex> lock(mutex_);
-      const int64_t due = !unstored_.empty() ? 0 : transaction_ ? commit_at_ms_ - steady_ms() : kFlushMs;
+      const int64_t due = !unstored_.empty() ? 0 : transaction_ ? commit_at_ms_ - io::steady_ms() : kFlushMs;
       to_journal_.wait_for(lock, std::chrono::milliseconds(std::max<int64_t>(0, due)),
                            [&] { return !inbox_.empty() || stopping_; });
       messages.swap(inbox_);
@@ -143,14 +143,14 @@ void Journal::loop() {
 Status Journal::take(std::vector<Message>& messages) {
   for (Message& message : messages) TRACER_RETURN_IF_ERROR(std::visit([&](auto& m) { return handle(m); }, message));
   TRACER_RETURN_IF_ERROR(store_some_rows());
-  if (transaction_ && steady_ms() >= commit_at_ms_) TRACER_RETURN_IF_ERROR(commit());
+  if (transaction_ && io::steady_ms() >= commit_at_ms_) TRACER_RETURN_IF_ERROR(commit());
   TRACER_RETURN_IF_ERROR(write_ready());
   if (!transaction_) TRACER_RETURN_IF_ERROR(deliver());
   return {};
 }
 
 Status Journal::in_transaction(int64_t within_ms) {
-  const int64_t at = steady_ms() + within_ms;
+  const int64_t at = io::steady_ms() + within_ms;
   if (transaction_) {
     commit_at_ms_ = std::min(commit_at_ms_, at);
     return {};
@@ -315,8 +315,8 @@ Status Journal::write_ready() {
     window_.pop_front();
     ++written;
   }
-  if (steady_ms() >= flushed_ms_ + kFlushMs) {
-    flushed_ms_ = steady_ms();
+  if (io::steady_ms() >= flushed_ms_ + kFlushMs) {
+    flushed_ms_ = io::steady_ms();
     auto checkpoint = output_.flush();
     if (!checkpoint.ok()) return checkpoint.status();
     TRACER_RETURN_IF_ERROR(keep(*checkpoint));

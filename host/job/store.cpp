@@ -57,12 +57,12 @@ std::string ask_key(const std::string& input) { return io::sha256_hex(input).sub
 int64_t raw(AskState state) { return static_cast<int64_t>(state); }
 
 // Labels index the config's: one out of range would be read from beyond them.
-Status check_label(const Statement& s, int column, int64_t labels, const std::string& path) {
+Status check_label(const io::Statement& s, int column, int64_t labels, const std::string& path) {
   if (!s.null(column) && s.integer(column) >= 0 && s.integer(column) < labels) return {};
   return bad_input(path + ": damaged: a label that the job does not have");
 }
 
-Result<AskResult> read_result(const Statement& s, int column, int64_t labels, const std::string& path) {
+Result<AskResult> read_result(const io::Statement& s, int column, int64_t labels, const std::string& path) {
   AskResult r;
   if (s.integer(column) < raw(AskState::kPending) || s.integer(column) > raw(AskState::kFailed))
     return bad_input(path + ": damaged: an ask in no known state");
@@ -83,11 +83,11 @@ void remove_files(const std::string& path) {
 
 }  // namespace
 
-Result<Store> Store::opened(const std::string& path, Database::Mode mode) {
+Result<Store> Store::opened(const std::string& path, io::Database::Mode mode) {
   Store store;
   store.path_ = path;
-  if (mode != Database::Mode::kRead) {
-    const int flags = O_RDWR | O_CLOEXEC | (mode == Database::Mode::kCreate ? O_CREAT | O_EXCL : 0);
+  if (mode != io::Database::Mode::kRead) {
+    const int flags = O_RDWR | O_CLOEXEC | (mode == io::Database::Mode::kCreate ? O_CREAT | O_EXCL : 0);
     store.lock_ = io::UniqueFd(::open(path.c_str(), flags, 0666));
     if (!store.lock_.valid() && errno == EEXIST) return bad_input(path + ": there is a job already");
     if (!store.lock_.valid()) return io::errno_error(path, "cannot open the job", errno);
@@ -96,14 +96,14 @@ Result<Store> Store::opened(const std::string& path, Database::Mode mode) {
   } else if (auto there = io::open_for_reading(path); !there.ok()) {
     return there.status();
   }
-  auto db = Database::open(path, mode);
+  auto db = io::Database::open(path, mode);
   if (!db.ok()) return db.status();
-  store.db_ = std::make_unique<Database>(std::move(db).value());
+  store.db_ = std::make_unique<io::Database>(std::move(db).value());
   return store;
 }
 
 Result<Store> Store::create(const std::string& path, const Json& config) {
-  auto store = opened(path, Database::Mode::kCreate);
+  auto store = opened(path, io::Database::Mode::kCreate);
   if (!store.ok()) return store.status();
   const Status made = [&]() -> Status {
     // The version is set last, in the schema's transaction: a file without it was never a job.
@@ -121,7 +121,7 @@ Result<Store> Store::create(const std::string& path, const Json& config) {
 }
 
 Result<bool> Store::remove_unborn(const std::string& path) {
-  auto store = opened(path, Database::Mode::kWrite);
+  auto store = opened(path, io::Database::Mode::kWrite);
   if (!store.ok()) return store.status();
   int64_t version = 0, tables = 0;
   TRACER_RETURN_IF_ERROR(store->read_row("PRAGMA user_version", {&version}));
@@ -132,7 +132,7 @@ Result<bool> Store::remove_unborn(const std::string& path) {
 }
 
 Result<Store> Store::open(const std::string& path) {
-  auto store = opened(path, Database::Mode::kWrite);
+  auto store = opened(path, io::Database::Mode::kWrite);
   if (!store.ok()) return store.status();
   TRACER_RETURN_IF_ERROR(store->db_->execute("PRAGMA synchronous=FULL"));
   TRACER_RETURN_IF_ERROR(store->prepare());
@@ -141,7 +141,7 @@ Result<Store> Store::open(const std::string& path) {
 }
 
 Result<Store> Store::open_to_read(const std::string& path) {
-  auto store = opened(path, Database::Mode::kRead);
+  auto store = opened(path, io::Database::Mode::kRead);
   if (!store.ok()) return store.status();
   TRACER_RETURN_IF_ERROR(store->prepare());
   TRACER_RETURN_IF_ERROR(check_config(store->config_, path + ": config"));
@@ -158,7 +158,7 @@ Status Store::prepare() {
                      (version->integer(0) == 0 ? "no job" : std::to_string(version->integer(0))));
   version->reset();
   const std::string result = "state, label, error, prompt_tokens, completion_tokens, cost";
-  const std::pair<Statement*, std::string> all[] = {
+  const std::pair<io::Statement*, std::string> all[] = {
       {&find_ask_, "SELECT id, first_row, " + result + " FROM asks WHERE key = ?1"},
       {&add_ask_, "INSERT INTO asks(key, first_row, input) VALUES(?1, ?2, ?3)"},
       {&find_row_, "SELECT ask, reason, handled FROM rows WHERE row = ?1"},
@@ -469,8 +469,8 @@ Result<bool> Store::Reader::next(Entry& e) {
 
 Status Store::close() {
   // Statements first: a connection with one open does not close.
-  for (Statement* s : {&find_ask_, &add_ask_, &find_row_, &add_row_, &start_, &end_, &settle_, &pending_, &meta_})
-    *s = Statement();
+  for (io::Statement* s : {&find_ask_, &add_ask_, &find_row_, &add_row_, &start_, &end_, &settle_, &pending_, &meta_})
+    *s = io::Statement();
   const Status closed = db_->close();
   lock_.reset();
   return closed;

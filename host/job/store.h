@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "host/io/file.h"
-#include "host/job/sqlite.h"
+#include "host/io/sqlite.h"
 #include "host/llm/prices.h"
 #include "kernels/status.h"
 
@@ -166,7 +166,7 @@ class Store {
 
    private:
     friend class Store;
-    Statement rows_;
+    io::Statement rows_;
     std::string path_;
     int64_t labels_ = 0;
   };
@@ -177,24 +177,24 @@ class Store {
   Status close();
 
   // For what is kept beside (batch_log.h).
-  Database& database() { return *db_; }
+  io::Database& database() { return *db_; }
   Status set_meta(const std::string& key, const std::string& value);
   Result<std::string> meta(const std::string& key);  // "" when there is none
 
  private:
-  static Result<Store> opened(const std::string& path, Database::Mode mode);
+  static Result<Store> opened(const std::string& path, io::Database::Mode mode);
   Status prepare();
   Status read_row(const std::string& sql, std::initializer_list<int64_t*> out);
   int64_t labels() const;  // of the config
 
   std::string path_;
   io::UniqueFd lock_;  // closed after the database: closing any descriptor of the file drops SQLite's own locks
-  std::unique_ptr<Database> db_;
+  std::unique_ptr<io::Database> db_;
   Json config_;
   int64_t routed_ = 0;
   int64_t next_attempt_ = 1;
   bool finished_ = false;
-  Statement find_ask_, add_ask_, find_row_, add_row_, start_, end_, settle_, pending_, meta_;
+  io::Statement find_ask_, add_ask_, find_row_, add_row_, start_, end_, settle_, pending_, meta_;
 };
 
 }  // namespace tracer::job

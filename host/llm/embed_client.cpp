@@ -1,23 +1,14 @@
 #include "host/llm/embed_client.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "engine/random.h"
+#include "host/io/clock.h"
 
 namespace tracer::llm {
 namespace {
 
 constexpr int64_t kStopCheckMs = 100;
-
-int64_t steady_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 }  // namespace
 
@@ -29,16 +20,16 @@ EmbedClient::EmbedClient(EmbedApi api, EmbedClientOptions options, std::unique_p
       batch_(options_.batch) {}
 
 Status EmbedClient::embed(std::span<const std::string_view> texts, std::span<const int64_t> rows, const Got& got) {
-  Call call{texts, rows, got, 0, {}, {}, {}, {}, steady_ms()};
+  Call call{texts, rows, got, 0, {}, {}, {}, {}, io::steady_ms()};
   std::vector<HttpResponse> done;
   while (true) {
     if (options_.stopped && options_.stopped()) return {ErrorCode::kInterrupted, "stopped"};
-    auto next = send_ready(call, steady_ms());
+    auto next = send_ready(call, io::steady_ms());
     if (!next.ok()) return next.status();
     if (call.flying.empty() && (!call.failed.ok() || *next == kNever)) return call.failed;
-    const int64_t wait = *next == kNever ? kStopCheckMs : std::clamp<int64_t>(*next - steady_ms(), 0, kStopCheckMs);
+    const int64_t wait = *next == kNever ? kStopCheckMs : std::clamp<int64_t>(*next - io::steady_ms(), 0, kStopCheckMs);
     TRACER_RETURN_IF_ERROR(http_->poll(wait, done));
-    for (const HttpResponse& response : done) ended(call, response, steady_ms());
+    for (const HttpResponse& response : done) ended(call, response, io::steady_ms());
     done.clear();
   }
 }
@@ -92,7 +83,7 @@ void EmbedClient::ended(Call& call, const HttpResponse& response, int64_t now) {
   rate_.learn(response, now);
   const bool good = response.status >= 200 && response.status < 300;
   const ApiError said = good ? ApiError{} : parse_api_error(response.body);
-  const Verdict verdict = judge(response, said, now_seconds());
+  const Verdict verdict = judge(response, said, io::now_seconds());
   if (verdict.outcome != Outcome::kRetry) call.heard_ms = now;
   switch (verdict.outcome) {
     case Outcome::kAnswered:

@@ -8,7 +8,7 @@
 #include "cli_process.h"
 #include "cli_run_fixture.h"
 #include "encoder_example.h"
-#include "host/job/sqlite.h"
+#include "host/io/sqlite.h"
 
 namespace tracer {
 namespace {
@@ -104,7 +104,7 @@ TEST_F(CliEmbedCache, WhateverItHoldsTheBytesAreThoseOfNoCache) {
 TEST_F(CliEmbedCache, DamageIsAnErrorOrMadeAgain) {
   ASSERT_EQ(embed("v.npy", cached_).code, 0);
   const auto sql = [&](const std::string& text) {
-    auto db = job::Database::open(folder.path("c.db"), job::Database::Mode::kWrite);
+    auto db = io::Database::open(folder.path("c.db"), io::Database::Mode::kWrite);
     ASSERT_TRUE(db.ok() && db->execute(text).ok());
   };
   sql("UPDATE entries SET vector = zeroblob(64) WHERE id = 7");

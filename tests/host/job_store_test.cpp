@@ -433,7 +433,7 @@ TEST_F(JobStore, Checkpoints) {
 }
 
 void execute(const std::string& path, const std::string& sql) {
-  auto db = Database::open(path, Database::Mode::kCreate);
+  auto db = io::Database::open(path, io::Database::Mode::kCreate);
   ASSERT_TRUE(db.ok());
   ASSERT_OK(db->execute(sql));
   ASSERT_OK(db->close());

@@ -74,7 +74,7 @@ class VectorStoreTest : public testing::Test {
     return store.ok() ? "" : store.status().message();
   }
   void sql(const std::string& text) const {
-    auto db = job::Database::open(path_, job::Database::Mode::kWrite);
+    auto db = io::Database::open(path_, io::Database::Mode::kWrite);
     ASSERT_TRUE(db.ok());
     const Status s = db->execute(text);
     ASSERT_TRUE(s.ok()) << s.message();
@@ -152,7 +152,7 @@ TEST_F(VectorStoreTest, FilesOfSomethingElseAreRefusedAndLeftAlone) {
   EXPECT_EQ(slurp(path_), std::string(5000, 'x'));
   std::filesystem::remove(path_);
   {
-    auto db = job::Database::open(path_, job::Database::Mode::kCreate);
+    auto db = io::Database::open(path_, io::Database::Mode::kCreate);
     ASSERT_TRUE(db.ok() && db->execute("CREATE TABLE mine(a)").ok());
   }
   const std::string before = slurp(path_);

@@ -1,8 +1,8 @@
-#include "host/job/sqlite.h"
+#include "host/io/sqlite.h"
 
 #include <sys/stat.h>
 
-namespace tracer::job {
+namespace tracer::io {
 namespace {
 
 Status failure(const std::string& path, int code, sqlite3* connection) {
@@ -134,4 +134,4 @@ Status Database::close() {
   return {};
 }
 
-}  // namespace tracer::job
+}  // namespace tracer::io

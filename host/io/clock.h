@@ -1,10 +1,10 @@
-// The two clocks of a job: one that only goes on, for waits, and the time of day, for the record.
+// Two clocks: one that only goes on, for waits, and the time of day, for the record.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 
-namespace tracer::job {
+namespace tracer::io {
 
 inline int64_t steady_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
@@ -16,4 +16,4 @@ inline double now_seconds() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-}  // namespace tracer::job
+}  // namespace tracer::io

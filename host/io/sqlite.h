@@ -11,7 +11,7 @@
 
 #include "kernels/status.h"
 
-namespace tracer::job {
+namespace tracer::io {
 
 class Database;
 
@@ -66,4 +66,4 @@ class Database {
   std::string path_;
 };
 
-}  // namespace tracer::job
+}  // namespace tracer::io
