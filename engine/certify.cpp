@@ -172,4 +172,21 @@ RefusalEstimate Certifier::estimate(double alpha) const {
   return e;
 }
 
+std::vector<double> distinct_alphas(std::vector<double> alphas) {
+  std::sort(alphas.begin(), alphas.end());
+  alphas.erase(std::unique(alphas.begin(), alphas.end(), [](double a, double b) { return b - a < 1e-9; }),
+               alphas.end());
+  return alphas;
+}
+
+Certificate refuse_too_few(const Split& split, const std::string& for_what, const CertifyOptions& options,
+                           double alpha) {
+  Certificate c = Certifier({}, false, "rows", options, 0, 0, 1).certify({}, alpha);
+  c.n_learn = static_cast<int64_t>(split.learn.size());
+  c.n_certify = static_cast<int64_t>(split.certify.size());
+  c.reason = "too few traces: " + std::to_string(c.n_learn) + " " + for_what + ", " + std::to_string(c.n_certify) +
+             " to certify on";
+  return c;
+}
+
 }  // namespace tracer

@@ -9,6 +9,7 @@
 #include "engine/policy.h"
 #include "engine/rank_chain.h"
 #include "engine/run_betting.h"
+#include "engine/split.h"
 
 namespace tracer {
 
@@ -48,6 +49,9 @@ struct UnitChoice {
 };
 UnitChoice choose_unit(const LearnSide& learn, Unit asked, double alpha, bool split_has_runs);
 
+// Ascending; what differs by less than 1e-9 is one alpha.
+std::vector<double> distinct_alphas(std::vector<double> alphas);
+
 class Certifier {
  public:
   // Plans from learn; certify's scores are not looked at before certify() is called. Where runs are the unit, units of
@@ -72,5 +76,9 @@ class Certifier {
   RunScores learn_runs_;
   std::optional<ImaginedCertify> imagined_;
 };
+
+// The refusal of a log that gives no folds or no certify rows. for_what: what the learn rows do, in words.
+Certificate refuse_too_few(const Split& split, const std::string& for_what, const CertifyOptions& options,
+                           double alpha);
 
 }  // namespace tracer

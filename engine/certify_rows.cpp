@@ -20,7 +20,7 @@ Result<CertifyRows> score_certify(Backend& backend, const Traces& traces, const 
   for (int32_t r : split.learn) learned.insert(traces.text_hash[r]);
   rows.side.unit = split.certify_unit;
   rows.side.unit_rows = split.unit_rows;
-  for (int32_t u : split.certify_unit) rows.side.units = std::max<int64_t>(rows.side.units, u + 1);
+  rows.side.units = count_units(split.certify_unit);
   const auto n = static_cast<int64_t>(split.certify.size());
   auto prepared = prepare_stage(backend, stage, {}, n);
   if (!prepared.ok()) return prepared.status();

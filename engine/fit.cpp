@@ -54,10 +54,7 @@ Status check_options(const Traces& traces, const Matrix<float>& x, const FitOpti
 std::vector<double> alphas_of(const FitOptions& o) {
   std::vector<double> alphas(o.sweep);
   alphas.push_back(o.alpha);
-  std::sort(alphas.begin(), alphas.end());
-  alphas.erase(std::unique(alphas.begin(), alphas.end(), [](double a, double b) { return b - a < 1e-9; }),
-               alphas.end());
-  return alphas;
+  return distinct_alphas(std::move(alphas));
 }
 
 std::vector<int32_t> pick(const std::vector<int32_t>& values, const std::vector<int32_t>& rows) {
@@ -81,16 +78,12 @@ void warn_about_data(const Traces& traces, const Split& split, FitResult& result
         " labels have no row on the learn side: their rows will be deferred or answered with another label");
 }
 
-int64_t units_of(const std::vector<int32_t>& unit) {
-  return unit.empty() ? 0 : *std::max_element(unit.begin(), unit.end()) + 1;
-}
-
 // The number of certify rows that candidates are compared under. The sizes of certify groups are part of what will be
 // tested: their number alone counts, at the mean size of the learn groups.
 int64_t certify_rows_foreseen(const Split& split) {
   if (split.kind != SplitKind::kGroups) return static_cast<int64_t>(split.certify.size());
-  const double mean = static_cast<double>(split.learn.size()) / static_cast<double>(units_of(split.unit));
-  return std::llround(mean * static_cast<double>(units_of(split.certify_unit)));
+  const double mean = static_cast<double>(split.learn.size()) / static_cast<double>(count_units(split.unit));
+  return std::llround(mean * static_cast<double>(count_units(split.certify_unit)));
 }
 
 // What learn decides of one alpha.
@@ -162,15 +155,8 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
   certify_options.seed = options.split.seed;
 
   if (s.folds < 2 || s.certify.empty()) {
-    for (double alpha : alphas) {
-      const Certifier certifier({}, false, "rows", certify_options, 0, 0, 1);
-      Certificate c = certifier.certify({}, alpha);
-      c.n_learn = static_cast<int64_t>(s.learn.size());
-      c.n_certify = static_cast<int64_t>(s.certify.size());
-      c.reason = "too few traces: " + std::to_string(s.learn.size()) + " to learn from, " +
-                 std::to_string(s.certify.size()) + " to certify on";
-      result.policy.certificates.push_back(std::move(c));
-    }
+    for (double alpha : alphas)
+      result.policy.certificates.push_back(refuse_too_few(s, "to learn from", certify_options, alpha));
     return result;
   }
 
@@ -241,7 +227,7 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
   for (const AlphaPlan& plan : plans)
     if (certifiers.empty() || options.label_floor > 0)
       certifiers.emplace_back(plan.learn, result.unit.runs, s.kind == SplitKind::kGroups ? "groups" : "runs",
-                              certify_options, static_cast<int64_t>(s.certify.size()), units_of(s.certify_unit),
+                              certify_options, static_cast<int64_t>(s.certify.size()), count_units(s.certify_unit),
                               s.unit_rows);
   // From here on the certify rows are open.
   auto rows = score_certify(backend, traces, s, result.policy.stages[0], x, at.place);

@@ -14,10 +14,7 @@ namespace {
 std::vector<double> alphas_of(const ScanOptions& o) {
   std::vector<double> alphas(o.sweep);
   alphas.push_back(o.alpha);
-  std::sort(alphas.begin(), alphas.end());
-  alphas.erase(std::unique(alphas.begin(), alphas.end(), [](double a, double b) { return b - a < 1e-9; }),
-               alphas.end());
-  return alphas;
+  return distinct_alphas(std::move(alphas));
 }
 
 Status check_options(const Traces& traces, const Matrix<float>& x, const ScanOptions& o) {
@@ -107,19 +104,6 @@ std::vector<ScanCell> cells_of(const Traces& traces, const Scan& scan, const Sca
   return cells;
 }
 
-Certificate too_few(const Split& split, double alpha, const CertifyOptions& options) {
-  Certificate c = Certifier({}, false, "rows", options, 0, 0, 1).certify({}, alpha);
-  c.n_learn = static_cast<int64_t>(split.learn.size());
-  c.n_certify = static_cast<int64_t>(split.certify.size());
-  c.reason =
-      "too few traces: " + std::to_string(c.n_learn) + " that vote, " + std::to_string(c.n_certify) + " to certify on";
-  return c;
-}
-
-int64_t units_of(const std::vector<int32_t>& unit) {
-  return unit.empty() ? 0 : *std::max_element(unit.begin(), unit.end()) + 1;
-}
-
 }  // namespace
 
 int64_t fewest_scan_rows(const ScanOptions& options) {
@@ -142,7 +126,7 @@ Result<Scan> scan(Backend& backend, const Traces& traces, Matrix<float> x, const
   certify.min_coverage = options.min_coverage;
   certify.seed = options.split.seed;
   if (s.folds < 2 || s.certify.empty()) {
-    for (double alpha : alphas) result.certificates.push_back(too_few(s, alpha, certify));
+    for (double alpha : alphas) result.certificates.push_back(refuse_too_few(s, "that vote", certify, alpha));
     return result;
   }
 
@@ -177,7 +161,7 @@ Result<Scan> scan(Backend& backend, const Traces& traces, Matrix<float> x, const
                                 std::to_string(left.rows) + " rows in all, were left out");
   }
   const Certifier certifier(learn, result.unit.runs, s.kind == SplitKind::kGroups ? "groups" : "runs", certify,
-                            static_cast<int64_t>(s.certify.size()), units_of(s.certify_unit), s.unit_rows);
+                            static_cast<int64_t>(s.certify.size()), count_units(s.certify_unit), s.unit_rows);
 
   // From here on the certify rows are open.
   const auto n = static_cast<int64_t>(s.certify.size());
@@ -198,7 +182,7 @@ Result<Scan> scan(Backend& backend, const Traces& traces, Matrix<float> x, const
   }
   side.score = result.score;
   side.unit = s.certify_unit;
-  side.units = units_of(s.certify_unit);
+  side.units = count_units(s.certify_unit);
   side.unit_rows = s.unit_rows;
   for (double alpha : alphas) result.certificates.push_back(certifier.certify(side, alpha));
   auto regions = find_regions(backend, rows.view());

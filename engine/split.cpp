@@ -17,7 +17,7 @@ enum Side : uint8_t { kLearn, kCertify, kUnused };
 
 // Deals units to folds in a random order, so that folds differ by at most one unit.
 void deal_folds(Split& split, const SplitOptions& options) {
-  const int32_t units = split.unit.empty() ? 0 : *std::max_element(split.unit.begin(), split.unit.end()) + 1;
+  const auto units = static_cast<int32_t>(count_units(split.unit));
   split.folds = static_cast<int>(std::min<int64_t>(options.folds, units));
   if (split.folds < 2) split.folds = 0;
   const auto order = Random(options.seed, Stream::kFold).permutation(units);
@@ -174,6 +174,10 @@ const char* to_string(SplitKind kind) {
       return "groups";
   }
   return "?";
+}
+
+int64_t count_units(const std::vector<int32_t>& unit) {
+  return unit.empty() ? 0 : *std::max_element(unit.begin(), unit.end()) + 1;
 }
 
 bool sorted_by_label(const std::vector<int32_t>& label) {

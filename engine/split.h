@@ -40,6 +40,9 @@ struct Split {
   std::string reason;     // why this kind, in words
 };
 
+// How many units there are: they are numbered from 0.
+int64_t count_units(const std::vector<int32_t>& unit);
+
 // Whether the rows stand label by label, so that their order says nothing about how they arrived.
 bool sorted_by_label(const std::vector<int32_t>& label);
 

@@ -4,34 +4,16 @@
 #include <atomic>
 #include <mutex>
 #include <numeric>
-#include <string_view>
 #include <thread>
-#include <unordered_map>
 #include <vector>
+
+#include "engine/text/distinct_texts.h"
 
 namespace tracer {
 namespace {
 
 // Activations of a batch stay near the caches, and a matrix product is tall enough to run at full speed.
 constexpr int64_t kBatchTokens = 1024;
-
-// Which texts are new, and for each text its place among those.
-struct Distinct {
-  std::vector<int64_t> first;  // in order
-  std::vector<int64_t> of;
-};
-
-Distinct distinct_texts(std::span<const std::string> texts) {
-  Distinct out;
-  std::unordered_map<std::string_view, int64_t> seen;
-  seen.reserve(texts.size());
-  for (const std::string& text : texts) {
-    const auto [at, is_new] = seen.try_emplace(text, static_cast<int64_t>(out.first.size()));
-    if (is_new) out.first.push_back(static_cast<int64_t>(out.of.size()));
-    out.of.push_back(at->second);
-  }
-  return out;
-}
 
 // A stretch of the texts in order of length.
 struct Stretch {
@@ -96,7 +78,7 @@ Status TextEncoder::encode(std::span<const std::string> texts, HostMatrix<float>
                            const std::function<void(int64_t)>& done) const {
   const auto all = static_cast<int64_t>(texts.size());
   if (out.rows != all || out.cols != dimension_) return internal_error("text encoder: output of another shape");
-  const Distinct distinct = distinct_texts(texts);
+  const DistinctTexts distinct = distinct_texts(texts);
   std::vector<int64_t> wanted;
   for (const int64_t i : distinct.first) {
     const auto known = known_.find(texts[i]);

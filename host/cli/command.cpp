@@ -90,6 +90,10 @@ std::string counted(int64_t n, const std::string& noun) {
 CLI::Validator unit_interval() { return in_interval(true); }
 CLI::Validator open_unit_interval() { return in_interval(false); }
 
+std::string json_text(const Json& document) {
+  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 void Console::note(const std::string& line) const {
   if (!quiet) to_stderr(shown(line));
 }
@@ -104,7 +108,7 @@ bool Console::print(const std::string& text) const {
 }
 
 int Console::print_json(const Json& document, int code) const {
-  if (print(document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n")) return code;
+  if (print(json_text(document))) return code;
   error("cannot write to standard output");
   return kExitRuntime;
 }

@@ -26,6 +26,9 @@ enum ExitCode : int {
   kExitAlarm = 6,
 };
 
+// A document as files and standard output hold it. Any JSON reader takes it: bytes that are no UTF-8 become U+FFFD.
+std::string json_text(const Json& document);
+
 // stdout carries data, stderr everything else.
 struct Console {
   bool json = false;

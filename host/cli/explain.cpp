@@ -61,19 +61,12 @@ std::string ExplainCommand::usage_fault() const {
 int ExplainCommand::run() {
   const Console& console = common.console;
   if (const std::string fault = usage_fault(); !fault.empty()) return usage_error(console, fault);
-  if (source.input.rejects.empty()) source.input.rejects = "rejects.jsonl";
-  auto loaded = load_to_explain(policy);
-  if (!loaded.ok()) return fail(console, loaded.status());
-  auto inputs = explain_inputs(source, *loaded);
-  if (!inputs.ok()) return fail(console, inputs.status());
-  const std::string clash = check_outputs({{"--output", output_path()},
-                                           {"--rows", rows_path},
-                                           {"--rejects", source.input.rejects},
-                                           {"--embed-cache", source.input.embed.cache}},
-                                          *inputs, policy.folder);
-  if (!clash.empty()) return usage_error(console, clash);
+  LoadedPolicy loaded;
+  if (const auto code =
+          open_to_explain(policy, source, {{"--output", output_path()}, {"--rows", rows_path}}, console, loaded))
+    return *code;
   Json document;
-  if (const Status done = explain(*loaded, document); !done.ok()) return fail(console, done);
+  if (const Status done = explain(loaded, document); !done.ok()) return fail(console, done);
   if (console.json || output_path() == "-") return console.print_json(document, kExitOk);
   const std::string text = explain_text(document) + "all of it in " + shown(output_path()) + "\n";
   if (rows_path != "-") return console.print(text) ? kExitOk : kExitRuntime;

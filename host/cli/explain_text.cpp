@@ -37,26 +37,6 @@ std::string reason_text(const Json& reason) {
   return text + "; would help: " + reason["help"].get<std::string>() + "\n";
 }
 
-}  // namespace
-
-std::string weakest_labels(const Json& labels) {
-  std::vector<size_t> at;
-  for (size_t i = 0; i < labels.size(); ++i)
-    if (labels[i]["answered"]["n_handled"].get<int64_t>() >= kFewestHandled) at.push_back(i);
-  std::stable_sort(at.begin(), at.end(), [&](size_t a, size_t b) {
-    return labels[a]["answered"]["teacher_agreement"].get<double>() <
-           labels[b]["answered"]["teacher_agreement"].get<double>();
-  });
-  std::string text;
-  for (size_t i = 0; i < std::min(at.size(), kLabels); ++i)
-    text += (i > 0 ? "; " : "") + name(labels[at[i]]["label"]) + " " +
-            figure(labels[at[i]]["answered"]["teacher_agreement"]) + " of " +
-            std::to_string(labels[at[i]]["answered"]["n_handled"].get<int64_t>());
-  return text.empty() ? "" : "least agreement by label: " + text + "\n";
-}
-
-namespace {
-
 std::string region_text(const Json& region) {
   std::string labels, words;
   for (const Json& l : region["labels"]) labels += (labels.empty() ? "" : ", ") + name(l["label"]);
@@ -67,16 +47,6 @@ std::string region_text(const Json& region) {
 }
 
 bool by_coverage(const Json& a, const Json& b) { return a["coverage"].get<double>() < b["coverage"].get<double>(); }
-
-}  // namespace
-
-std::string least_region(const Json& regions) {
-  if (regions.size() < 2) return "";
-  return "handled least, of " + counted(static_cast<int64_t>(regions.size()), "region") + ": " +
-         region_text(*std::min_element(regions.begin(), regions.end(), by_coverage)) + "\n";
-}
-
-namespace {
 
 std::string regions_text(const Json& regions) {
   if (regions.size() < 2) return "";
@@ -99,6 +69,28 @@ std::string flags_text(const Json& slices) {
 }
 
 }  // namespace
+
+std::string weakest_labels(const Json& labels) {
+  std::vector<size_t> at;
+  for (size_t i = 0; i < labels.size(); ++i)
+    if (labels[i]["answered"]["n_handled"].get<int64_t>() >= kFewestHandled) at.push_back(i);
+  std::stable_sort(at.begin(), at.end(), [&](size_t a, size_t b) {
+    return labels[a]["answered"]["teacher_agreement"].get<double>() <
+           labels[b]["answered"]["teacher_agreement"].get<double>();
+  });
+  std::string text;
+  for (size_t i = 0; i < std::min(at.size(), kLabels); ++i)
+    text += (i > 0 ? "; " : "") + name(labels[at[i]]["label"]) + " " +
+            figure(labels[at[i]]["answered"]["teacher_agreement"]) + " of " +
+            std::to_string(labels[at[i]]["answered"]["n_handled"].get<int64_t>());
+  return text.empty() ? "" : "least agreement by label: " + text + "\n";
+}
+
+std::string least_region(const Json& regions) {
+  if (regions.size() < 2) return "";
+  return "handled least, of " + counted(static_cast<int64_t>(regions.size()), "region") + ": " +
+         region_text(*std::min_element(regions.begin(), regions.end(), by_coverage)) + "\n";
+}
 
 std::vector<const Json*> reasons_by_rows(const Json& d) {
   std::vector<const Json*> reasons;

@@ -2,7 +2,9 @@
 // from.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "host/cli/explain_rows.h"
 #include "host/explain/document.h"
@@ -13,12 +15,11 @@ namespace tracer::cli {
 void add_explain_source(CLI::App& app, ExplainSource& source);
 // "" where the source makes sense, else a usage error in words.
 std::string source_fault(const ExplainSource& source);
-// The files that are read, which no output may overwrite. kIo where --traces is absent.
-Result<std::vector<FileUse>> explain_inputs(const ExplainSource& source, const LoadedPolicy& loaded);
-
-// A refused alpha is explained too: everything is deferred. kRefused when it was not part of the sweep, or when there
-// was too little to learn from.
-Result<LoadedPolicy> load_to_explain(const PolicyOptions& options);
+// The policy, and no exit code; else the code, the message printed: nothing to explain, or an output (the rejects and
+// the cache of source beside those given) that would destroy what is read. A refused alpha is explained too: everything
+// is deferred.
+std::optional<int> open_to_explain(const PolicyOptions& options, ExplainSource& source, std::vector<FileUse> outputs,
+                                   const Console& console, LoadedPolicy& loaded);
 
 struct Explained {
   Explanation explanation;  // refers to the policy that it was made of
@@ -32,8 +33,5 @@ Result<Explained> explain_unseen(Backend& backend, const LoadedPolicy& loaded, c
 
 // explain.json (docs/explain.md). label: of which only the rows are; null: all of them.
 Json explain_document(const Explained& explained, const Json& label);
-
-// Text that any JSON reader takes: bytes that are no UTF-8 become U+FFFD.
-std::string json_text(const Json& document);
 
 }  // namespace tracer::cli

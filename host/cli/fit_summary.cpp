@@ -56,9 +56,8 @@ std::string next_step(const FitResult& result, const Certificate& asked, const s
 Result<Json> explain_fit(Backend& backend, FitResult& result, const io::TraceFile& file) {
   const Certificate* asked = result.policy.certificate(result.policy.alpha);
   if (result.policy.stages.empty() || result.kept.empty()) return Json(nullptr);
-  Artifact artifact;
   Explanation e;
-  e.artifact = &artifact;
+  e.policy = &result.policy, e.certificate = asked;
   e.x = std::move(result.kept_x);
   std::vector<int32_t> teacher;
   for (const int32_t row : result.kept) {
@@ -68,15 +67,8 @@ Result<Json> explain_fit(Backend& backend, FitResult& result, const io::TraceFil
     if (!file.traces.id.empty()) e.names.id.push_back(file.traces.id[at]);
     if (!file.input.empty()) e.names.input.push_back(file.input[at]);
   }
-  const Certificate certificate = *asked;
-  e.certificate = &certificate;
-  artifact.policy = std::move(result.policy);
-  const Status done = explain(backend, teacher, e);
-  Json document = done.ok() ? explanation_json(e) : Json(nullptr);
-  result.policy = std::move(artifact.policy);
-  result.kept_x = std::move(e.x);
-  if (!done.ok()) return done;
-  return document;
+  TRACER_RETURN_IF_ERROR(explain(backend, teacher, e));
+  return explanation_json(e);
 }
 
 std::string fit_summary(const FitResult& result, const io::TraceFile& file, const Json& explanation,

@@ -12,7 +12,7 @@ namespace tracer::cli {
 inline constexpr int64_t kSummaryRows = 4000;  // certify rows that are explained: of more a sample
 
 // The explanation (explanation_json) of result.kept at the target asked for; null where the policy has nothing to
-// explain. Same figures as `tracer explain` where all certify rows were kept.
+// explain. Same figures as `tracer explain` where all certify rows were kept. Takes result.kept_x.
 Result<Json> explain_fit(Backend& backend, FitResult& result, const io::TraceFile& file);
 
 // explanation: as above. folder: where the policy is. refusal: why the ledger voided the look; "": it did not.

@@ -93,19 +93,12 @@ Status ReportCommand::write_page(const LoadedPolicy& loaded) const {
 int ReportCommand::run_page() {
   const Console& console = common.console;
   if (const std::string fault = usage_fault(); !fault.empty()) return usage_error(console, fault);
-  if (source.input.rejects.empty()) source.input.rejects = "rejects.jsonl";
-  auto loaded = load_to_explain(policy);
-  if (!loaded.ok()) return fail(console, loaded.status());
-  auto inputs = explain_inputs(source, *loaded);
-  if (!inputs.ok()) return fail(console, inputs.status());
-  const std::string clash = check_outputs(
-      {{"--html", html}, {"--rejects", source.input.rejects}, {"--embed-cache", source.input.embed.cache}}, *inputs,
-      policy.folder);
-  if (!clash.empty()) return usage_error(console, clash);
-  if (const Status written = write_page(*loaded); !written.ok()) return fail(console, written);
+  LoadedPolicy loaded;
+  if (const auto code = open_to_explain(policy, source, {{"--html", html}}, console, loaded)) return *code;
+  if (const Status written = write_page(loaded); !written.ok()) return fail(console, written);
   if (html == "-") return kExitOk;
   console.note("page in " + html);
-  return print(loaded->artifact);
+  return print(loaded.artifact);
 }
 
 int ReportCommand::print(const Artifact& artifact) const {

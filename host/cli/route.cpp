@@ -109,8 +109,7 @@ int RouteCommand::run() {
   if (!closed.ok()) return fail(console, closed);
   const Json document = summary(*loaded, *reader);
   if (!sidecar.empty() && regular) {
-    const Status written =
-        io::write_file_atomic(sidecar, document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    const Status written = io::write_file_atomic(sidecar, json_text(document));
     if (!written.ok()) return fail(console, written);
   }
   console.note(counted(counts_.rows(), "row") + ": " + std::to_string(counts_.handled()) + " handled, " +

@@ -191,8 +191,7 @@ int RunCommand::report(const LoadedPolicy& loaded, const BatchReader& reader, jo
   document["bad_rows"] = bad;
   document["warnings"] = loaded.warning.empty() ? Json::array() : Json::array({loaded.warning});
   if (makes_regular_file(output)) {
-    const Status written = io::write_file_atomic(output + ".meta.json",
-                                                 document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    const Status written = io::write_file_atomic(output + ".meta.json", json_text(document));
     if (!written.ok()) return fail(console, written);
   }
   const Json& sources = document["sources"];

@@ -84,8 +84,7 @@ int ScanCommand::run() {
   for (const std::string& warning : scanned->warnings) console.warn(warning);
   const Json document = scan_json(*scanned, chosen, *log, prices, mean_bytes(log->input));
   if (!output.empty() && output != "-") {
-    const Status written =
-        io::write_file_atomic(output, document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    const Status written = io::write_file_atomic(output, json_text(document));
     if (!written.ok()) return fail(console, written);
   }
   const int code = document.at("certified").get<bool>() ? kExitOk : kExitRefused;
@@ -100,8 +99,7 @@ void add_scan(CLI::App& app, int& exit_code) {
   CLI::App* sub = app.add_subcommand("scan", "before any training: what could be handled, where, what it would save");
   sub->footer(
       "The vote of the nearest traces stands in for a surrogate, and is tested like one on rows that cast no vote: "
-      "what "
-      "is reported is proved, and a fit usually certifies more. Exit code 3: nothing is proved at --alpha.");
+      "what is reported is proved, and a fit usually certifies more. Exit code 3: nothing is proved at --alpha.");
   sub->add_option("TRACES", command->input.traces, "traces: JSONL or CSV, plain or gzip; - for standard input")
       ->required();
   add_input_options(*sub, command->input, true);

@@ -201,7 +201,7 @@ int SweepCommand::report(const Backend& backend, double total) const {
       shown(name) + ", delta " + number(fit.delta) +
       (test_ ? ", coverage on " + shown(std::filesystem::path(test.traces).filename().string()) : "");
   for (const Status& written : {write_text(csv, sweep_csv(runs_)), write_text(svg, sweep_svg(title, cells, curves)),
-                                write_text(json_file, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n")})
+                                write_text(json_file, json_text(json))})
     if (!written.ok()) return fail(console, written);
   if (console.json) return console.print_json(json, kExitOk);
   if (csv == "-" || svg == "-" || json_file == "-") return kExitOk;
@@ -221,9 +221,7 @@ int SweepCommand::run() {
   if (target && !curve) return usage_error(console, "--target-coverage is for learning curves: give --curve too");
   if (!test.embeddings.empty() && test.traces.empty()) return usage_error(console, "--test-embeddings needs --test");
   // Rows or runs are decided once for all alphas, at one of them.
-  std::sort(fit.sweep.begin(), fit.sweep.end());
-  const auto same = [](double a, double b) { return b - a < 1e-9; };  // as fit() has it
-  fit.sweep.erase(std::unique(fit.sweep.begin(), fit.sweep.end(), same), fit.sweep.end());
+  fit.sweep = distinct_alphas(std::move(fit.sweep));
   const auto usual = std::find(fit.sweep.begin(), fit.sweep.end(), FitOptions().alpha);
   fit.alpha = usual != fit.sweep.end() ? *usual : fit.sweep[fit.sweep.size() / 2];
 

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "engine/text/distinct_texts.h"
 #include "engine/text/transformer.h"
 
 namespace tracer {
@@ -59,14 +59,8 @@ Status RemoteText::encode(std::span<const std::string> texts, HostMatrix<float> 
   const auto n = static_cast<int64_t>(texts.size());
   const int64_t before = rows_;
   rows_ += n;
-  // Equal texts once: same[i] is the first of those equal to i.
-  std::unordered_map<std::string_view, int64_t> first;
-  std::vector<int64_t> same(texts.size()), distinct;
-  for (int64_t i = 0; i < n; ++i) {
-    const auto [at, is_new] = first.emplace(texts[i], i);
-    same[i] = at->second;
-    if (is_new) distinct.push_back(i);
-  }
+  const DistinctTexts equal = distinct_texts(texts);
+  const std::vector<int64_t>& distinct = equal.first;
   std::vector<std::string_view> missing;
   std::vector<int64_t> where, rows;  // of the missing: in the group, and over all
   std::vector<VectorKey> keys;
@@ -103,7 +97,7 @@ Status RemoteText::encode(std::span<const std::string> texts, HostMatrix<float> 
   });
   TRACER_RETURN_IF_ERROR(asked);
   for (int64_t i = 0; i < n; ++i)
-    if (same[i] != i) std::copy_n(out.row(same[i]), out.cols, out.row(i));
+    if (const int64_t first = distinct[equal.of[i]]; first != i) std::copy_n(out.row(first), out.cols, out.row(i));
   return {};
 }
 

@@ -32,7 +32,7 @@ std::vector<std::pair<Key, int64_t>> most_frequent(const std::map<Key, int64_t>&
 class Document {
  public:
   explicit Document(const Explanation& e)
-      : e_(e), policy_(e.artifact->policy), traces_(policy_.stages[0].neighbours), delta_(e.certificate->delta) {}
+      : e_(e), policy_(*e.policy), traces_(policy_.stages[0].neighbours), delta_(e.certificate->delta) {}
 
   Json label(int32_t l) const { return l < 0 ? Json(nullptr) : Json(policy_.labels[static_cast<size_t>(l)]); }
   Json row(int64_t i) const {
@@ -60,7 +60,7 @@ class Document {
   }
   Json trace(int32_t reference) const {
     const auto at = static_cast<size_t>(reference);
-    const auto& ids = e_.artifact->reference_ids;
+    const auto& ids = e_.reference_ids;
     return {{"row", traces_.row[at]},
             {"id", ids.empty() || ids[at].empty() ? Json(nullptr) : Json(ids[at])},
             {"label", label(traces_.label[at])}};
@@ -225,10 +225,10 @@ void keep(std::vector<T>& all, const std::vector<int64_t>& rows) {
 }  // namespace
 
 Status explain(Backend& backend, const std::vector<int32_t>& teacher, Explanation& e) {
-  auto rows = explain_rows(backend, e.artifact->policy, *e.certificate, e.x.view(), teacher);
+  auto rows = explain_rows(backend, *e.policy, *e.certificate, e.x.view(), teacher);
   if (!rows.ok()) return rows.status();
   e.rows = std::move(rows).value();
-  e.reasons = find_reasons(e.artifact->policy, *e.certificate, e.rows);
+  e.reasons = find_reasons(*e.policy, *e.certificate, e.rows);
   auto regions = find_regions(backend, e.x.view());
   if (!regions.ok()) return regions.status();
   e.regions = std::move(regions).value();
@@ -255,7 +255,7 @@ Json explanation_json(const Explanation& e) {
   Json regions = document.regions(), no_regions;
   if (regions.empty())
     no_regions = "regions are of all rows, and need at least " + std::to_string(kFewestRegionRows) + " of them";
-  return with(with({{"policy", e.artifact->digest},
+  return with(with({{"policy", e.digest},
                     {"alpha", c.alpha},
                     {"delta", c.delta},
                     {"certified", c.certified},
@@ -275,7 +275,7 @@ Json explanation_json(const Explanation& e) {
 Json explained_row_json(const Explanation& e, int64_t i) {
   const auto at = static_cast<size_t>(i);
   const ExplainedRow& r = e.rows[at];
-  const auto& labels = e.artifact->policy.labels;
+  const auto& labels = e.policy->labels;
   const auto name = [&](int32_t l) { return l < 0 ? Json(nullptr) : Json(labels[static_cast<size_t>(l)]); };
   Json row = row_name_json(e.names, i);
   row.erase("input");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,9 @@ namespace tracer {
 
 // What the sections are counted from; all of n rows.
 struct Explanation {
-  const Artifact* artifact = nullptr;
+  const Policy* policy = nullptr;
+  std::span<const std::string> reference_ids;  // as in Artifact
+  std::string digest;                          // of the artifact; "": not written yet
   const Certificate* certificate = nullptr;
   std::vector<ExplainedRow> rows;
   Matrix<float> x;     // n x d unit rows
@@ -27,7 +30,7 @@ struct Explanation {
   std::vector<SliceKey> slice_keys;
 };
 
-// Fills rows, reasons and regions from artifact, certificate and x; names and slice_keys are the caller's. teacher: n,
+// Fills rows, reasons and regions from policy, certificate and x; names and slice_keys are the caller's. teacher: n,
 // as explain_rows() takes it.
 Status explain(Backend& backend, const std::vector<int32_t>& teacher, Explanation& e);
 

@@ -86,7 +86,7 @@ Result<Json> report_map(Backend& backend, const Explanation& e) {
               {"text", std::move(text)},
               {"teacher", std::move(teacher)},
               {"surrogate", std::move(surrogate)},
-              {"labels", e.artifact->policy.labels},
+              {"labels", e.policy->labels},
               {"why", std::move(why)},
               {"whys", std::move(whys)},
               {"score", std::move(score)},

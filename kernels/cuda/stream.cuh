@@ -23,25 +23,15 @@ void in_pieces(const Context& c, int64_t rows, int64_t row_bytes, F&& copy) {
                [&](int64_t piece) { copy(piece * each, std::min(each, rows - piece * each)); });
 }
 
-// Rows first, first + 1, ... of x, one after the other.
+// Matrices of one shape. A dense one is a matrix whose stride is its width.
 template <class T>
-void copy_to_dense(const Context& c, HostMatrix<const T> x, int64_t first, int64_t rows, T* to) {
-  in_pieces(c, rows, x.cols * static_cast<int64_t>(sizeof(T)), [&](int64_t begin, int64_t count) {
-    if (x.stride == x.cols) {
-      std::copy_n(x.row(first + begin), count * x.cols, to + begin * x.cols);
+void copy_rows(const Context& c, HostMatrix<const T> from, HostMatrix<T> to) {
+  in_pieces(c, from.rows, from.cols * static_cast<int64_t>(sizeof(T)), [&](int64_t begin, int64_t count) {
+    if (from.stride == from.cols && to.stride == to.cols) {
+      std::copy_n(from.row(begin), count * from.cols, to.row(begin));
       return;
     }
-    for (int64_t r = begin; r < begin + count; ++r) std::copy_n(x.row(first + r), x.cols, to + r * x.cols);
-  });
-}
-template <class T>
-void copy_from_dense(const Context& c, const T* from, HostMatrix<T> x, int64_t first, int64_t rows) {
-  in_pieces(c, rows, x.cols * static_cast<int64_t>(sizeof(T)), [&](int64_t begin, int64_t count) {
-    if (x.stride == x.cols) {
-      std::copy_n(from + begin * x.cols, count * x.cols, x.row(first + begin));
-      return;
-    }
-    for (int64_t r = begin; r < begin + count; ++r) std::copy_n(from + r * x.cols, x.cols, x.row(first + r));
+    for (int64_t r = begin; r < begin + count; ++r) std::copy_n(from.row(r), from.cols, to.row(r));
   });
 }
 
@@ -66,7 +56,7 @@ class Lane {
   T* host(int slot) const { return slots_[slot]->host.data(); }
   // From the caller's rows to the device.
   Status fill(Context& c, int slot, HostMatrix<const T> x, int64_t first, int64_t count) {
-    copy_to_dense(c, x, first, count, host(slot));
+    copy_rows<T>(c, x.rows_from(first, count), HostMatrix<T>(host(slot), count, cols_));
     return send(c, slot, count);
   }
   // What the caller has written to host(slot).
@@ -78,7 +68,7 @@ class Lane {
     return device::copy_out<T>(slots_[slot]->device, 0, count * cols_, host(slot), c.download);
   }
   void drain(Context& c, int slot, HostMatrix<T> x, int64_t first, int64_t count) const {
-    copy_from_dense(c, host(slot), x, first, count);
+    copy_rows<T>(c, HostMatrix<const T>(host(slot), count, cols_), x.rows_from(first, count));
   }
 
  private:

@@ -36,7 +36,7 @@ Result<device::Array<T>> upload(Context& c, HostMatrix<const T> x) {
       c, x.rows, each,
       [&](int slot, int64_t first, int64_t count) {
         T* const piece = slot == 0 ? even->data() : odd->data();
-        copy_to_dense(c, x, first, count, piece);
+        copy_rows<T>(c, x.rows_from(first, count), HostMatrix<T>(piece, count, x.cols));
         return device::copy_in<T>(piece, count * x.cols, *array, first * x.cols, c.upload);
       },
       nothing, nothing, nothing));
@@ -61,7 +61,7 @@ Status download(Context& c, const device::Array<T>& from, T* to) {
   const Status copied = device::copy_out<T>(from, 0, from.count(), staging->data(), c.compute);
   TRACER_RETURN_IF_ERROR(c.compute.synchronise());  // before the buffer is given back, whatever became of the copy
   TRACER_RETURN_IF_ERROR(copied);
-  copy_from_dense<T>(c, staging->data(), HostMatrix<T>(to, from.count(), 1), 0, from.count());
+  copy_rows<T>(c, HostMatrix<const T>(staging->data(), from.count(), 1), HostMatrix<T>(to, from.count(), 1));
   return {};
 }
 

@@ -1,15 +1,10 @@
 // Any bytes as a CSV trace file.
 #include <simdjson.h>
 
-#include <cstdlib>
-
 #include "host/io/trace_reader.h"
+#include "tests/fuzz/check.h"
 
 namespace {
-
-void check(bool good) {
-  if (!good) std::abort();
-}
 
 bool is_utf8(std::string_view s) { return simdjson::validate_utf8(s.data(), s.size()); }
 

@@ -1,17 +1,9 @@
 // Any bytes as an embedding server's answer, in each dialect: a fault of a row that was asked for, or vectors that keep
 // the promises of parse_embeddings. Byte 0: dialect, texts and dimension.
 #include <cmath>
-#include <cstdlib>
 
 #include "host/llm/embed_api.h"
-
-namespace {
-
-void check(bool good) {
-  if (!good) std::abort();
-}
-
-}  // namespace
+#include "tests/fuzz/check.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace tracer;

@@ -1,15 +1,11 @@
 // Any bytes as tokenizer.json, as vocab.txt with tokenizer_config.json, or as a note beside vectors: an error that
 // names the file, or a tokenizer that keeps its promises.
-#include <cstdlib>
 
 #include "host/encoder/encoder_identity.h"
 #include "host/encoder/tokenizer_files.h"
+#include "tests/fuzz/check.h"
 
 namespace {
-
-void check(bool good) {
-  if (!good) std::abort();
-}
 
 void use(const tracer::Result<tracer::TokenizerFiles>& files, std::string_view text) {
   using namespace tracer;

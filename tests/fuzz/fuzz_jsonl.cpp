@@ -3,16 +3,12 @@
 #include <simdjson.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "host/io/trace_reader.h"
+#include "tests/fuzz/check.h"
 
 namespace {
-
-void check(bool good) {
-  if (!good) std::abort();
-}
 
 bool is_utf8(std::string_view s) { return simdjson::validate_utf8(s.data(), s.size()); }
 

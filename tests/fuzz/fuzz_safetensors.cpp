@@ -1,16 +1,8 @@
 // Any bytes as a safetensors file: refused, or the tensors cover the data exactly and writing them again keeps them.
-#include <cstdlib>
 #include <cstring>
 
 #include "host/io/safetensors.h"
-
-namespace {
-
-void check(bool good) {
-  if (!good) std::abort();
-}
-
-}  // namespace
+#include "tests/fuzz/check.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace tracer;

@@ -1,17 +1,13 @@
 // Any bytes as the state of a policy's versions: refused by name, or a state that is written and read again unchanged.
 // Behind a first byte that says so, the rest is the state alone, and the head with its digest is filled in here: the
 // fuzzer need not guess a sha256.
-#include <cstdlib>
 
 #include "host/io/json_fields.h"
 #include "host/io/sha256.h"
 #include "host/versions/state.h"
+#include "tests/fuzz/check.h"
 
 namespace {
-
-void check(bool good) {
-  if (!good) std::abort();
-}
 
 void use(std::string_view text) {
   using namespace tracer;

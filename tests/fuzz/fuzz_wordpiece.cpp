@@ -1,15 +1,11 @@
 // Any bytes as a text: the ids are in range, between the start and the end, and a shorter limit cuts them and changes
 // nothing else. The first bytes choose the options, the vocabulary's pieces and the added tokens; the rest is the text.
 #include <algorithm>
-#include <cstdlib>
 
 #include "engine/text/wordpiece.h"
+#include "tests/fuzz/check.h"
 
 namespace {
-
-void check(bool good) {
-  if (!good) std::abort();
-}
 
 // What the bytes of the input choose from, at most 8 for each.
 constexpr const char* kPieces[] = {"a", "##a", "ab", "##b", "\xC3\xA9", "##\xCC\x81", "\xE4\xB8\xAD", "##abc"};
