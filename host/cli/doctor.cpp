@@ -21,6 +21,7 @@ Json cpu_features() {
   if (__builtin_cpu_supports("avx512f")) features.push_back("avx512f");
   if (__builtin_cpu_supports("avx512vnni")) features.push_back("avx512_vnni");
   if (__builtin_cpu_supports("avx512bf16")) features.push_back("avx512_bf16");
+  if (__builtin_cpu_supports("amx-int8")) features.push_back("amx_int8");
 #endif
   return features;
 }

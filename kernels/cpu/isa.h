@@ -21,8 +21,8 @@ inline constexpr int64_t kMaxMr = 12;
 inline constexpr int64_t kMaxNr = 32;
 
 // Screening: what a search does with 8-bit integers before it looks at float32 rows (kernels/cpu/screen.h says why that
-// is exact). A tile is kScreenQueries x kScreenReferences.
-inline constexpr int64_t kScreenQueries = 12;
+// is exact). A tile is `queries` x kScreenReferences.
+inline constexpr int64_t kMostScreenQueries = 16;
 inline constexpr int64_t kScreenReferences = 32;
 inline constexpr int32_t kMostCandidates = 512;  // of a query, not looked at yet
 // Covers the roundings of a threshold, each at most 2^-24 of the size of its terms; there are fewer than 8.
@@ -61,6 +61,17 @@ struct SharpPanel {
   const float* error;  // at least the length of what quantisation took from each
 };
 
+// Of a tile of queries by a panel.
+struct TileBounds {
+  alignas(64) float bound[kMostScreenQueries * kScreenReferences];
+  uint32_t above[kMostScreenQueries];
+  uint32_t any;  // all of above, or-ed
+};
+
+struct alignas(64) TileConfiguration {
+  uint8_t bytes[64];
+};
+
 // Of a quantised row, in float32 sums over lanes.
 struct QuantisedSums {
   float error;      // of (y - step * integer)^2
@@ -70,11 +81,22 @@ struct QuantisedSums {
 };
 
 struct ScreenKernels {
-  // One tile over `groups` groups of four dimensions. q: groups x kScreenQueries x 4. r: groups x kScreenReferences x
+  int64_t queries;  // of a tile
+
+  // Dimensions of a query that lie side by side in a tile: element (i, k) lies at
+  // k / side_by_side * queries * side_by_side + i * side_by_side + k % side_by_side.
+  int64_t side_by_side;
+
+  // Around a thread's calls of sharpen_block, for registers that want to be set up; what `before` was left to hold is
+  // put back. Null where it is.
+  void (*enter)(TileConfiguration& before);
+  void (*leave)(const TileConfiguration& before);
+
+  // One tile over `groups` groups of four dimensions. q: groups x queries x 4. r: groups x kScreenReferences x
   // 4, each integer raised by 128; 64-byte aligned.
   //   bound(i, j) = sum over the dimensions of q(i) r(j) + slope[i] * residual[j];
-  // bit j of above[i] is set unless bound(i, j) <= threshold[i]. rows <= kScreenQueries; bound and above have room for
-  // kScreenQueries. Returns all bits or-ed.
+  // bit j of above[i] is set unless bound(i, j) <= threshold[i]. rows <= queries; bound and above have room for
+  // queries. Returns all bits or-ed.
   uint32_t (*tile)(int64_t rows, int64_t groups, const int8_t* q, const uint8_t* r, const float* residual,
                    const float* slope, const float* threshold, float* bound, uint32_t* above);
 
@@ -87,10 +109,17 @@ struct ScreenKernels {
   // The bounds of all d coordinates for the queries of a tile named by the bits of `rows`, against a panel:
   //   bound(i, j) = (sum over the bytes of q(i) r(j) - sum[i]) step[i] r.step[j] + error[i] r.norm[j] + length[i]
   //   r.error[j];
-  // bit j of above[i] is set where bound(i, j) + margin[i] reaches base[i]. q: groups x kScreenQueries x 4; r: groups x
-  // kScreenReferences x 4, raised by 128. bound and above have room for kScreenQueries; other rows are unspecified.
+  // bit j of above[i] is set where bound(i, j) + margin[i] reaches base[i]. q: groups x queries x 4, by
+  // side_by_side, of which 4 groups is a multiple; r: groups x kScreenReferences x 4, raised by 128. bound and above
+  // have room for queries; other rows are unspecified.
   void (*sharpen)(uint32_t rows, int64_t groups, const int8_t* q, const SharpQueries& queries, const SharpPanel& r,
                   float* bound, uint32_t* above);
+
+  // What sharpen does, for all queries of `tiles` tiles, one after the other in q, queries and out. Bounds of a query
+  // without a bit in `above` are unspecified. Null unless this costs so little that no directions are screened by
+  // first: then tile, thresholds and sharpen are not called.
+  void (*sharpen_block)(int64_t tiles, int64_t groups, const int8_t* q, const SharpQueries& queries,
+                        const SharpPanel& r, TileBounds* out);
 
   // Adds the candidates first + j with their bounds, for the bits j of `above`; returns the new count. The arrays have
   // room for 16 more than there will be.
@@ -100,8 +129,8 @@ struct ScreenKernels {
   // The dot product of two float32 rows by at most d / 64 + 1 fma's and 6 additions in a row.
   float (*dot)(const float* a, const float* b, int64_t d);
 
-  // The dot products of q with 16 rows, each by the very chain of fma's of score_tile.
-  void (*chain_scores)(const float* q, const float* const* rows, int64_t d, float* score);
+  // The dot products of q with `count` rows, a multiple of 16, each by the very chain of fma's of score_tile.
+  void (*chain_scores)(int64_t count, const float* q, const float* const* rows, int64_t d, float* score);
 
   // Of `count` candidates (at most kMostCandidates; the arrays have room for 16 more), drops those whose bound + margin
   // does not reach base, then brings the most promising, about `want` of them and no more, to the end; returns their
@@ -166,6 +195,7 @@ struct IsaKernels {
 const IsaKernels* portable_kernels();
 const IsaKernels* avx2_kernels();
 const IsaKernels* avx512_kernels();
+const IsaKernels* avx512_amx_kernels();
 const IsaKernels* avx512_bf16_kernels();
 const IsaKernels* avx512_vnni_kernels();
 

@@ -116,70 +116,61 @@ void insert(float f, int32_t reference, int32_t n, float* similarity, int32_t* i
   index[at] = reference;
 }
 
-// Written with the compiler's shuffles: g++ 12 warns about its own unpack intrinsics.
-inline V even_quads(V a, V b) {
-  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
-}
-inline V odd_quads(V a, V b) {
-  return __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+// t[c]: column k + c of 16 rows, one in each lane. Loads that broadcast under a mask put the quarters of a vector in
+// place; only what is left of the transpose goes through the one port that shuffles.
+inline void load_columns(const float* const* rows, int64_t k, V (&t)[16]) {
+#pragma GCC unroll 4
+  for (int c = 0; c < 16; c += 4) {
+    V r[4];
+#pragma GCC unroll 4
+    for (int b = 0; b < 4; ++b) {
+      r[b] = _mm512_maskz_broadcast_f32x4(0x000f, _mm_loadu_ps(rows[b] + k + c));
+      r[b] = _mm512_mask_broadcast_f32x4(r[b], 0x00f0, _mm_loadu_ps(rows[4 + b] + k + c));
+      r[b] = _mm512_mask_broadcast_f32x4(r[b], 0x0f00, _mm_loadu_ps(rows[8 + b] + k + c));
+      r[b] = _mm512_mask_broadcast_f32x4(r[b], 0xf000, _mm_loadu_ps(rows[12 + b] + k + c));
+    }
+    const V low0 = zip_low(r[0], r[1]), high0 = zip_high(r[0], r[1]);
+    const V low1 = zip_low(r[2], r[3]), high1 = zip_high(r[2], r[3]);
+    t[c] = join_low(low0, low1);
+    t[c + 1] = join_high(low0, low1);
+    t[c + 2] = join_low(high0, high1);
+    t[c + 3] = join_high(high0, high1);
+  }
 }
 
-// t becomes its transpose.
-inline void transpose(V (&t)[16]) {
-  V u[16];
-#pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {
-    u[i] = zip_low(t[i], t[i + 1]);
-    u[i + 1] = zip_high(t[i], t[i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {
-    t[i + 0] = join_low(u[i], u[i + 2]);
-    t[i + 1] = join_high(u[i], u[i + 2]);
-    t[i + 2] = join_low(u[i + 1], u[i + 3]);
-    t[i + 3] = join_high(u[i + 1], u[i + 3]);
-  }
-  // The l-th four lanes of t[4 b + i] hold column 4 l + i of rows 4 b to 4 b + 3.
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    const V even0 = even_quads(t[i], t[4 + i]), odd0 = odd_quads(t[i], t[4 + i]);
-    const V even1 = even_quads(t[8 + i], t[12 + i]), odd1 = odd_quads(t[8 + i], t[12 + i]);
-    u[i] = even_quads(even0, even1);
-    u[4 + i] = even_quads(odd0, odd1);
-    u[8 + i] = odd_quads(even0, even1);
-    u[12 + i] = odd_quads(odd0, odd1);
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) t[i] = u[i];
-}
-
-// One chain of fma's in each lane, a row in each. 16 rows at a time: 32 streams at once take twice as long for each.
-void chain_scores(const float* q, const float* const* rows, int64_t d, float* score) {
-  V total = {};
+// One chain of fma's in each lane, a row in each; Chains of them at once, since each waits for itself.
+template <int Chains>
+inline void chains(const float* q, const float* const* rows, int64_t d, float* score) {
+  V total[Chains] = {};
   for (int64_t k0 = 0; k0 < d; k0 += kKBlock) {
     const int64_t end = d - k0 < kKBlock ? d : k0 + kKBlock;
-    V acc = {};
-    for (int64_t k = k0; k < end; k += 16) {
-      const int64_t width = end - k < 16 ? end - k : 16;
-      V t[16];
-      if (width == 16) {
+    V acc[Chains] = {};
+    int64_t k = k0;
+    for (; k + 16 <= end; k += 16) {
+#pragma GCC unroll 2
+      for (int c = 0; c < Chains; ++c) {
+        V t[16];
+        load_columns(rows + 16 * c, k, t);
 #pragma GCC unroll 16
-        for (int i = 0; i < 16; ++i) t[i] = load(rows[i] + k);
-      } else {
-#pragma GCC unroll 16
-        for (int i = 0; i < 16; ++i) t[i] = _mm512_maskz_loadu_ps(leading_lanes(width), rows[i] + k);
-      }
-      transpose(t);
-      if (width == 16) {
-#pragma GCC unroll 16
-        for (int i = 0; i < 16; ++i) acc = fma(t[i], splat(q[k + i]), acc);
-      } else {
-        for (int64_t i = 0; i < width; ++i) acc = fma(t[i], splat(q[k + i]), acc);
+        for (int i = 0; i < 16; ++i) acc[c] = fma(t[i], splat(q[k + i]), acc[c]);
       }
     }
-    total = k0 == 0 ? acc : total + acc;
+    for (; k < end; ++k) {
+      for (int c = 0; c < Chains; ++c) {
+        V column;
+        for (int l = 0; l < 16; ++l) column[l] = rows[16 * c + l][k];
+        acc[c] = fma(column, splat(q[k]), acc[c]);
+      }
+    }
+    for (int c = 0; c < Chains; ++c) total[c] = k0 == 0 ? acc[c] : total[c] + acc[c];
   }
-  store(score, total);
+  for (int c = 0; c < Chains; ++c) store(score + 16 * c, total[c]);
+}
+
+void chain_scores(int64_t count, const float* q, const float* const* rows, int64_t d, float* score) {
+  int64_t i = 0;
+  for (; i + 32 <= count; i += 32) chains<2>(q, rows + i, d, score + i);
+  for (; i < count; i += 16) chains<1>(q, rows + i, d, score + i);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ namespace tracer::cpu {
 namespace {
 
 typedef int32_t IUnaligned __attribute__((vector_size(64), aligned(4), may_alias));
+constexpr int kQueries = 12;  // of a tile: its sums stay in the registers
 constexpr int kScreenVectors = kScreenReferences / 16;
 
 // acc += four products of an unsigned with a signed byte, in each lane. As assembly: around the intrinsic g++ 12 copies
@@ -39,7 +40,7 @@ inline void screen_products(int64_t groups, const int8_t* __restrict__ q, const 
 #pragma GCC unroll 4
       for (int v = 0; v < kScreenVectors; ++v) multiply_bytes(acc[i][v], rv[v], qv);
     }
-    q += 4 * kScreenQueries;
+    q += 4 * kQueries;
     r += 4 * kScreenReferences;
   }
 }
@@ -67,7 +68,7 @@ inline uint32_t screen_rows(int64_t groups, const int8_t* q, const uint8_t* r, c
 
 uint32_t screen_tile(int64_t rows, int64_t groups, const int8_t* q, const uint8_t* r, const float* residual,
                      const float* slope, const float* threshold, float* bound, uint32_t* above) {
-  if (rows > 4) return screen_rows<kScreenQueries>(groups, q, r, residual, slope, threshold, bound, above);
+  if (rows > 4) return screen_rows<kQueries>(groups, q, r, residual, slope, threshold, bound, above);
   if (rows > 1) return screen_rows<4>(groups, q, r, residual, slope, threshold, bound, above);
   return screen_rows<1>(groups, q, r, residual, slope, threshold, bound, above);
 }
@@ -122,7 +123,7 @@ inline void sharpen_few(const int* lane, int64_t groups, const int8_t* q, const 
 #pragma GCC unroll 4
     for (int n = 0; n < Rows; ++n) {
       int32_t four;
-      __builtin_memcpy(&four, query[n] + g * 4 * kScreenQueries, 4);
+      __builtin_memcpy(&four, query[n] + g * 4 * kQueries, 4);
       const I qv = splat_int(four);
 #pragma GCC unroll 4
       for (int v = 0; v < kScreenVectors; ++v) multiply_bytes(sum[n][v], rv[v], qv);
@@ -156,10 +157,10 @@ void sharpen(uint32_t rows, int64_t groups, const int8_t* q, const SharpQueries&
   if (n == 2) return sharpen_few<2, 2>(lane, groups, q, queries, r, bound, above);
   if (n == 3) return sharpen_few<3, 1>(lane, groups, q, queries, r, bound, above);
   if (n == 4) return sharpen_few<4, 1>(lane, groups, q, queries, r, bound, above);
-  I acc[kScreenQueries][kScreenVectors];
+  I acc[kQueries][kScreenVectors];
   screen_products(groups, q, r.bytes, acc);
 #pragma GCC unroll 16
-  for (int i = 0; i < kScreenQueries; ++i) above[i] = sharp_row(acc[i], queries, i, r, bound);
+  for (int i = 0; i < kQueries; ++i) above[i] = sharp_row(acc[i], queries, i, r, bound);
 }
 
 QuantisedSums quantise(const float* y, int64_t n, float step, int8_t* out) {
@@ -208,8 +209,20 @@ float dot(const float* a, const float* b, int64_t d) {
   return sum_lanes((acc[0] + acc[1]) + (acc[2] + acc[3]));
 }
 
-constexpr ScreenKernels kScreenKernels = {screen_tile, screen_thresholds, quantise, sharpen, append,
-                                          dot,         chain_scores,      choose,   insert};
+constexpr ScreenKernels kScreenKernels = {.queries = kQueries,
+                                          .side_by_side = 4,
+                                          .enter = nullptr,
+                                          .leave = nullptr,
+                                          .tile = screen_tile,
+                                          .thresholds = screen_thresholds,
+                                          .quantise = quantise,
+                                          .sharpen = sharpen,
+                                          .sharpen_block = nullptr,
+                                          .append = append,
+                                          .dot = dot,
+                                          .chain_scores = chain_scores,
+                                          .choose = choose,
+                                          .insert = insert};
 
 }  // namespace
 }  // namespace tracer::cpu

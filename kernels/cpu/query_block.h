@@ -8,7 +8,7 @@
 
 namespace tracer::cpu {
 
-inline constexpr int64_t kQueryBlock = 32 * kScreenQueries;
+inline constexpr int64_t kQueryBlock = 384;  // a multiple of ScreenKernels::queries
 // References that wait for a look, of each query, during the pass over all panels.
 inline constexpr int32_t kMostPending = 96;
 // As a base: above every bound (lengths are at most 1e3), and finite in units of any two steps.
@@ -22,7 +22,7 @@ struct Pending {
   int32_t index[Most + kScreenReferences + 16];
 };
 
-// The queries of a task, in tiles of kScreenQueries. All arrays are by place in the tiles.
+// The queries of a task, in tiles (ScreenKernels::queries). All arrays are by place in the tiles.
 struct QueryBlock {
   alignas(64) float base[kQueryBlock];  // what a bound must reach for its reference to matter
   alignas(64) float error[kQueryBlock];
@@ -44,9 +44,9 @@ struct QueryBlock {
   int64_t looks[kQueryBlock];
   int32_t found[kQueryBlock];  // neighbours in the output
   Pending<kMostPending> pending[kQueryBlock];
-  Pending<kMostCandidates> home[kScreenQueries];  // the same while a tile's home panels are searched
-  int8_t* tiles;                                  // groups x kScreenQueries x 4 for each tile
-  int8_t* sharp;                                  // the same by all d coordinates
+  Pending<kMostCandidates> home[kMostScreenQueries];  // the same while a tile's home panels are searched
+  int8_t* tiles;                                      // groups x queries x 4 for each tile
+  int8_t* sharp;                                      // the same by all d coordinates
 
   ScreenQueries queries(int64_t j0) const { return {base + j0, error + j0, norm + j0, inverse_step + j0, offset + j0}; }
   SharpQueries sharp_queries(int64_t j0) const {

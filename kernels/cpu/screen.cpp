@@ -178,28 +178,34 @@ std::unique_ptr<Screen> make_screen(const Context& context, HostMatrix<const flo
   Screen& s = *screen;
   s.longest = longest_row(context, r);
   if (!(s.longest <= kLongest)) return nullptr;
-  Basis basis = choose_basis(context, r);
+  s.queries = isa.screen->queries;
+  s.whole = isa.screen->sharpen_block != nullptr;
+  Basis basis = s.whole ? Basis{r.cols, {}, 0} : choose_basis(context, r);
   s.rows = r.rows;
   s.d = r.cols;
   s.m = basis.m;
-  s.groups = ceil_div(s.m, 4);
+  s.groups = s.whole ? 0 : ceil_div(s.m, 4);
   s.eta = basis.eta;
   s.projected = !basis.w.empty();
   const int64_t panels = ceil_div(r.rows, kScreenReferences);
   if (s.projected) {
     s.w = Matrix<float>(1, packed_b_size(isa, s.d, s.m));
     pack_b(context, Trans::kYes, basis.w.view(), s.d, s.m, s.w.data());
-    s.sharp_groups = ceil_div(s.d, 4);
+  }
+  if (s.sharpens()) {
+    s.sharp_groups = round_up(s.d, isa.screen->side_by_side) / 4;
     s.sharp = LargeArray<uint8_t>(panels * s.sharp_groups * kScreenReferences * 4);
     for (Matrix<float>* each : {&s.sharp_step, &s.sharp_norm, &s.sharp_error}) {
       *each = Matrix<float>(panels, kScreenReferences);
     }
   }
   sort_into_cells(context, r, s);
-  s.panel_bytes = s.groups * kScreenReferences * 4;
-  s.panels = LargeArray<uint8_t>(panels * s.panel_bytes);
-  s.residual = Matrix<float>(panels, kScreenReferences);
-  s.panel.resize(static_cast<size_t>(panels));
+  if (!s.whole) {
+    s.panel_bytes = s.groups * kScreenReferences * 4;
+    s.panels = LargeArray<uint8_t>(panels * s.panel_bytes);
+    s.residual = Matrix<float>(panels, kScreenReferences);
+    s.panel.resize(static_cast<size_t>(panels));
+  }
   const int64_t packed_floats = round_up(kChunk, isa.mr) * s.d;
   const int64_t floats = round_up(packed_floats + kChunk * (s.d + s.m) + s.d, 16);
   const Scratch scratch = context.scratch->take(floats * context.pool->threads());
@@ -211,11 +217,11 @@ std::unique_ptr<Screen> make_screen(const Context& context, HostMatrix<const flo
     const int64_t first = c * kChunk, count = std::min(kChunk, r.rows - first);
     const HostMatrix<float> x(rows, count, s.d);
     for (int64_t i = 0; i < count; ++i) std::copy_n(r.row(s.order[static_cast<size_t>(first + i)]), s.d, x.row(i));
-    project(isa, s, x, 0, count, packed, y);
+    if (!s.whole) project(isa, s, x, 0, count, packed, y);
     for (int64_t i = 0; i < count; i += kScreenReferences) {
       const int64_t p = (first + i) / kScreenReferences, here = std::min(kScreenReferences, count - i);
-      pack_panel(isa, s, x.rows_from(i, here), p, here, y + i * s.m, integers);
-      if (s.projected) pack_sharp(isa, s, x.rows_from(i, here), p, here, integers);
+      if (!s.whole) pack_panel(isa, s, x.rows_from(i, here), p, here, y + i * s.m, integers);
+      if (s.sharpens()) pack_sharp(isa, s, x.rows_from(i, here), p, here, integers);
     }
   });
   for (const ScreenPanel& p : s.panel) {

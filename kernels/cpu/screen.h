@@ -53,10 +53,12 @@ struct Screen {
   int64_t d = 0;
   int64_t m = 0;
   int64_t groups = 0;    // of four dimensions
+  int64_t queries = 0;   // of a tile
   double eta = 0;        // of the basis
   double longest = 0;    // at least the length of each reference
   double most_norm = 0;  // the largest of all panels
   double most_error = 0;
+  bool whole = false;      // no directions, no panels: all coordinates in 8 bits alone (ScreenKernels::sharpen_block)
   bool projected = false;  // else W is the identity
   Matrix<float> w;         // packed for multiply_packed
   Cells cells;
@@ -65,12 +67,14 @@ struct Screen {
   LargeArray<uint8_t> panels;  // panel after panel of kScreenReferences
   Matrix<float> residual;      // panels x kScreenReferences: rho in units of the panel's step
   std::vector<ScreenPanel> panel;
-  // Only where the screen is projected: all d coordinates of each reference in 8 bits, a second look. Four times
+  // Where the screen is projected, or whole: all d coordinates of each reference in 8 bits, a second look. Four times
   // smaller than the rows, and the bound of the comment above with W = I.
   int64_t sharp_groups = 0;
   LargeArray<uint8_t> sharp;
   Matrix<float> sharp_step, sharp_norm, sharp_error;  // panels x kScreenReferences
 
+  bool sharpens() const { return projected || whole; }
+  int64_t panel_count() const { return (rows + kScreenReferences - 1) / kScreenReferences; }
   uint8_t* panel_at(int64_t p) const { return panels.data() + p * panel_bytes; }
   uint8_t* sharp_at(int64_t p) const { return sharp.data() + p * sharp_groups * kScreenReferences * 4; }
 };

@@ -89,9 +89,7 @@ void look(const Task& t, QueryBlock& b, int64_t j, Pending<Most>& p, int32_t cho
     const int32_t at = p.count - chosen;
     const int32_t filled = round_up(chosen, kRowsTogether);
     for (int32_t l = 0; l < filled; ++l) rows[l] = row_of(t, p.index[at + (l < chosen ? l : 0)]);
-    for (int32_t l = 0; l < filled; l += kRowsTogether) {
-      t.kernels().chain_scores(t.q.row(b.id[j]), rows + l, t.screen.d, f + l);
-    }
+    t.kernels().chain_scores(filled, t.q.row(b.id[j]), rows, t.screen.d, f);
     for (int32_t l = 0; l < chosen; ++l) {
       offer(t, b, j, f[l], t.screen.order[static_cast<size_t>(p.index[at + l])]);
     }
@@ -119,32 +117,38 @@ void look_at_all(const Task& t, QueryBlock& b, int64_t first, int64_t count, Pen
   }
 }
 
-// The bounds of one tile of queries (from place j0 on) by panel p.
-struct TileBounds {
-  alignas(64) float bound[kScreenQueries * kScreenReferences];
-  uint32_t above[kScreenQueries];
-};
-
-// By the first m directions. Returns the rows with a bound that reaches its base.
-uint32_t screen_tile(const Task& t, const QueryBlock& b, int64_t j0, int64_t rows, int64_t p, TileBounds& tile) {
-  const Screen& s = t.screen;
-  if (t.kernels().tile(rows, s.groups, b.tiles + j0 * s.groups * 4, s.panel_at(p), s.residual.row(p), b.slope + j0,
-                       b.threshold + j0, tile.bound, tile.above) == 0) {
-    return 0;
-  }
+// The queries of a tile with a reference above.
+uint32_t rows_above(const TileBounds& tile, int64_t rows) {
   uint32_t some = 0;
   for (int64_t i = 0; i < rows; ++i) some |= static_cast<uint32_t>(tile.above[i] != 0) << i;
   return some;
+}
+
+// The bounds of one tile of queries (from place j0 on) by panel p; by the first m directions. Returns the rows with a
+// bound that reaches its base.
+uint32_t screen_tile(const Task& t, const QueryBlock& b, int64_t j0, int64_t rows, int64_t p, TileBounds& tile) {
+  const Screen& s = t.screen;
+  tile.any = t.kernels().tile(rows, s.groups, b.tiles + j0 * s.groups * 4, s.panel_at(p), s.residual.row(p),
+                              b.slope + j0, b.threshold + j0, tile.bound, tile.above);
+  if (tile.any == 0) return 0;
+  return rows_above(tile, rows);
+}
+
+SharpPanel sharp_panel(const Screen& s, int64_t p) {
+  return {s.sharp_at(p), s.sharp_step.row(p), s.sharp_norm.row(p), s.sharp_error.row(p)};
 }
 
 // By all coordinates, for the queries named by the bits of `rows`. Where W is the identity those are the bounds that
 // screen_tile gave, in other units.
 void sharpen(const Task& t, const QueryBlock& b, int64_t j0, uint32_t rows, int64_t p, TileBounds& tile) {
   const Screen& s = t.screen;
+  const int8_t* queries = b.sharp + j0 * s.sharp_groups * 4;
+  if (s.whole) {
+    t.kernels().sharpen_block(1, s.sharp_groups, queries, b.sharp_queries(j0), sharp_panel(s, p), &tile);
+    return;
+  }
   if (s.projected) {
-    const SharpPanel panel{s.sharp_at(p), s.sharp_step.row(p), s.sharp_norm.row(p), s.sharp_error.row(p)};
-    t.kernels().sharpen(rows, s.sharp_groups, b.sharp + j0 * s.sharp_groups * 4, b.sharp_queries(j0), panel, tile.bound,
-                        tile.above);
+    t.kernels().sharpen(rows, s.sharp_groups, queries, b.sharp_queries(j0), sharp_panel(s, p), tile.bound, tile.above);
     return;
   }
   const float step = 1 / s.panel[static_cast<size_t>(p)].inverse_step;
@@ -187,7 +191,7 @@ void add_pending(const Task& t, QueryBlock& b, int64_t j0, uint32_t rows, int64_
 // The panels of the cells of a tile's queries, then of the cells around, until there are enough; ascending.
 std::vector<int32_t> home_panels(const Screen& s, const QueryBlock& b, int64_t j0, int64_t rows) {
   const Cells& cells = s.cells;
-  const int64_t panels = static_cast<int64_t>(s.panel.size());
+  const int64_t panels = s.panel_count();
   const int64_t enough = std::clamp(panels / 64, kHomePanels, kMostHomePanels);
   std::vector<int32_t> home;
   for (int64_t rank = 0; rank < cells.near.cols() && static_cast<int64_t>(home.size()) < enough; ++rank) {
@@ -211,8 +215,8 @@ std::vector<int32_t> search_home(const Task& t, QueryBlock& b, int64_t j0, int64
   const uint32_t all = (1u << rows) - 1;
   for (const int32_t p : home) {
     uint32_t some = all;
-    if (!t.screen.projected) {
-      t.kernels().thresholds(kScreenQueries, b.queries(j0), t.screen.panel[static_cast<size_t>(p)], b.threshold + j0);
+    if (!t.screen.sharpens()) {
+      t.kernels().thresholds(t.screen.queries, b.queries(j0), t.screen.panel[static_cast<size_t>(p)], b.threshold + j0);
       some = screen_tile(t, b, j0, rows, p, tile);
     }
     if (some == 0) continue;
@@ -223,27 +227,64 @@ std::vector<int32_t> search_home(const Task& t, QueryBlock& b, int64_t j0, int64
   return home;
 }
 
+// Which panels each tile of a block has searched as its home; asked for in ascending order.
+class HomePanels {
+ public:
+  explicit HomePanels(int64_t tiles) : panels_(static_cast<size_t>(tiles)), next_(static_cast<size_t>(tiles), 0) {}
+  void set(int64_t tile, std::vector<int32_t> panels) { panels_[static_cast<size_t>(tile)] = std::move(panels); }
+  bool done(int64_t tile, int64_t p) {
+    const std::vector<int32_t>& home = panels_[static_cast<size_t>(tile)];
+    size_t& next = next_[static_cast<size_t>(tile)];
+    if (next == home.size() || home[next] != p) return false;
+    ++next;
+    return true;
+  }
+
+ private:
+  std::vector<std::vector<int32_t>> panels_;
+  std::vector<size_t> next_;
+};
+
+// Panel p against all tiles but those at home there: by the first m directions, and what is left by all coordinates.
+void pass_by_directions(const Task& t, int64_t count, int64_t p, HomePanels& home, QueryBlock& b) {
+  TileBounds tile;
+  t.kernels().thresholds(round_up(count, t.screen.queries), b.queries(0), t.screen.panel[static_cast<size_t>(p)],
+                         b.threshold);
+  for (int64_t j0 = 0; j0 < count; j0 += t.screen.queries) {
+    if (home.done(j0 / t.screen.queries, p)) continue;
+    const uint32_t some = screen_tile(t, b, j0, std::min(t.screen.queries, count - j0), p, tile);
+    if (some == 0) continue;
+    sharpen(t, b, j0, some, p, tile);
+    add_pending(t, b, j0, some, p, tile, b.pending + j0);
+  }
+}
+
+// The same by all coordinates at once. tile: of each tile of the block.
+void pass_whole(const Task& t, int64_t count, int64_t p, HomePanels& home, std::vector<TileBounds>& tile,
+                QueryBlock& b) {
+  t.kernels().sharpen_block(ceil_div(count, t.screen.queries), t.screen.sharp_groups, b.sharp, b.sharp_queries(0),
+                            sharp_panel(t.screen, p), tile.data());
+  for (int64_t j0 = 0; j0 < count; j0 += t.screen.queries) {
+    if (home.done(j0 / t.screen.queries, p)) continue;
+    const int64_t rows = std::min(t.screen.queries, count - j0);
+    const TileBounds& here = tile[static_cast<size_t>(j0 / t.screen.queries)];
+    if (here.any != 0) add_pending(t, b, j0, rows_above(here, rows), p, here, b.pending + j0);
+  }
+}
+
 void search_block(const Task& t, int64_t count, QueryBlock& b, std::vector<int32_t>& open) {
   TileBounds tile;
-  std::vector<int32_t> home[kQueryBlock / kScreenQueries];
-  size_t searched[kQueryBlock / kScreenQueries] = {};
-  for (int64_t j0 = 0; j0 < count; j0 += kScreenQueries) {
-    home[j0 / kScreenQueries] = search_home(t, b, j0, std::min(kScreenQueries, count - j0), tile);
+  const int64_t queries = t.screen.queries, tiles = ceil_div(count, queries);
+  HomePanels home(tiles);
+  std::vector<TileBounds> bounds(static_cast<size_t>(t.screen.whole ? tiles : 0));
+  for (int64_t j0 = 0; j0 < count; j0 += queries) {
+    home.set(j0 / queries, search_home(t, b, j0, std::min(queries, count - j0), tile));
   }
-  for (int64_t p = 0; p < static_cast<int64_t>(t.screen.panel.size()); ++p) {
-    t.kernels().thresholds(round_up(count, kScreenQueries), b.queries(0), t.screen.panel[static_cast<size_t>(p)],
-                           b.threshold);
-    for (int64_t j0 = 0; j0 < count; j0 += kScreenQueries) {
-      const std::vector<int32_t>& done = home[j0 / kScreenQueries];
-      size_t& next = searched[j0 / kScreenQueries];
-      if (next < done.size() && done[next] == p) {
-        ++next;
-        continue;
-      }
-      const uint32_t some = screen_tile(t, b, j0, std::min(kScreenQueries, count - j0), p, tile);
-      if (some == 0) continue;
-      sharpen(t, b, j0, some, p, tile);
-      add_pending(t, b, j0, some, p, tile, b.pending + j0);
+  for (int64_t p = 0; p < t.screen.panel_count(); ++p) {
+    if (t.screen.whole) {
+      pass_whole(t, count, p, home, bounds, b);
+    } else {
+      pass_by_directions(t, count, p, home, b);
     }
   }
   look_at_all(t, b, 0, count, b.pending);
@@ -260,19 +301,19 @@ void search_wave(const Task& task, int64_t first, std::vector<int64_t>& open) {
   const Context& context = task.context;
   const Screen& screen = task.screen;
   const int64_t n = task.q.rows, threads = context.pool->threads();
-  const Scratch projected = context.scratch->take(n * screen.m);
-  project_all(context, screen, task.q, projected.data());
-  const HostMatrix<const float> y(projected.data(), n, screen.m);
+  const Scratch projected = context.scratch->take(screen.projected ? n * screen.m : 0);
+  if (screen.projected) project_all(context, screen, task.q, projected.data());
+  const HostMatrix<const float> y = screen.projected ? HostMatrix<const float>(projected.data(), n, screen.m) : task.q;
   std::vector<int32_t> cell(static_cast<size_t>(n)), order;
   (void)kmeans_assign(context, y, screen.cells.centroid.view(), cell, {});  // the shapes fit
   order_by_cell(cell, screen.cells.count(), order);
   std::vector<int32_t> cell_in_order;
   for (const int32_t i : order) cell_in_order.push_back(cell[static_cast<size_t>(i)]);
 
-  const int64_t units = ceil_div(n, kScreenQueries);
+  const int64_t queries = screen.queries, units = ceil_div(n, queries);
   // A multiple of the number of threads, so that none waits for the last task.
   const int64_t tasks = std::min(units, round_up(ceil_div(n, kQueryBlock), threads));
-  const int64_t most = ceil_div(units, tasks) * kScreenQueries;
+  const int64_t most = ceil_div(units, tasks) * queries;
   const auto floats_of = [](int64_t bytes) { return round_up(bytes, 64) / 4; };
   const int64_t block_floats = floats_of(sizeof(QueryBlock)), tile_floats = floats_of(tile_bytes(screen, most));
   const int64_t sharp_floats = floats_of(sharp_bytes(screen, most)), row_floats = floats_of(screen.d + 4);
@@ -280,8 +321,8 @@ void search_wave(const Task& task, int64_t first, std::vector<int64_t>& open) {
   const Scratch scratch = context.scratch->take(floats * threads);
   std::vector<std::vector<int32_t>> left(static_cast<size_t>(tasks));
   run(*context.pool, tasks, [&](int64_t i, int worker) {
-    const int64_t from = units * i / tasks * kScreenQueries;
-    const int64_t count = std::min(units * (i + 1) / tasks * kScreenQueries, n) - from;
+    const int64_t from = units * i / tasks * queries;
+    const int64_t count = std::min(units * (i + 1) / tasks * queries, n) - from;
     float* base = scratch.data() + worker * floats;
     QueryBlock& block = *reinterpret_cast<QueryBlock*>(base);
     block.tiles = reinterpret_cast<int8_t*>(base + block_floats);
@@ -289,7 +330,10 @@ void search_wave(const Task& task, int64_t first, std::vector<int64_t>& open) {
     int8_t* integers = reinterpret_cast<int8_t*>(base + block_floats + tile_floats + sharp_floats);
     pack_queries(*context.isa, screen, task.q, y, order.data() + from, cell_in_order.data() + from, count, integers,
                  block);
+    TileConfiguration before;
+    if (task.kernels().enter != nullptr) task.kernels().enter(before);
     search_block(task, count, block, left[static_cast<size_t>(i)]);
+    if (task.kernels().leave != nullptr) task.kernels().leave(before);
   });
   for (const std::vector<int32_t>& some : left) {
     for (const int32_t i : some) open.push_back(first + i);

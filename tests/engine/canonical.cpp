@@ -19,7 +19,7 @@ using namespace testing;
 
 std::vector<std::unique_ptr<Backend>> every_isa() {
   std::vector<std::unique_ptr<Backend>> found;
-  for (const char* isa : {"avx512_bf16", "avx512_vnni", "avx512", "avx2"}) {
+  for (const char* isa : {"avx512_amx", "avx512_bf16", "avx512_vnni", "avx512", "avx2"}) {
     BackendOptions options;
     options.device = "cpu";
     options.threads = 2;

@@ -10,7 +10,9 @@ namespace {
 
 class Screening : public test::OnEveryIsa {
  protected:
-  bool screens() const { return GetParam() == "avx512_vnni" || GetParam() == "avx512_bf16"; }
+  bool screens() const {
+    return GetParam() == "avx512_vnni" || GetParam() == "avx512_bf16" || GetParam() == "avx512_amx";
+  }
 };
 TRACER_ON_EVERY_ISA(Screening);
 
