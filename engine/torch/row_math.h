@@ -7,32 +7,18 @@
 
 namespace tracer::row_math {
 
-// x += bias
-void add_bias(const float* bias, int64_t n, float* x);
-// x = f(x + bias); GELU by the normal distribution (absolute error below 1e-6), by its tanh formula; ReLU.
-void bias_gelu(const float* bias, int64_t n, float* x);
-void bias_gelu_tanh(const float* bias, int64_t n, float* x);
-void bias_relu(const float* bias, int64_t n, float* x);
+// x = scale * (s - mean(s)) / sqrt(variance(s) + epsilon) + shift, where s = x + add.
+void add_norm(const float* add, const float* scale, const float* shift, float epsilon, int64_t n, float* x);
 
-// x = scale * (s - mean(s)) / sqrt(variance(s) + epsilon) + shift, where s = x + add + bias. bias may be null.
-void add_norm(const float* add, const float* bias, const float* scale, const float* shift, float epsilon, int64_t n,
-              float* x);
-
-// Rounds to the nearest bfloat16.
-void to_bfloat16(const float* x, int64_t n, uint16_t* out);
+// Rounds to the nearest bfloat16: n a multiple of 32. Lines of 64 bytes lie line_stride bytes apart.
+void to_bfloat16(const float* x, int64_t n, uint16_t* out, int64_t line_stride = 64);
 // An orthogonal map that spreads a number among 8 (4 where n is no multiple of 128) that lie 16 apart: n a multiple of
 // 64. The same on both sides of a product, it leaves the product as it is, and takes a row's few large numbers, which
 // would make its steps coarse, apart. Source of the method: Ashkboos et al. 2024, "QuaRot", arXiv:2404.00456.
 void rotate(const float* x, int64_t n, float* out);
 // out = round(x / step), of -127 .. 127; returns the step, max |x| / 127. A row of zeros: step 1.
-float to_int8(const float* x, int64_t n, int8_t* out);
-// The product of `rows` rows of n numbers, one after the other, with a panel of 64 outputs (tile_product.cpp has its
-// layout), for processors without tiles (VNNI). shift: 64 numbers, -128 times the sum of an output's weights, since the
-// instruction wants its left side without a sign. out: rows x 64, exact.
-void multiply_int8(const int8_t* x, int64_t rows, int64_t n, const int8_t* panel, const int32_t* shift, int32_t* out);
-// out = sums * row_step * steps, element by element
-void from_int32(const int32_t* sums, float row_step, const float* steps, int64_t n, float* out);
-
+// n a multiple of 64; lines as above.
+float to_int8(const float* x, int64_t n, int8_t* out, int64_t line_stride = 64);
 // Floats of scratch that attend() wants.
 int64_t attention_scratch(int64_t length, int64_t size);
 // Softmax attention of one sequence. qkv: length rows of query, key and value, each heads * size long; out: length rows

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
+#include <utility>
 #include <vector>
 
 #include "engine/torch/guarded.h"
@@ -12,24 +14,20 @@ namespace tracer {
 namespace {
 
 using Floats = std::vector<float>;
+using block_product::Activation;
 
 // Rows that go through a layer's products together: their activations stay in the second-level cache, and the weights
 // are read often enough from there, or from the third, to keep the tiles busy.
 constexpr int64_t kBlockRows = 128;
-
-struct Linear {
-  TileProduct product;
-  Floats bias;
-};
 
 struct Norm {
   Floats scale, shift;
 };
 
 struct Layer {
-  Linear qkv, attention_output;
+  TileProduct qkv, attention_output;
   Norm attention_norm;
-  Linear up, down;
+  TileProduct up, down;
   Norm output_norm;
 };
 
@@ -47,9 +45,9 @@ class TileBert : public Transformer {
   TileBert(const TransformerShape& shape, const TransformerWeights& weights, Precision precision)
       : shape_(shape),
         precision_(precision),
-        activate_(shape.activation == HiddenActivation::kRelu       ? row_math::bias_relu
-                  : shape.activation == HiddenActivation::kGeluTanh ? row_math::bias_gelu_tanh
-                                                                    : row_math::bias_gelu),
+        activation_(shape.activation == HiddenActivation::kRelu       ? Activation::kRelu
+                    : shape.activation == HiddenActivation::kGeluTanh ? Activation::kGeluTanh
+                                                                      : Activation::kGelu),
         word_(copy(weights.word)),
         position_(copy(weights.position)),
         embedding_norm_(norm(weights.embedding_norm)) {
@@ -62,25 +60,43 @@ class TileBert : public Transformer {
 
   bool rows_stand_alone() const override { return true; }
   Status encode(const TokenBatch& batch, HostMatrix<float> out) const override {
-    const Status status = guarded([&] { pool(batch, forward(batch), out); });
-    release_tiles();
-    return status;
+    return guarded([&] {
+      const TileSession session(precision_);
+      std::unique_ptr<Workspace> space = borrow();
+      forward(batch, *space);
+      pool(batch, space->x, out);
+      give_back(std::move(space));
+    });
   }
 
  private:
-  // Buffers of a block.
-  struct Block {
-    TileRows narrow, wide;      // left sides of hidden and of intermediate columns
-    std::vector<int32_t> sums;  // scratch of the products
-    Floats product, intermediate;
+  // What a batch is computed in; kept, so that memory is not asked for, and cleared by the system, with each batch.
+  struct Workspace {
+    Workspace(const TransformerShape& shape, Precision precision)
+        : narrow(precision, kBlockRows, shape.hidden),
+          wide(precision, kBlockRows, shape.intermediate),
+          product(static_cast<size_t>(kBlockRows * shape.hidden)) {}
+    Floats x, context, qkv, scratch;  // of all rows
+    TileRows narrow, wide;            // of a block: left sides of hidden and of intermediate columns
+    Floats product;
   };
 
-  Linear linear(const TransformerWeights::Linear& l) const {
-    return {TileProduct(l.w, precision_), copy(l.b, l.w.rows)};
+  std::unique_ptr<Workspace> borrow() const {
+    const std::lock_guard lock(mutex_);
+    if (idle_.empty()) return std::make_unique<Workspace>(shape_, precision_);
+    std::unique_ptr<Workspace> space = std::move(idle_.back());
+    idle_.pop_back();
+    return space;
   }
+  void give_back(std::unique_ptr<Workspace> space) const {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(space));
+  }
+
+  TileProduct linear(const TransformerWeights::Linear& l) const { return {l.w, copy(l.b, l.w.rows), precision_}; }
   // The three maps as one.
-  Linear joined(const TransformerWeights::Linear& q, const TransformerWeights::Linear& k,
-                const TransformerWeights::Linear& v) const {
+  TileProduct joined(const TransformerWeights::Linear& q, const TransformerWeights::Linear& k,
+                     const TransformerWeights::Linear& v) const {
     Floats w, b;
     for (const TransformerWeights::Linear* l : {&q, &k, &v}) {
       const Floats part = copy(l->w);
@@ -88,77 +104,70 @@ class TileBert : public Transformer {
       b.insert(b.end(), l->b, l->b + l->w.rows);
     }
     const int64_t in = q.w.cols;
-    return {TileProduct({w.data(), static_cast<int64_t>(w.size()) / in, in}, precision_), std::move(b)};
+    return {{w.data(), static_cast<int64_t>(w.size()) / in, in}, std::move(b), precision_};
   }
   Norm norm(const TransformerWeights::Norm& n) const {
     return {copy(n.scale, shape_.hidden), copy(n.shift, shape_.hidden)};
   }
 
-  void add_norm(const float* add, const float* bias, const Norm& n, float* x) const {
-    row_math::add_norm(add, bias, n.scale.data(), n.shift.data(), static_cast<float>(shape_.norm_epsilon),
-                       shape_.hidden, x);
+  void add_norm(const float* add, const Norm& n, float* x) const {
+    row_math::add_norm(add, n.scale.data(), n.shift.data(), static_cast<float>(shape_.norm_epsilon), shape_.hidden, x);
   }
 
   // qkv = x of the block through a layer's first map.
-  void project(const Layer& layer, Block& block, const float* x, int64_t rows, float* qkv) const {
-    block.narrow.set(x, rows, shape_.hidden, shape_.hidden);
-    const int64_t width = 3 * shape_.hidden;
-    layer.qkv.product.multiply(block.narrow, block.sums.data(), qkv, width);
-    for (int64_t i = 0; i < rows; ++i) row_math::add_bias(layer.qkv.bias.data(), width, qkv + i * width);
+  void project(const Layer& layer, Workspace& space, const float* x, int64_t rows, float* qkv) const {
+    space.narrow.set(x, rows, shape_.hidden, shape_.hidden);
+    layer.qkv.multiply(space.narrow, Activation::kNone, qkv, 3 * shape_.hidden);
   }
 
   // The rest of a layer, after attention.
-  void finish(const Layer& layer, Block& block, const float* context, int64_t rows, float* x) const {
-    const int64_t hidden = shape_.hidden, wide = shape_.intermediate;
-    float* product = block.product.data();
-    block.narrow.set(context, rows, hidden, hidden);
-    layer.attention_output.product.multiply(block.narrow, block.sums.data(), product, hidden);
-    for (int64_t i = 0; i < rows; ++i)
-      add_norm(product + i * hidden, layer.attention_output.bias.data(), layer.attention_norm, x + i * hidden);
-    block.narrow.set(x, rows, hidden, hidden);
-    float* middle = block.intermediate.data();
-    layer.up.product.multiply(block.narrow, block.sums.data(), middle, wide);
-    for (int64_t i = 0; i < rows; ++i) activate_(layer.up.bias.data(), wide, middle + i * wide);
-    block.wide.set(middle, rows, wide, wide);
-    layer.down.product.multiply(block.wide, block.sums.data(), product, hidden);
-    for (int64_t i = 0; i < rows; ++i)
-      add_norm(product + i * hidden, layer.down.bias.data(), layer.output_norm, x + i * hidden);
+  void finish(const Layer& layer, Workspace& space, const float* context, int64_t rows, float* x) const {
+    const int64_t hidden = shape_.hidden;
+    float* product = space.product.data();
+    space.narrow.set(context, rows, hidden, hidden);
+    layer.attention_output.multiply(space.narrow, Activation::kNone, product, hidden);
+    for (int64_t i = 0; i < rows; ++i) add_norm(product + i * hidden, layer.attention_norm, x + i * hidden);
+    space.narrow.set(x, rows, hidden, hidden);
+    layer.up.multiply(space.narrow, activation_, space.wide);
+    layer.down.multiply(space.wide, Activation::kNone, product, hidden);
+    for (int64_t i = 0; i < rows; ++i) add_norm(product + i * hidden, layer.output_norm, x + i * hidden);
   }
 
-  // The last layer's vectors: a row a token, then rows of no meaning up to whole tiles.
-  Floats forward(const TokenBatch& batch) const {
+  // space.x = the last layer's vectors: a row a token, then rows of no meaning up to whole tiles.
+  void forward(const TokenBatch& batch, Workspace& space) const {
     const int64_t hidden = shape_.hidden, width = 3 * hidden;
     const auto tokens = static_cast<int64_t>(batch.ids.size()), rows = round_up(tokens, kTileRows);
-    Floats x(static_cast<size_t>(rows * hidden)), context(x.size()), qkv(static_cast<size_t>(rows * width));
+    const auto at_least = [](Floats& floats, int64_t n) {
+      if (static_cast<int64_t>(floats.size()) < n) floats.resize(static_cast<size_t>(n));
+    };
+    at_least(space.x, rows * hidden);
+    at_least(space.context, rows * hidden);
+    at_least(space.qkv, rows * width);
+    float *x = space.x.data(), *context = space.context.data(), *qkv = space.qkv.data();
     int64_t longest = 0;
     for (int64_t s = 0; s < batch.sequences(); ++s) {
       longest = std::max(longest, batch.start[s + 1] - batch.start[s]);
       for (int64_t t = batch.start[s]; t < batch.start[s + 1]; ++t) {
         const float* word = word_.data() + batch.ids[static_cast<size_t>(t)] * hidden;
-        std::copy_n(word, hidden, x.data() + t * hidden);
-        add_norm(position_.data() + (t - batch.start[s]) * hidden, nullptr, embedding_norm_, x.data() + t * hidden);
+        std::copy_n(word, hidden, x + t * hidden);
+        add_norm(position_.data() + (t - batch.start[s]) * hidden, embedding_norm_, x + t * hidden);
       }
     }
-    Floats scratch(static_cast<size_t>(row_math::attention_scratch(longest, hidden / shape_.heads)));
-    Block block{TileRows(precision_, kBlockRows, hidden), TileRows(precision_, kBlockRows, shape_.intermediate),
-                std::vector<int32_t>(kBlockRows * kTileOutputs), Floats(static_cast<size_t>(kBlockRows * hidden)),
-                Floats(static_cast<size_t>(kBlockRows * shape_.intermediate))};
+    at_least(space.scratch, row_math::attention_scratch(longest, hidden / shape_.heads));
     const auto blocks = [&](const auto& work) {
       for (int64_t i = 0; i < rows; i += kBlockRows) work(i, std::min(kBlockRows, rows - i));
     };
     if (!layers_.empty())
-      blocks(
-          [&](int64_t i, int64_t n) { project(layers_[0], block, x.data() + i * hidden, n, qkv.data() + i * width); });
+      blocks([&](int64_t i, int64_t n) { project(layers_[0], space, x + i * hidden, n, qkv + i * width); });
     for (size_t l = 0; l < layers_.size(); ++l) {
       for (int64_t s = 0; s < batch.sequences(); ++s)
-        row_math::attend(qkv.data() + batch.start[s] * width, batch.start[s + 1] - batch.start[s], shape_.heads,
-                         hidden / shape_.heads, scratch.data(), context.data() + batch.start[s] * hidden);
+        row_math::attend(qkv + batch.start[s] * width, batch.start[s + 1] - batch.start[s], shape_.heads,
+                         hidden / shape_.heads, space.scratch.data(), context + batch.start[s] * hidden);
       blocks([&](int64_t i, int64_t n) {
-        finish(layers_[l], block, context.data() + i * hidden, n, x.data() + i * hidden);
-        if (l + 1 < layers_.size()) project(layers_[l + 1], block, x.data() + i * hidden, n, qkv.data() + i * width);
+        finish(layers_[l], space, context + i * hidden, n, x + i * hidden);
+        if (l + 1 < layers_.size()) project(layers_[l + 1], space, x + i * hidden, n, qkv + i * width);
       });
     }
-    return x;
   }
 
   void pool(const TokenBatch& batch, const Floats& x, HostMatrix<float> out) const {
@@ -178,10 +187,12 @@ class TileBert : public Transformer {
 
   const TransformerShape shape_;
   const Precision precision_;
-  void (*const activate_)(const float* bias, int64_t n, float* x);
+  const Activation activation_;
   Floats word_, position_;
   Norm embedding_norm_;
   std::vector<Layer> layers_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<Workspace>> idle_;
 };
 
 }  // namespace

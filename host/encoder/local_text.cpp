@@ -1,6 +1,7 @@
 #include "host/encoder/local_text.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 #include <vector>
 
@@ -50,13 +51,15 @@ Status LocalText::encode(std::span<const std::string> texts, HostMatrix<float> o
 }
 
 std::string arithmetic_here(std::string_view torch) {
-  std::string out = "torch " + std::string(torch);
+  std::string out = "torch " + std::string(torch) + " tiles 2";  // raised when products on tiles change
+  if (const char* isa = std::getenv("TRACER_ISA"); isa != nullptr) out += std::string(" ") + isa;
 #if defined(__x86_64__)
   const std::pair<bool, const char*> sets[] = {{__builtin_cpu_supports("avx2") != 0, " avx2"},
                                                {__builtin_cpu_supports("fma") != 0, " fma"},
                                                {__builtin_cpu_supports("avx512f") != 0, " avx512f"},
                                                {__builtin_cpu_supports("avx512vnni") != 0, " avx512vnni"},
-                                               {__builtin_cpu_supports("avx512bf16") != 0, " avx512bf16"}};
+                                               {__builtin_cpu_supports("avx512bf16") != 0, " avx512bf16"},
+                                               {__builtin_cpu_supports("amx-bf16") != 0, " amxbf16"}};
   for (const auto& [there, name] : sets)
     if (there) out += name;
   out += __builtin_cpu_is("amd") != 0 ? " amd" : __builtin_cpu_is("intel") != 0 ? " intel" : "";

@@ -1,29 +1,8 @@
 #include "kernels/cpu/isa_select.h"
 
-#if defined(__x86_64__) && defined(__linux__)
-#include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+#include "kernels/cpu/tiles.h"
 
 namespace tracer::cpu {
-namespace {
-
-// Whether the processor has AMX tiles with products of bytes, and Linux lets this process use them: it wants to be
-// asked first, since they make every thread's saved state 8 KiB larger.
-bool tiles_may_be_used() {
-#if defined(__x86_64__) && defined(__linux__)
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  constexpr unsigned kTile = 1u << 24, kInt8 = 1u << 25;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kTile) == 0 || (d & kInt8) == 0) return false;
-  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-  return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-#else
-  return false;
-#endif
-}
-
-}  // namespace
 
 std::vector<const IsaKernels*> available_isas() {
   std::vector<const IsaKernels*> isas;
@@ -34,7 +13,7 @@ std::vector<const IsaKernels*> available_isas() {
   };
   const bool vnni = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni");
   const bool bf16 = vnni && __builtin_cpu_supports("avx512bf16");
-  if (bf16 && tiles_may_be_used()) add(avx512_amx_kernels());
+  if (bf16 && tiles_may_be_used(TileProducts::kInt8)) add(avx512_amx_kernels());
   if (bf16) add(avx512_bf16_kernels());
   if (vnni) add(avx512_vnni_kernels());
   if (__builtin_cpu_supports("avx512f")) add(avx512_kernels());

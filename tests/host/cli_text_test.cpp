@@ -183,7 +183,7 @@ TEST_F(CliText, PrecisionIsPartOfTheEncoder) {
   EXPECT_FALSE(std::filesystem::exists(folder.path("c.jsonl")));
 }
 
-// oneDNN's own switch takes the tile unit away, as on a processor without one: int8 gives the same bytes by VNNI,
+// TRACER_ISA takes the tile unit away, as on a processor without one: int8 gives the same bytes by VNNI,
 // bfloat16 is libtorch's.
 TEST_F(CliText, WithoutTilesInt8IsTheSameAndBfloat16IsClose) {
   write_tiny_encoder(folder, "model", kWhole);
@@ -192,9 +192,9 @@ TEST_F(CliText, WithoutTilesInt8IsTheSameAndBfloat16IsClose) {
   };
   const Outcome with = embed("int8", "a.npy");
   ASSERT_EQ(embed("bfloat16", "c.npy").code, 0);
-  ::setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI", 1);
+  ::setenv("TRACER_ISA", "avx512_vnni", 1);
   const Outcome without = embed("int8", "b.npy"), half = embed("bfloat16", "d.npy");
-  ::unsetenv("ONEDNN_MAX_CPU_ISA");
+  ::unsetenv("TRACER_ISA");
   ASSERT_EQ(half.code, 0) << half.err;
   auto c = io::NpyReader::open(folder.path("c.npy")), d = io::NpyReader::open(folder.path("d.npy"));
   ASSERT_TRUE(c.ok() && d.ok());
