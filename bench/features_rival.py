@@ -86,7 +86,7 @@ def run(build, rounds, x, labels, classes, members, threads):
         ours = Ours(pathlib.Path(build) / "rival_features", folder, x, models, threads)
         expected = rival(models, x)
         top = numpy.sort(expected, axis=1)[:, :-3:-1]
-        storages = ["f32"] + (["bf16"] if "bf16" in ours.isa else [])
+        storages = ["f32"] + (["bf16"] if "avx512_bf16" in ours.isa or "avx512_amx" in ours.isa else [])
         for storage in storages:
             ours.ask("run " + storage)
             ours.ask(f"write {folder / 'out'}")

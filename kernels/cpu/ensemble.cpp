@@ -125,7 +125,7 @@ class Worker {
         } else {
           std::memcpy(out, x.row(first_ + r), static_cast<size_t>(d) * sizeof(T));
         }
-        if (d < 2 * inner) out[d] = 0;
+        std::fill(out + d, out + 2 * inner, uint16_t{0});
       }
       from = row_;
     } else if constexpr (std::is_same_v<T, float>) {

@@ -24,6 +24,7 @@ struct HeadKernels {
   int64_t width;  // rows of a block
   int64_t lanes;  // rows of a vector
   int64_t group;  // classes of a panel of weights
+  int64_t pairs_group, together;
 
   // z[c] = x . w_c + bias[c], for each class: a chain of fma's in ascending k, by blocks of kKBlock.
   // w: panels of `group` classes, element (c, k) of a panel at k * group + c; x: element (row, k) at k * width + row.
@@ -33,6 +34,8 @@ struct HeadKernels {
   // The same from pairs of bfloat16: an "element" of w and x is two consecutive inner indices in 32 bits, the lower one
   // in the lower half, and d counts pairs. Products are exact; subnormals count as 0. With narrow: rounds count float32
   // values to bfloat16, to nearest, ties to even. Both null where the instruction set has no such products.
+  // Of w, `together` pairs of a class lie side by side, and panels have pairs_group classes: element (c, k) of a panel
+  // at (k / together * pairs_group + c) * together + k % together; d is a multiple of `together`.
   void (*logits_pairs)(int64_t classes, int64_t vectors, int64_t d, const float* w, const float* x, const float* bias,
                        float* z, ReadAhead ahead);
   void (*narrow)(const float* x, int64_t count, uint16_t* out);

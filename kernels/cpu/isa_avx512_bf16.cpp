@@ -7,6 +7,7 @@
 #include "kernels/cpu/isa_gelu.h"
 #include "kernels/cpu/isa_gemm.h"
 #include "kernels/cpu/isa_head.h"
+#include "kernels/cpu/isa_narrow.h"
 #include "kernels/cpu/isa_pairs.h"
 #include "kernels/cpu/isa_screen.h"
 #include "kernels/cpu/isa_softmax.h"

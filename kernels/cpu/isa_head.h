@@ -189,9 +189,11 @@ void head_conclude(int64_t vectors, const float* best, const float* second, cons
 }
 
 constexpr HeadKernels head_kernels(decltype(HeadKernels::logits_pairs) logits_pairs,
-                                   decltype(HeadKernels::narrow) narrow) {
-  return {kNr,        kLanes,         kMr,          head_logits, logits_pairs, narrow, head_best_two, head_exponentials,
-          head_scale, head_entropies, head_conclude};
+                                   decltype(HeadKernels::narrow) narrow, int64_t pairs_group = kMr,
+                                   int64_t together = 1) {
+  return {kNr,         kLanes,         kMr,          pairs_group,   together,
+          head_logits, logits_pairs,   narrow,       head_best_two, head_exponentials,
+          head_scale,  head_entropies, head_conclude};
 }
 
 }  // namespace

@@ -10,7 +10,6 @@
 namespace tracer::cpu {
 namespace {
 
-// Tiles 0 and 1: sums of the queries by the two halves of a panel. 2: queries. 3 and 4: references.
 constexpr int64_t kSideBySide = 64;
 constexpr int64_t kTileQueries = 16;
 static_assert(kScreenReferences == 32 && kTileQueries <= kMostScreenQueries);
@@ -23,7 +22,7 @@ void enter_tiles(TileConfiguration& before) {
   asm volatile("sttilecfg %0" : "=m"(before));
   TileConfiguration ours = {};
   ours.bytes[0] = 1;  // palette
-  for (int tile = 0; tile < 5; ++tile) {
+  for (int tile = 0; tile < 8; ++tile) {
     ours.bytes[16 + 2 * tile] = 64;  // bytes of a row, 16 bits
     ours.bytes[48 + tile] = 16;      // rows
   }
@@ -114,6 +113,7 @@ inline void bounds_of_rows(int64_t from, int64_t to, const TileSums& sums, const
 
 // While the products of a tile run, the bounds of the one before are taken: in source order, a few rows with each step
 // of the inner index, since a tile's sums must reach memory before vectors can read them.
+// Tiles 0 and 1: sums of the queries by the two halves of a panel. 2: queries. 3 and 4: references.
 void sharpen_block(int64_t tiles, int64_t groups, const int8_t* q, const SharpQueries& queries, const SharpPanel& r,
                    TileBounds* out) {
   const PanelVectors panel(r);

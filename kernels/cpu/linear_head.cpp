@@ -7,11 +7,11 @@
 namespace tracer::cpu {
 namespace {
 
-// Two columns of bfloat16 in each 32 bits; an odd last one stands beside a 0.
+// Two rows of bfloat16 in each 32 bits; 0 beyond the last one.
 void pair_rows(HostMatrix<const float> w, int64_t pair, float* out) {
   for (int64_t c = 0; c < w.cols; ++c) {
-    const uint32_t low = to_bfloat16(w(2 * pair, c)).bits;
-    const uint32_t high = 2 * pair + 1 < w.rows ? to_bfloat16(w(2 * pair + 1, c)).bits : 0u;
+    const auto bits = [&](int64_t k) { return k < w.rows ? uint32_t{to_bfloat16(w(k, c)).bits} : 0u; };
+    const uint32_t low = bits(2 * pair), high = bits(2 * pair + 1);
     const uint32_t both = low | high << 16;
     std::memcpy(out + c, &both, sizeof(both));
   }
@@ -27,8 +27,9 @@ Status CpuLinearHead::prepare(const Context& context, std::span<const LinearMemb
   storage_ = storage;
   if (classes_ < 1) return internal_error("prepare_head: at least one class");
   pairs_ = storage == Storage::kBFloat16 && kernels_->logits_pairs != nullptr;
-  inner_ = pairs_ ? ceil_div(d_, 2) : d_;
-  const int64_t count = static_cast<int64_t>(members.size()), group = kernels_->group;
+  const int64_t count = static_cast<int64_t>(members.size());
+  const int64_t group = pairs_ ? kernels_->pairs_group : kernels_->group, together = pairs_ ? kernels_->together : 1;
+  inner_ = pairs_ ? round_up(ceil_div(d_, 2), together) : d_;
   panels_ = Matrix<float>(count, inner_ * round_up(classes_, group));
   bias_ = Matrix<float>(count, classes_);
   Matrix<float> row(1, classes_);
@@ -55,8 +56,8 @@ Status CpuLinearHead::prepare(const Context& context, std::span<const LinearMemb
         }
       }
       for (int64_t c = 0; c < classes_; c += group) {
-        float* out = panels_.row(m) + c * inner_ + k * group;
-        std::memcpy(out, row.data() + c, static_cast<size_t>(std::min(group, classes_ - c)) * sizeof(float));
+        float* out = panels_.row(m) + c * inner_ + k / together * group * together + k % together;
+        for (int64_t i = 0; i < std::min(group, classes_ - c); ++i) out[i * together] = row(0, c + i);
       }
     }
   }
