@@ -11,12 +11,12 @@ function grouped(name, groups, of) {
 }
 
 // By how many rows carry it: the ten most frequent have a hue each.
-function byLabel(name, labels, of, labelText) {
+function byLabel(name, labels, of, labelText, what = "labels") {
   const n = new Map();
   for (const label of of) n.set(label, (n.get(label) || 0) + 1);
   const order = [...n.keys()].sort((a, b) => n.get(b) - n.get(a) || a - b);
   const first = order.slice(0, HUES.length), groups = first.map((label, i) => ({name: labelText(label), colour: HUES[i]}));
-  if (order.length > first.length) groups.push({name: count(order.length - first.length) + " other labels", colour: GREY});
+  if (order.length > first.length) groups.push({name: count(order.length - first.length) + " other " + what, colour: GREY});
   const at = new Map(first.map((label, i) => [label, i]));
   return grouped(name, groups, of.map(label => at.has(label) ? at.get(label) : first.length));
 }
@@ -31,5 +31,6 @@ function colourings(map, labelText) {
       map.why.map((w, i) => (w === 0 ? 0 : 2) + (map.teacher[i] === map.surrogate[i] ? 0 : 1))),
     byLabel("LLM's label", map.labels, map.teacher, labelText),
     byLabel("Classifier's label", map.labels, map.surrogate, labelText),
+    ...(map.region ? [byLabel("Region", [], map.region, i => "Region " + (i + 1), "regions")] : []),
   ];
 }

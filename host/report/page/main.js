@@ -31,6 +31,8 @@ addTheme();
 addSource();
 addHeadline(data);
 addCurve(data);
+addGrowth(data);
+addSince(data);
 addFlow(data);
 addMap(data);
 addReasons(data);
