@@ -189,6 +189,7 @@ Result<Scan> scan(Backend& backend, const Traces& traces, Matrix<float> x, const
   if (!regions.ok()) return regions.status();
   result.regions = std::move(regions).value();
   result.cells = cells_of(traces, result, options);
+  result.x = std::move(rows);
   return result;
 }
 

@@ -56,6 +56,15 @@ std::string gain_text(const Json& entry, const std::string& of) {
          percent(entry["gain_low"].get<double>()) + " to " + percent(entry["gain_high"].get<double>()) + ")";
 }
 
+std::string plateau_text(const Json& growth) {
+  if (!growth["plateau"].is_number()) return "";
+  std::string text = "; it levels off at about " + percent(growth["plateau"].get<double>());
+  if (growth["plateau_low"].is_number())
+    text += " (" + percent(growth["plateau_low"].get<double>()) + " to " +
+            percent(growth["plateau_high"].get<double>()) + ")";
+  return text;
+}
+
 }  // namespace
 
 Result<Json> explain_growth(Backend& backend, const LoadedPolicy& loaded, const OwnLog& log, const Explanation& e,
@@ -82,7 +91,8 @@ Result<Json> explain_growth(Backend& backend, const LoadedPolicy& loaded, const 
 std::string growth_text(const Json& growth, const Json& label) {
   if (growth.is_null()) return "";
   std::string text = "learning curve, " + counted(growth["fits"].get<int64_t>(), "fit") +
-                     " of parts of the log; coverage: " + points_text(growth) + "\n" + gain_text(growth, "") + "\n";
+                     " of parts of the log; coverage: " + points_text(growth) + "\n" + gain_text(growth, "") +
+                     plateau_text(growth) + "\n";
   if (!label.is_null()) {
     for (const Json& l : growth["labels"])
       text += shown(l["label"].get<std::string>()) + ": " + points_text(l) + "\n" + gain_text(l, " of it") + "\n";

@@ -71,7 +71,8 @@ Json points_json(const Sizes& sizes, double traces) {
 }
 
 Json nothing_said(const std::string& reason) {
-  return {{"plateau", nullptr}, {"gain", nullptr}, {"gain_low", nullptr}, {"gain_high", nullptr}, {"reason", reason}};
+  return {{"plateau", nullptr},  {"plateau_low", nullptr}, {"plateau_high", nullptr}, {"gain", nullptr},
+          {"gain_low", nullptr}, {"gain_high", nullptr},   {"reason", reason}};
 }
 
 // rows: looked at, of which every coverage is a share.
@@ -94,7 +95,10 @@ Json forecast_json(const Sizes& sizes, double traces, double more, int64_t rows)
   const double low = gain - std::hypot(gain - fits.low, gain - seen.low);
   const double high = gain + std::hypot(fits.high - gain, seen.high - gain);
   const double most = std::max(gain, 1 - now);  // coverage ends at 1
+  const auto plateau = curve->plateau_interval();
   return {{"plateau", curve->plateau()},
+          {"plateau_low", plateau ? Json(plateau->low) : Json(nullptr)},
+          {"plateau_high", plateau ? Json(plateau->high) : Json(nullptr)},
           {"gain", gain},
           {"gain_low", std::max(0.0, low)},
           {"gain_high", std::min(high, most)},

@@ -5,7 +5,7 @@ function addGrowth(data) {
   const g = data.explain.learning_curve;
   if (!g) return;
   const node = section("growth", "What more traces would give", "More traces", "Coverage of the same rows by fits of parts of the log (" + count(g.fits) +
-    "), and by the policy itself. " + (isNumber(g.gain) ? count(g.more) + " more traces like these give " + gainText(g) + " coverage; with ever more, coverage levels off at about " + percent(g.plateau) + "." :
+    "), and by the policy itself. " + (isNumber(g.gain) ? count(g.more) + " more traces like these give " + gainText(g) + " coverage; with ever more, coverage levels off at about " + percent(g.plateau) + (isNumber(g.plateau_low) ? " (" + range([g.plateau_low, g.plateau_high]) + ")" : "") + "." :
       "What more traces would give cannot be told: " + visible(g.reason) + "."));
   const width = 860, height = 280, left = 58, right = 120, top = 24, bottom = 46;
   const last = g.points[g.points.length - 1], end = isNumber(g.gain) ? g.traces + g.more : g.traces;

@@ -3,7 +3,7 @@ function addSince(data) {
   const s = data.explain.since;
   if (!s) return;
   const names = all => all.length === 0 ? "none" : all.map((l, i) => [i > 0 ? ", " : "", said(labelName(l))]).flat();
-  const whys = all => list(all.map(w => w.text + " " + count(w.n)));
+  const whys = all => list(all.slice(0, 3).map(w => w.text + " " + count(w.n)));
   const node = section("since", "Since the last version", "Last version", "Both policies on the same " + rowsText(s.n) + (s.rows_left_out > 0 ? "; " + rowsText(s.rows_left_out) + " that one of them learned from left out" : "") +
     ". Gained: handled now and deferred before, with the reason before. Lost: the other way round, with the reason now. A flagged entry moved by more than chance; all flags hold together at 5 %.");
   node.append(el("p", null, "Earlier policy: ", said(s.folder), " (α " + plain(s.alpha) + (s.certified ? ")" : ", refused)") + ". Coverage " + percent(s.coverage.before) + " → " + percent(s.coverage.now) +
@@ -17,7 +17,7 @@ function addSince(data) {
     {name: "Were", wide: true, about: "reasons to defer, before", value: r => r.gained_why.length, show: r => whys(r.gained_why)},
     {name: "Lost", number: true, value: r => r.lost, show: r => count(r.lost)},
     {name: "Are now", wide: true, about: "reasons to defer, now", value: r => r.lost_why.length, show: r => whys(r.lost_why)},
-    {name: "p", about: "McNemar's exact test, corrected (Holm)", number: true, value: r => r.p, show: r => plain(r.p)}];
+    {name: "p", about: "McNemar's exact test, corrected (Holm)", number: true, value: r => r.p, show: r => r.p < .001 ? "< 0.001" : String(Number(r.p.toPrecision(2)))}];
   addTable(node, {id: "since-labels-table", caption: count(s.labels.length) + (s.labels.length === 1 ? " label" : " labels") + " with a row gained or lost, the most moved first", rows: s.labels, words: r => [labelName(r.label)],
     columns: columns({...label("Label", "label"), header: true})});
   addLeftOut(node, data, "since", "labels");
