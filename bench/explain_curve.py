@@ -26,7 +26,7 @@ def handled(tracer, alpha):
 
 
 def measured(build, data, name, alpha, seed, options):
-    """[(foretold, low, high, truth, scatter of the truth)], all rows first and then the labels; None: refused."""
+    """(foretold, low, high, truth, scatter of the truth) of all rows, where something is foretold, and of each label."""
     log = pool.read_pooled(data, name)
     order = numpy.random.default_rng(seed).permutation(len(log))
     part = round(0.4 * len(log))
@@ -38,21 +38,21 @@ def measured(build, data, name, alpha, seed, options):
         fresh.write(folder / "fresh")
         tracer = pool.Tracer(build, folder, ["--certify-fraction", "0.4", *options])
         if not tracer.fit("log.jsonl", (alpha,), seed)["certified"]:
-            return None
+            return [], []
         tracer.run("explain", "policy", "--curve", "-o", "explained.json", "-q")
         curve = json.loads((folder / "explained.json").read_text())["learning_curve"]
         before = handled(tracer, alpha)
         shutil.rmtree(folder / "policy")  # its ledger would take the second fit for a second look
         if not tracer.fit("twice.jsonl", (alpha,), seed)["certified"]:
-            return None
+            return [], []
         now = handled(tracer, alpha)
-    cells = []
+    whole, labels = [], []
     for entry, rows in [(curve, numpy.ones(len(fresh), bool))] + [(l, fresh.label == l["label"]) for l in curve["labels"]]:
         if entry["gain"] is None or not rows.any():
             continue
         moved = now[rows].astype(float) - before[rows]
-        cells.append((entry["gain"], entry["gain_low"], entry["gain_high"], moved.mean(), Z90 * moved.std() / numpy.sqrt(len(moved))))
-    return cells
+        (whole if entry is curve else labels).append((entry["gain"], entry["gain_low"], entry["gain_high"], moved.mean(), Z90 * moved.std() / numpy.sqrt(len(moved))))
+    return whole, labels
 
 
 def main():
@@ -66,9 +66,11 @@ def main():
     failed = []
     for name, alpha in SETS:
         runs = [measured(o.build, o.data, name, alpha, seed, options) for seed in range(1, o.seeds + 1)]
-        runs = [run for run in runs if run]
-        whole = [run[0] for run in runs]
-        labels = numpy.array([cell for run in runs for cell in run[1:]]).reshape(-1, 5)
+        whole = [cell for run in runs for cell in run[0]]
+        labels = numpy.array([cell for run in runs for cell in run[1]]).reshape(-1, 5)
+        if not whole:
+            print(f"| {name} | {alpha} | nothing | - | - | - | - | - | - |", flush=True)
+            continue
 
         def inside(cells):
             gain, low, high, truth, scatter = numpy.array(cells).reshape(-1, 5).T
