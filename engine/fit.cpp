@@ -137,7 +137,7 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
   result.policy.simultaneous = options.simultaneous;
 
   TRACER_RETURN_IF_ERROR(backend.normalise_rows(x.view()));
-  auto split = make_split(traces, options.split);
+  auto split = options.given_split ? Result<Split>(*options.given_split) : make_split(traces, options.split);
   if (!split.ok()) return split.status();
   result.split = std::move(split).value();
   order_by_fold(result.split);

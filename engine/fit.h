@@ -32,6 +32,7 @@ struct FitOptions {
   Unit unit = Unit::kAuto;
   bool approximate = false;
   SplitOptions split;
+  std::optional<Split> given_split;      // of the traces, instead of one drawn as `split` says
   std::vector<int32_t> never;            // labels, by index: rows with such a surrogate label are always deferred
   int64_t max_references = 100000;       // learn rows that neighbours are looked up among and candidates compared on
   MemberSet members;                     // to try beside softmax regression and neighbours

@@ -64,6 +64,23 @@ double LearningCurve::Sums::residual(double a, double b) const {
 
 double LearningCurve::Sums::best_drop(double a) const { return std::max(0.0, (a * z - zy) / zz); }
 
+std::optional<Interval> LearningCurve::Sums::drops(double limit) const {
+  std::optional<Interval> found;
+  // b within [first, last] where c0 + 2 c1 b + c2 b^2 <= limit.
+  const auto add = [&](double c0, double c1, double c2, double first, double last) {
+    const double square = c1 * c1 - c2 * (c0 - limit);
+    if (!(c2 > 0) || square < 0) return;
+    const double low = std::max(first, (-c1 - std::sqrt(square)) / c2);
+    const double high = std::min(last, (-c1 + std::sqrt(square)) / c2);
+    if (low > high) return;
+    found = found ? Interval{std::min(found->low, low), std::max(found->high, high)} : Interval{low, high};
+  };
+  const double edge = (w - y) / z;  // beyond it the best plateau would be above 1
+  add(yy - y * y / w, zy - y * z / w, zz - z * z / w, 0, edge);
+  add(yy - 2 * y + w, zy - z, zz, std::max(edge, 0.0), std::numeric_limits<double>::infinity());
+  return found;
+}
+
 double LearningCurve::residual_at_plateau(double a) const {
   double least = std::numeric_limits<double>::infinity();
   for (const Sums& s : sums_) least = std::min(least, s.residual(a, s.best_drop(a)));
@@ -136,6 +153,21 @@ double LearningCurve::drop() const { return scaled_drop_ * std::pow(largest_, ra
 
 double LearningCurve::at(double traces) const {
   return std::clamp(plateau_ - scaled_drop_ * std::pow(traces / largest_, -rate_), 0.0, 1.0);
+}
+
+double LearningCurve::gain(double traces) const { return at(traces) - at(largest_); }
+
+std::optional<Interval> LearningCurve::gain_interval(double traces) const {
+  if (!plateau_interval_) return std::nullopt;
+  Interval interval{gain(traces), gain(traces)};
+  for (const Sums& s : sums_) {
+    const auto drops = s.drops(limit_);
+    if (!drops) continue;
+    const double share = 1 - std::pow(traces / largest_, -s.rate);
+    interval.low = std::min(interval.low, drops->low * share);
+    interval.high = std::max(interval.high, std::min(drops->high * share, 1.0));
+  }
+  return interval;
 }
 
 TracesNeeded LearningCurve::needed(double coverage) const {

@@ -41,6 +41,9 @@ class LearningCurve {
   double drop() const;  // at n = 1
   double rate() const { return rate_; }
   double at(double traces) const;
+  // at(traces) - at(the largest log seen), for traces beyond it; the interval is absent where plateau_interval() is.
+  double gain(double traces) const;
+  std::optional<Interval> gain_interval(double traces) const;
   // Absent with 3 points, which leave no freedom to judge by.
   std::optional<Interval> plateau_interval() const { return plateau_interval_; }
   // low and high are absent too where there is no interval.
@@ -52,6 +55,8 @@ class LearningCurve {
     double rate = 0, w = 0, y = 0, yy = 0, z = 0, zz = 0, zy = 0;
     double residual(double a, double b) const;
     double best_drop(double a) const;
+    // The scaled drops b >= 0 that some plateau <= 1 gives a residual of at most `limit`: an interval, or nothing.
+    std::optional<Interval> drops(double limit) const;
   };
   double residual_at_plateau(double a) const;
   double residual_through(double traces, double coverage) const;

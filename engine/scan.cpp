@@ -6,10 +6,13 @@
 
 #include "engine/binomial.h"
 #include "engine/kernel_vote.h"
+#include "engine/most_frequent.h"
 #include "engine/sample.h"
 
 namespace tracer {
 namespace {
+
+constexpr size_t kCellLabels = 3;
 
 std::vector<double> alphas_of(const ScanOptions& o) {
   std::vector<double> alphas(o.sweep);
@@ -96,10 +99,7 @@ std::vector<ScanCell> cells_of(const Traces& traces, const Scan& scan, const Sca
     cell.upper = clopper_pearson_upper(cell.agree, cell.rows, level);
     if (cell.lower >= options.alpha) cell.verdict = ScanCell::Verdict::kHandle;
     if (cell.upper < options.alpha) cell.verdict = ScanCell::Verdict::kDefer;
-    cell.labels.assign(labels[c].begin(), labels[c].end());
-    std::stable_sort(cell.labels.begin(), cell.labels.end(),
-                     [](const auto& a, const auto& b) { return a.second > b.second; });
-    if (cell.labels.size() > 3) cell.labels.resize(3);
+    cell.labels = most_frequent(labels[c], kCellLabels);
   }
   return cells;
 }
@@ -189,6 +189,7 @@ Result<Scan> scan(Backend& backend, const Traces& traces, Matrix<float> x, const
   if (!regions.ok()) return regions.status();
   result.regions = std::move(regions).value();
   result.cells = cells_of(traces, result, options);
+  result.x = std::move(rows);
   return result;
 }
 

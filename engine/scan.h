@@ -55,6 +55,7 @@ struct Scan {
   std::vector<int32_t> vote;
   std::vector<double> score;  // lead of the vote over the next label's, as a share of all, times the nearest similarity
   std::vector<uint8_t> agree;  // vote is the teacher's label
+  Matrix<float> x;             // unit rows
   Regions regions;
   std::vector<ScanCell> cells;  // of regions.region
 };

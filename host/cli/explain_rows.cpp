@@ -29,9 +29,8 @@ Result<SplitKind> kind_of(const std::string& name, const std::string& where) {
   return bad_input(where + ": run.split.kind: expected rows, runs, time or groups, found " + shown(name));
 }
 
-// The certify rows as `fit` drew them, ascending.
-Result<std::vector<int32_t>> certify_rows(const io::TraceFile& file, const LoadedPolicy& loaded,
-                                          const std::string& group_by) {
+// The split as `fit` drew it.
+Result<Split> split_of_log(const io::TraceFile& file, const LoadedPolicy& loaded, std::string group_by) {
   const Json& run = loaded.artifact.run;
   const std::string where = loaded.folder + "/manifest.json";
   if (!run.contains("certify_fraction"))
@@ -65,7 +64,13 @@ Result<std::vector<int32_t>> certify_rows(const io::TraceFile& file, const Loade
   if (mixed || static_cast<int64_t>(split->certify.size()) != wanted)
     return bad_input(loaded.folder +
                      ": the split of its log cannot be drawn again (other keys or another --group-by?)" + kGiveRows);
-  return std::move(split->certify);
+  return split;
+}
+
+// The key that kept groups together; fits before it was noted need it again.
+std::string group_key(const ExplainSource& source, const Json& run) {
+  if (!source.group_by.empty() || !run.contains("group_by")) return source.group_by;
+  return run["group_by"].is_string() ? run["group_by"].get<std::string>() : "";
 }
 
 // Values of a key, of the rows at these positions of the file.
@@ -137,10 +142,13 @@ Result<UnseenRows> read_unseen(const ExplainSource& source, const LoadedPolicy& 
   if (!vectors.ok()) return vectors.status();
   auto encoder = open_vectors(*vectors, input, loaded, threads, console);
   if (!encoder.ok()) return encoder.status();
-  auto file = read_log(input, place->own ? source.group_by : "", input.rejects, true, console);
+  const std::string group_by = place->own ? group_key(source, loaded.artifact.run) : "";
+  auto file = read_log(input, group_by, input.rejects, true, console);
   if (!file.ok()) return file.status();
   auto read = read_or_embed(*vectors, encoder->encoder ? &*encoder->encoder : nullptr, *file, input.traces, console);
   if (!read.ok()) return read.status();
+  if (source.curve && !place->own)
+    return bad_input("--curve fits parts of the policy's own log and looks at its certify rows: leave --traces out");
   const Policy& policy = loaded.artifact.policy;
   if (read->x.cols() != policy.dimension)
     return bad_input((vectors->empty() ? input.traces : *vectors) + ": expected vectors of dimension " +
@@ -148,15 +156,18 @@ Result<UnseenRows> read_unseen(const ExplainSource& source, const LoadedPolicy& 
                      std::to_string(read->x.cols()));
   std::vector<int32_t> rows(static_cast<size_t>(file->traces.rows()));
   std::iota(rows.begin(), rows.end(), 0);
-  if (place->own) {
-    auto certify = certify_rows(*file, loaded, source.group_by);
-    if (!certify.ok()) return certify.status();
-    rows = std::move(certify).value();
-  }
   UnseenRows out;
+  std::optional<Split> split;
+  if (place->own) {
+    auto drawn = split_of_log(*file, loaded, group_by);
+    if (!drawn.ok()) return drawn.status();
+    rows = drawn->certify;
+    split = std::move(drawn).value();
+  }
   out.path = input.traces;
   out.certify = place->own;
-  out.teacher = translate_labels(pick(file->traces.label, rows), file->traces.labels, policy.labels);
+  out.labels = file->traces.labels, out.label = pick(file->traces.label, rows);
+  out.teacher = translate_labels(out.label, out.labels, policy.labels);
   out.names = {pick(file->traces.line, rows), pick(file->traces.id, rows), pick(file->input, rows)};
   out.x = Matrix<float>(static_cast<int64_t>(rows.size()), read->x.cols());
   for (size_t i = 0; i < rows.size(); ++i)
@@ -168,6 +179,7 @@ Result<UnseenRows> read_unseen(const ExplainSource& source, const LoadedPolicy& 
     if (!slice.ok()) return slice.status();
     out.slices.push_back(std::move(slice).value());
   }
+  if (split && source.curve) out.log.emplace(std::move(file->traces), std::move(read->x), std::move(split).value());
   return out;
 }
 

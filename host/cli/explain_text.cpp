@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "host/cli/command.h"
+#include "host/cli/explain_growth.h"
+#include "host/cli/explain_since.h"
 #include "host/cli/tables.h"
 
 namespace tracer::cli {
@@ -123,7 +125,7 @@ std::string explain_text(const Json& d) {
   if (const Json& pairs = d["boundary"]; !pairs.empty())
     text += "at the border: " + row_text(pairs[0]["handled"]) + " handled, " + row_text(pairs[0]["deferred"]) +
             " deferred, both " + name(pairs[0]["handled"]["teacher"]) + "\n";
-  return text + flags_text(d["slices"]);
+  return text + flags_text(d["slices"]) + growth_text(d["learning_curve"], d["label"]) + since_text(d["since"]);
 }
 
 }  // namespace tracer::cli

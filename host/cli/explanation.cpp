@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "host/cli/explain_growth.h"
+#include "host/cli/explain_since.h"
 #include "host/cli/tables.h"
 
 namespace tracer::cli {
@@ -34,6 +36,16 @@ Result<LoadedPolicy> load_to_explain(const PolicyOptions& options) {
   return loaded;
 }
 
+// Only that label among the section's labels; null: all of them.
+Json of_label(Json section, const Json& label) {
+  if (section.is_null() || label.is_null()) return section;
+  Json kept = Json::array();
+  for (const Json& l : section["labels"])
+    if (l["label"] == label) kept.push_back(l);
+  section["labels"] = std::move(kept);
+  return section;
+}
+
 }  // namespace
 
 void add_explain_source(CLI::App& app, ExplainSource& source) {
@@ -43,6 +55,13 @@ void add_explain_source(CLI::App& app, ExplainSource& source) {
   app.add_option("--group-by", source.group_by, "the key that fit was given, where it was");
   app.add_option("--slice", source.slice_keys, "key (of the row or its metadata) to slice by; may be repeated")
       ->allow_extra_args(false);
+  CLI::Option* curve =
+      app.add_flag("--curve", source.curve, "fit parts of the log too, for what more traces would give (takes longer)");
+  app.add_option("--more", source.more, "how many traces more the curve should tell of (default: as many as there are)")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
+      ->needs(curve);
+  app.add_option("--since", source.since,
+                 "folder of an earlier policy to compare with (default: the version before, where update keeps them)");
 }
 
 std::string source_fault(const ExplainSource& source) {
@@ -63,6 +82,9 @@ std::optional<int> open_to_explain(const PolicyOptions& options, ExplainSource& 
   outputs.push_back({"--embed-cache", source.input.embed.cache});
   const std::string clash = check_outputs(outputs, *inputs, options.folder);
   if (!clash.empty()) return usage_error(console, clash);
+  if (source.since.empty()) return std::nullopt;
+  const std::string in_earlier = check_outputs(outputs, *inputs, source.since);
+  if (!in_earlier.empty()) return usage_error(console, in_earlier);
   return std::nullopt;
 }
 
@@ -79,6 +101,14 @@ Result<Explained> explain_unseen(Backend& backend, const LoadedPolicy& loaded, c
   e.names = std::move(unseen->names), e.slice_keys = std::move(unseen->slices);
   TRACER_RETURN_IF_ERROR(backend.normalise_rows(e.x.view()));
   TRACER_RETURN_IF_ERROR(explain(backend, unseen->teacher, e));
+  auto since = explain_since(backend, source, loaded, *unseen, e, console);
+  if (!since.ok()) return since.status();
+  out.since = std::move(since).value();
+  if (unseen->log) {
+    auto growth = explain_growth(backend, loaded, *unseen->log, e, source.more, console);
+    if (!growth.ok()) return growth.status();
+    out.growth = std::move(growth).value();
+  }
   out.path = unseen->path, out.certify = unseen->certify;
   out.as_learned = std::count_if(e.rows.begin(), e.rows.end(), [](const ExplainedRow& r) { return r.as_learned(); });
   if (!out.certify && 2 * out.as_learned > static_cast<int64_t>(e.rows.size()))
@@ -95,6 +125,8 @@ Json explain_document(const Explained& explained, const Json& label) {
                      {"as_learned", explained.as_learned}}},
                    {"label", label}};
   document.update(explanation_json(explained.explanation));
+  document["learning_curve"] = of_label(explained.growth, label);
+  document["since"] = of_label(explained.since, label);
   return document;
 }
 

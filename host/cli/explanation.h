@@ -11,7 +11,8 @@
 
 namespace tracer::cli {
 
-// The options that say which rows: --traces, the input options, --group-by, --slice.
+// The options that say which rows: --traces, the input options, --group-by, --slice; and --curve, --more,
+// --since.
 void add_explain_source(CLI::App& app, ExplainSource& source);
 // "" where the source makes sense, else a usage error in words.
 std::string source_fault(const ExplainSource& source);
@@ -26,6 +27,7 @@ struct Explained {
   std::string path;         // the rows' file
   bool certify = false;     // the certify rows of the policy's own log
   int64_t as_learned = 0;   // rows with the vector of a reference
+  Json growth, since;       // growth_json(), since_json(); null: not asked for, no earlier policy
 };
 // Warns where more than half of the rows were learned from.
 Result<Explained> explain_unseen(Backend& backend, const LoadedPolicy& loaded, const ExplainSource& source,

@@ -85,6 +85,7 @@ Status FitCommand::write(FitResult& result, const io::TraceFile& file, const std
   Artifact artifact;
   artifact.provenance = {input.traces, file.sha256, file.traces.rows(), vectors, encoder_};
   artifact.run = run_json(result, fit);
+  if (!split.group_by.empty()) artifact.run["group_by"] = split.group_by;
   artifact.explain = explain_json(result, file);
   artifact.ledger = std::move(ledger);
   artifact.frontier = frontier_json(result.policy);

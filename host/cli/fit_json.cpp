@@ -27,6 +27,7 @@ Json run_json(const FitResult& r, const FitOptions& o) {
   Json run = {{"seed", o.split.seed},           {"certify_fraction", o.split.certify_fraction},
               {"min_coverage", o.min_coverage}, {"looks", o.looks},
               {"split", split_json(r)},         {"candidates", candidates}};
+  if (o.approximate) run["approximate"] = true;
   if (o.members.any()) run["members"] = member_names(o.members);
   if (o.label_thresholds) run["families"] = {"global", "l2d", "l2d_label"};
   if (!r.policy.stages.empty()) {

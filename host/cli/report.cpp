@@ -8,7 +8,6 @@
 #include "host/io/file.h"
 #include "host/report/data.h"
 #include "host/report/map.h"
-#include "host/report/page.h"
 
 namespace tracer::cli {
 namespace {
@@ -80,10 +79,10 @@ Status ReportCommand::write_page(const LoadedPolicy& loaded) const {
   if (!backend.ok()) return backend.status();
   auto explained = explain_unseen(**backend, loaded, source, console);
   if (!explained.ok()) return explained.status();
-  auto map = report_map(**backend, explained->explanation);
+  auto map = report_map(**backend, map_rows(explained->explanation));
   if (!map.ok()) return map.status();
-  const std::string page = report_page(report_data(loaded.artifact, loaded.certificate, policy.folder,
-                                                   explain_document(*explained, nullptr), std::move(*map)));
+  const std::string page =
+      bounded_page(loaded.artifact, loaded.certificate, policy.folder, explain_document(*explained, nullptr), *map);
   if (page.empty()) return internal_error("the page's digests could not be computed");
   if (html != "-") return io::write_file_atomic(html, page);
   return console.print(page) ? Status() : io::errno_error("standard output", "cannot write", errno);

@@ -2,12 +2,14 @@
 #include "engine/scan.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <optional>
 
 #include "host/cli/command.h"
 #include "host/cli/embedding.h"
 #include "host/cli/inputs.h"
 #include "host/cli/labelled_log.h"
+#include "host/cli/scan_page.h"
 #include "host/cli/scan_report.h"
 #include "host/cli/split_options.h"
 #include "host/cli/tables.h"
@@ -23,13 +25,14 @@ struct ScanCommand {
   SplitFlags split;
   CallPrices prices;
   std::optional<std::string> precision;
-  std::string output;
+  std::string output, html;
   bool force = false;
 
   int run();
 
  private:
   ScanOptions options() const;
+  Status write_page(Backend& backend, const Scan& scanned, const io::TraceFile& log, const Json& document) const;
   std::string rejects_path() const { return input.rejects.empty() ? "rejects.jsonl" : input.rejects; }
 };
 
@@ -38,6 +41,14 @@ ScanOptions ScanCommand::options() const {
   o.alpha = fit.alpha, o.sweep = fit.sweep, o.delta = fit.delta, o.min_coverage = fit.min_coverage;
   o.unit = fit.unit, o.split = fit.split, o.max_references = fit.max_references;
   return o;
+}
+
+Status ScanCommand::write_page(Backend& backend, const Scan& scanned, const io::TraceFile& log,
+                               const Json& document) const {
+  auto page = scan_html(backend, scanned, fit.alpha, log, input.traces, document);
+  if (!page.ok()) return page.status();
+  if (html != "-") return io::write_file_atomic(html, *page);
+  return common.console.print(*page) ? Status() : io::errno_error("standard output", "cannot write", errno);
 }
 
 std::optional<double> mean_bytes(const std::vector<std::string>& texts) {
@@ -56,9 +67,11 @@ int ScanCommand::run() {
   if (!vectors.ok()) return fail(console, vectors.status());
   if (!vectors->empty() && precision)
     return usage_error(console, "--precision is for text, but vectors are given: " + *vectors);
-  const std::string clash =
-      check_outputs({{"--output", output}, {"--rejects", rejects_path()}, {"--embed-cache", input.embed.cache}},
-                    {{"TRACES", input.traces}, {"--embeddings", *vectors}}, "");
+  if (html == "-" && (output == "-" || common.console.json))
+    return usage_error(console, "two outputs want standard output; give --html a file");
+  const std::string clash = check_outputs(
+      {{"--output", output}, {"--html", html}, {"--rejects", rejects_path()}, {"--embed-cache", input.embed.cache}},
+      {{"TRACES", input.traces}, {"--embeddings", *vectors}}, "");
   if (!clash.empty()) return usage_error(console, clash);
 
   auto backend = open_backend(common);
@@ -87,7 +100,12 @@ int ScanCommand::run() {
     const Status written = io::write_file_atomic(output, json_text(document));
     if (!written.ok()) return fail(console, written);
   }
+  if (!html.empty()) {
+    const Status drawn = write_page(**backend, *scanned, *log, document);
+    if (!drawn.ok()) return fail(console, drawn);
+  }
   const int code = document.at("certified").get<bool>() ? kExitOk : kExitRefused;
+  if (html == "-") return code;
   if (console.json || output == "-") return console.print_json(document, code);
   return console.print(scan_text(document)) ? code : kExitRuntime;
 }
@@ -125,6 +143,8 @@ void add_scan(CLI::App& app, int& exit_code) {
   add_precision_option(*sub, command->precision);
   sub->add_flag("--force", command->force, "scan a log that is too short to prove much");
   sub->add_option("-o,--output", command->output, "write the JSON document to this file (-: standard output)");
+  sub->add_option("--html", command->html,
+                  "write a page for a browser: figures, a map of the cells; - for standard output");
   add_common(*sub, command->common, true);
   sub->callback([command, &exit_code] { exit_code = command->run(); });
 }

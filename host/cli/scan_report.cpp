@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "engine/binomial.h"
 #include "host/cli/tables.h"
@@ -101,6 +102,14 @@ std::string saving_text(const Json& saving, const Json& handled) {
 
 }  // namespace
 
+std::vector<size_t> cells_by_agreement(const Scan& scan) {
+  std::vector<size_t> order(scan.cells.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto agreement = [&](size_t c) { return share(scan.cells[c].agree, scan.cells[c].rows); };
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return agreement(a) > agreement(b); });
+  return order;
+}
+
 Json scan_json(const Scan& scan, const ScanOptions& options, const io::TraceFile& log, const CallPrices& prices,
                std::optional<double> text_bytes) {
   Json frontier = Json::array(), cells = Json::array();
@@ -109,11 +118,7 @@ Json scan_json(const Scan& scan, const ScanOptions& options, const io::TraceFile
     frontier.push_back(certificate_row(c));
     if (std::abs(c.alpha - options.alpha) < 1e-9) asked = frontier.back();
   }
-  std::vector<ScanCell> sorted = scan.cells;
-  std::stable_sort(sorted.begin(), sorted.end(), [](const ScanCell& a, const ScanCell& b) {
-    return share(a.agree, a.rows) > share(b.agree, b.rows);
-  });
-  for (const ScanCell& cell : sorted) cells.push_back(cell_json(cell, log));
+  for (const size_t c : cells_by_agreement(scan)) cells.push_back(cell_json(scan.cells[c], log));
   const auto agree = std::count(scan.agree.begin(), scan.agree.end(), 1);
   return {{"rows", log.traces.rows()},
           {"labels", log.traces.labels.size()},

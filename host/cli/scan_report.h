@@ -21,6 +21,9 @@ struct CallPrices {
 Json scan_json(const Scan& scan, const ScanOptions& options, const io::TraceFile& log, const CallPrices& prices,
                std::optional<double> text_bytes);
 
+// Cells in the order in which the document lists them, easiest first.
+std::vector<size_t> cells_by_agreement(const Scan& scan);
+
 std::string scan_text(const Json& document);
 
 }  // namespace tracer::cli

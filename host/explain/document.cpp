@@ -5,29 +5,17 @@
 #include <map>
 #include <numeric>
 
+#include "engine/most_frequent.h"
 #include "host/explain/counts.h"
 #include "host/explain/labels.h"
 #include "host/explain/words.h"
+#include "host/io/json_with.h"
 
 namespace tracer {
 namespace {
 
 constexpr size_t kListed = 5;    // labels, pairs and conflicts listed of each kind
 constexpr size_t kExamples = 3;  // rows shown of a region
-
-Json with(Json json, const Json& more) {
-  json.update(more);
-  return json;
-}
-
-// The most frequent, ties in order of the key; at most kListed.
-template <class Key>
-std::vector<std::pair<Key, int64_t>> most_frequent(const std::map<Key, int64_t>& counts) {
-  std::vector<std::pair<Key, int64_t>> order(counts.begin(), counts.end());
-  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
-  if (order.size() > kListed) order.resize(kListed);
-  return order;
-}
 
 class Document {
  public:
@@ -43,6 +31,11 @@ class Document {
   Json reasons() const;
   Json labels() const;
   Json regions() const;
+  Json regions_tried() const {
+    Json out = Json::array();
+    for (const RegionCount& t : e_.regions.tried) out.push_back({{"regions", t.regions}, {"silhouette", t.silhouette}});
+    return out;
+  }
   Json suspects() const;
   Json boundary() const;
   Json slices() const;
@@ -55,7 +48,7 @@ class Document {
  private:
   Json label_counts(const std::map<int32_t, int64_t>& counts) const {
     Json out = Json::array();
-    for (const auto& [l, n] : most_frequent(counts)) out.push_back({{"label", label(l)}, {"n", n}});
+    for (const auto& [l, n] : most_frequent(counts, kListed)) out.push_back({{"label", label(l)}, {"n", n}});
     return out;
   }
   Json trace(int32_t reference) const {
@@ -86,7 +79,7 @@ Json Document::details(Why why) const {
     if (why == Why::kInconsistent) ++pairs[{e_.reasons.conflict[i].a, e_.reasons.conflict[i].b}];
   }
   Json listed = Json::array();
-  for (const auto& [pair, n] : most_frequent(pairs)) {
+  for (const auto& [pair, n] : most_frequent(pairs, kListed)) {
     if (why == Why::kAmbiguous)
       listed.push_back({{"labels", {label(pair.first), label(pair.second)}}, {"n", n}});
     else
@@ -267,6 +260,7 @@ Json explanation_json(const Explanation& e) {
                {"labels", document.labels()},
                {"regions", std::move(regions)},
                {"regions_reason", no_regions},
+               {"regions_tried", document.regions_tried()},
                {"suspects", document.suspects()},
                {"boundary", document.boundary()},
                {"slices", document.slices()}});

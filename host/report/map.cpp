@@ -49,12 +49,24 @@ void put_places(const Matrix<float>& at, const char* x, const char* y, Json& out
 
 }  // namespace
 
-Result<Json> report_map(Backend& backend, const Explanation& e) {
-  const auto rows = static_cast<int64_t>(e.rows.size());
+MapRows map_rows(const Explanation& e) {
+  MapRows out;
+  out.x = e.x.view(), out.names = &e.names, out.labels = &e.policy->labels;
+  for (int w = 0; w < kWhys; ++w) out.whys.emplace_back(why_text(static_cast<Why>(w)));
+  for (size_t i = 0; i < e.rows.size(); ++i) {
+    out.teacher.push_back(e.rows[i].teacher), out.surrogate.push_back(e.rows[i].label);
+    out.why.push_back(static_cast<int32_t>(e.reasons.why[i])), out.score.push_back(e.rows[i].score);
+  }
+  out.region = e.regions.region;
+  return out;
+}
+
+Result<Json> report_map(Backend& backend, const MapRows& r) {
+  const auto rows = r.x.rows;
   const std::vector<int64_t> shown = rows_shown(rows, kMostMapRows);
   const auto n = static_cast<int64_t>(shown.size());
-  Matrix<float> x(n, e.x.cols());
-  TRACER_RETURN_IF_ERROR(backend.gather_rows(e.x.view(), shown, x.view()));
+  Matrix<float> x(n, r.x.cols);
+  TRACER_RETURN_IF_ERROR(backend.gather_rows(r.x, shown, x.view()));
   Matrix<float> centred = x.clone();
   auto components = principal_components(backend, centred.view(), 2);
   if (!components.ok()) return components.status();
@@ -66,29 +78,28 @@ Result<Json> report_map(Backend& backend, const Explanation& e) {
   const auto text_of = [&](const std::vector<std::string>& all, size_t at) {
     return all.empty() || all[at].empty() ? Json(nullptr) : Json(excerpt(all[at], static_cast<size_t>(most)));
   };
-  const bool ids = std::any_of(e.names.id.begin(), e.names.id.end(), [](const auto& id) { return !id.empty(); });
+  const bool ids = std::any_of(r.names->id.begin(), r.names->id.end(), [](const auto& id) { return !id.empty(); });
   Json line = Json::array(), id = Json::array(), text = Json::array(), teacher = Json::array();
-  Json surrogate = Json::array(), why = Json::array(), score = Json::array();
+  Json surrogate = Json::array(), why = Json::array(), score = Json::array(), region = Json::array();
   for (const int64_t row : shown) {
     const auto at = static_cast<size_t>(row);
-    const ExplainedRow& r = e.rows[at];
-    line.push_back(e.names.line[at]);
-    if (ids) id.push_back(text_of(e.names.id, at));
-    text.push_back(text_of(e.names.input, at));
-    teacher.push_back(r.teacher), surrogate.push_back(r.label);
-    why.push_back(static_cast<int>(e.reasons.why[at]));
-    score.push_back(std::round(r.score * 1000) / 1000);
+    line.push_back(r.names->line[at]);
+    if (ids) id.push_back(text_of(r.names->id, at));
+    text.push_back(text_of(r.names->input, at));
+    teacher.push_back(r.teacher[at]), surrogate.push_back(r.surrogate[at]);
+    why.push_back(r.why[at]);
+    if (!r.region.empty()) region.push_back(r.region[at]);
+    score.push_back(std::round(r.score[at] * 1000) / 1000);
   }
-  Json whys = Json::array();
-  for (int w = 0; w < kWhys; ++w) whys.push_back(why_text(static_cast<Why>(w)));
   Json out = {{"line", std::move(line)},
               {"id", ids ? std::move(id) : Json(nullptr)},
               {"text", std::move(text)},
               {"teacher", std::move(teacher)},
               {"surrogate", std::move(surrogate)},
-              {"labels", e.policy->labels},
+              {"labels", *r.labels},
               {"why", std::move(why)},
-              {"whys", std::move(whys)},
+              {"whys", r.whys},
+              {"region", region.empty() ? Json(nullptr) : std::move(region)},
               {"score", std::move(score)},
               {"share", components->share}};
   put_places(*map, "x", "y", out);

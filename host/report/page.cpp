@@ -49,22 +49,33 @@ std::string script_json(const nlohmann::ordered_json& document) {
   return out;
 }
 
-std::string report_page(const nlohmann::ordered_json& data) {
-  const std::string script = source_of(kPageScript), style = source_of(kPageStyle);
+namespace {
+
+std::string page_of(const char* title, std::string_view own_script, const nlohmann::ordered_json& data) {
+  const std::string script = source_of(own_script), style = source_of(kPageStyle);
   if (script.empty() || style.empty()) return "";
   // The template is cut before anything is put in: what the data holds is never taken for a marker.
   std::string_view rest = kPageHtml;
   std::string page(before(rest, "@POLICY@"));
   page += "default-src 'none'; script-src " + script + "; style-src " + style +
           "; img-src data:; base-uri 'none'; form-action 'none'";
+  page += before(rest, "@TITLE@");
+  page += title;
   page += before(rest, "@STYLE@");
   page += kPageStyle;
+  page += before(rest, "@TITLE@");
+  page += title;
   page += before(rest, "@DATA@");
   page += script_json(data);
   page += before(rest, "@SCRIPT@");
-  page += kPageScript;
+  page += own_script;
   page += rest;
   return page;
 }
+
+}  // namespace
+
+std::string report_page(const nlohmann::ordered_json& data) { return page_of("TRACER report", kPageScript, data); }
+std::string scan_page(const nlohmann::ordered_json& data) { return page_of("TRACER scan", kScanScript, data); }
 
 }  // namespace tracer

@@ -1,4 +1,4 @@
-// The page of `tracer report --html`: one HTML file that needs nothing else.
+// The pages of `tracer report --html` and `tracer scan --html`: one HTML file that needs nothing else.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -10,8 +10,10 @@ namespace tracer {
 // strings held (bytes that are none become U+FFFD). Any JSON reader gives the document back.
 std::string script_json(const nlohmann::ordered_json& document);
 
-// data: as report_data() makes it. The page runs the program's own script and style, which its Content-Security-Policy
-// names by their SHA-256, and may load nothing from anywhere. Same data, same bytes. "" if the crypto library failed.
+// data: as report_data() or scan_data() makes it. The page runs the program's own script and style, which its
+// Content-Security-Policy names by their SHA-256, and may load nothing from anywhere. Same data, same bytes. "" if the
+// crypto library failed.
 std::string report_page(const nlohmann::ordered_json& data);
+std::string scan_page(const nlohmann::ordered_json& data);
 
 }  // namespace tracer

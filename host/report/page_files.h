@@ -5,6 +5,6 @@
 
 namespace tracer {
 
-extern const std::string_view kPageHtml, kPageStyle, kPageScript;
+extern const std::string_view kPageHtml, kPageStyle, kPageScript, kScanScript;
 
 }  // namespace tracer

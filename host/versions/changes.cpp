@@ -6,7 +6,9 @@
 
 #include "engine/figures.h"
 #include "engine/label_index.h"
+#include "engine/most_frequent.h"
 #include "host/io/json_fields.h"
+#include "host/io/json_with.h"
 
 namespace tracer {
 namespace {
@@ -26,17 +28,11 @@ Json counts_json(const SideCounts& c) {
           {"coverage", pair_json(c.handled, {c.rows, c.rows})},
           {"teacher_agreement", pair_json(c.agree, c.handled)}};
 }
-Json with(Json json, const Json& more) {
-  json.update(more);
-  return json;
-}
 Json label_json(const std::string& label, bool answered) { return answered ? Json(label) : Json(nullptr); }
 
-std::vector<RegionChange::Label> most_frequent(const std::map<LabelKey, int64_t>& rows) {
+std::vector<RegionChange::Label> main_labels(const std::map<LabelKey, int64_t>& rows) {
   std::vector<RegionChange::Label> labels;
-  for (const auto& [key, n] : rows) labels.push_back({key.second, !key.first, n});
-  std::stable_sort(labels.begin(), labels.end(), [](const auto& a, const auto& b) { return a.rows > b.rows; });
-  if (labels.size() > kRegionLabels) labels.resize(kRegionLabels);
+  for (const auto& [key, n] : most_frequent(rows, kRegionLabels)) labels.push_back({key.second, !key.first, n});
   return labels;
 }
 
@@ -120,7 +116,7 @@ Change change_on(const PolicySide& before, const std::vector<AuditRow>& scores_b
     }
   }
   for (auto& [key, label] : labels) change.labels.push_back(std::move(label));
-  for (size_t r = 0; r < region_labels.size(); ++r) change.regions[r].labels = most_frequent(region_labels[r]);
+  for (size_t r = 0; r < region_labels.size(); ++r) change.regions[r].labels = main_labels(region_labels[r]);
   return change;
 }
 

@@ -44,6 +44,37 @@ TEST(LearningCurve, FindsALawWithoutNoise) {
   EXPECT_FALSE(curve->needed(0.97).traces);
 }
 
+TEST(LearningCurve, GainsOfALawAndTheirIntervals) {
+  Draws draws(3);
+  const Law law{0.95, 8, 0.5};
+  const auto exact = LearningCurve::fit(points_of(law, 3, 0, draws));
+  ASSERT_TRUE(exact.ok());
+  EXPECT_NEAR(exact->gain(16000), law.at(16000) - law.at(8000), 1e-3);
+  EXPECT_EQ(exact->gain(8000), 0);
+  ASSERT_TRUE(exact->gain_interval(16000));
+  EXPECT_NEAR(exact->gain_interval(16000)->low, law.at(16000) - law.at(8000), 2e-3);
+  int inside = 0, bounded = 0;
+  const int repeats = static_cast<int>(400 / testing::kSlower);
+  for (int r = 0; r < repeats; ++r) {
+    const auto curve = LearningCurve::fit(points_of(law, 4, 0.01, draws));
+    ASSERT_TRUE(curve.ok());
+    const auto interval = curve->gain_interval(16000);
+    ASSERT_TRUE(interval);
+    EXPECT_LE(interval->low, curve->gain(16000));
+    EXPECT_GE(interval->high, curve->gain(16000));
+    EXPECT_GE(interval->low, 0);
+    const double truth = law.at(16000) - law.at(8000);
+    inside += interval->low <= truth && truth <= interval->high;
+    bounded += interval->high - interval->low < 0.1;
+  }
+  EXPECT_GT(inside, 0.85 * repeats);
+  EXPECT_GT(bounded, 0.9 * repeats);
+  const auto flat = LearningCurve::fit({{1, 1}, {2, 1}, {4, 1}, {8, 1}});
+  ASSERT_TRUE(flat.ok());
+  EXPECT_EQ(flat->gain(16), 0);
+  EXPECT_LT(flat->gain_interval(16)->high, 1e-4);
+}
+
 // The intervals hold the truth about as often as they say.
 TEST(LearningCurve, IntervalsCoverTheTruth) {
   const int repeats = static_cast<int>(400 / testing::kSlower);

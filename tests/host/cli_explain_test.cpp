@@ -250,7 +250,7 @@ TEST_F(CliExplain, SlicesComeFromKeysOfTheRow) {
   EXPECT_TRUE(contains(missing.err, "fresh.jsonl: no row has the key sight")) << missing.err;
 }
 
-TEST_F(CliExplain, GroupsNeedTheirKeyAgain) {
+TEST_F(CliExplain, GroupsAreDrawnAgainByTheKeyThatFitWasGiven) {
   SmallLog log{.rows = 2400};
   write_log(folder, "log", log);
   std::string text;
@@ -261,11 +261,66 @@ TEST_F(CliExplain, GroupsNeedTheirKeyAgain) {
   }
   folder.write("log.jsonl", text);
   ASSERT_EQ(run({"fit", "log.jsonl", "--alpha", "0.9", "--group-by", "user", "-o", "p", "-q"}).code, 0);
-  const Json d = explain({"--group-by", "user"});
+  const Json d = explain();
   EXPECT_EQ(d["n"], certificate(0.9)["n_certify"]);
   EXPECT_EQ(d["n_handled"], certificate(0.9)["n_handled"]);
-  EXPECT_TRUE(contains(run({"explain", "p"}).err, "give the same key with --group-by"));
+  EXPECT_EQ(explain({"--group-by", "user"}), d);
   EXPECT_TRUE(contains(run({"explain", "p", "--group-by", "teacher"}).err, "cannot be drawn again"));
+}
+
+TEST_F(CliExplain, TheCurveTellsWhatMoreTracesGive) {
+  write_log(folder, "log", {.rows = 3000, .noise = 1.6});
+  ASSERT_EQ(run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "-q"}).code, 0);
+  const Json d = explain({"--curve"}), g = d["learning_curve"];
+  EXPECT_TRUE(explain()["learning_curve"].is_null());
+  ASSERT_TRUE(g.is_object());
+  EXPECT_EQ(g["traces"], 3000);
+  EXPECT_EQ(g["more"], 3000);
+  EXPECT_EQ(g["fits"], 9);
+  ASSERT_EQ(g["points"].size(), 4u);
+  EXPECT_EQ(g["points"][3]["coverage"], d["coverage"]);
+  EXPECT_EQ(g["points"][3]["teacher_agreement"], d["teacher_agreement"]);
+  ASSERT_EQ(g["labels"].size(), 4u);
+  EXPECT_EQ(sum_of(g["labels"], "traces"), 3000);
+  EXPECT_EQ(sum_of(g["labels"], "n"), d["n"]);
+  EXPECT_EQ(explain({"--curve", "--threads", "2"})["learning_curve"], g);
+  const Json one = explain({"--curve", "--more", "600", "--label", "label 1"})["learning_curve"];
+  ASSERT_EQ(one["labels"].size(), 1u);
+  EXPECT_EQ(one["labels"][0]["label"], "label 1");
+  EXPECT_NEAR(one["labels"][0]["more"].get<double>(), 0.2 * one["labels"][0]["traces"].get<double>(), 1);
+  const Outcome read = run({"explain", "p", "--curve", "-q"});
+  EXPECT_TRUE(contains(read.out, "\n3000 more traces")) << read.out;
+  EXPECT_EQ(run({"explain", "p", "--more", "5"}).code, 2);
+  write_log(folder, "fresh", {.rows = 300, .noise = 1.6, .seed = 5});
+  const Outcome other = run({"explain", "p", "--traces", "fresh.jsonl", "--curve"});
+  EXPECT_EQ(other.code, 1);
+  EXPECT_TRUE(contains(other.err, "leave --traces out")) << other.err;
+}
+
+TEST_F(CliExplain, AnEarlierPolicyIsComparedOnRowsThatNeitherLearnedFrom) {
+  write_log(folder, "small", {.rows = 400, .noise = 1.6});
+  ASSERT_NE(run({"fit", "small.jsonl", "--alpha", "0.9", "-o", "old", "-q"}).code, 1);
+  write_log(folder, "log", {.rows = 3000, .noise = 1.6});  // it begins with the small one
+  ASSERT_EQ(run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "-q"}).code, 0);
+  const Json d = explain({"--since", "old"}), s = d["since"];
+  EXPECT_TRUE(explain()["since"].is_null());
+  ASSERT_TRUE(s.is_object());
+  EXPECT_EQ(s["folder"], "old");
+  EXPECT_GT(s["rows_left_out"], 0);
+  EXPECT_EQ(s["n"].get<int64_t>() + s["rows_left_out"].get<int64_t>(), d["n"]);
+  const auto before = s["n_handled"]["before"].get<int64_t>(), now = s["n_handled"]["now"].get<int64_t>();
+  EXPECT_EQ(before + s["gained"].get<int64_t>() - s["lost"].get<int64_t>(), now);
+  EXPECT_EQ(sum_of(s["gained_why"], "n"), s["gained"]);
+  EXPECT_EQ(sum_of(s["lost_why"], "n"), s["lost"]);
+  EXPECT_EQ(sum_of(s["labels"], "gained"), s["gained"]);
+  EXPECT_EQ(sum_of(s["regions"], "lost"), s["lost"]);
+  const Outcome read = run({"explain", "p", "--since", "old", "-q"});
+  EXPECT_TRUE(contains(read.out, "\nsince old: coverage ")) << read.out;
+  EXPECT_EQ(explain({"--since", "p"})["since"]["gained"], 0);
+  const Outcome none = run({"explain", "p", "--since", "nowhere"});
+  EXPECT_EQ(none.code, 1);
+  EXPECT_TRUE(contains(none.err, "nowhere")) << none.err;
+  EXPECT_EQ(run({"explain", "p", "--since", "old", "-o", "old/explain.json"}).code, 2);
 }
 
 TEST_F(CliExplain, ALogThatHasChangedOrGoneIsNamed) {

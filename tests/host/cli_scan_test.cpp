@@ -63,5 +63,39 @@ TEST_F(CliScan, UsageErrors) {
   EXPECT_EQ(run({"scan", "absent.jsonl"}).code, 1);
 }
 
+TEST_F(CliScan, APageShowsTheDocument) {
+  write_log(folder, "log", {.rows = 3000, .noise = 1.0});
+  const Outcome o = run({"scan", "log.jsonl", "--alpha", "0.9", "--html", "scan.html", "--json"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const std::string page = slurp(folder.path("scan.html"));
+  const std::string open = "id=\"data\">";
+  const size_t from = page.find(open) + open.size();
+  const Json data = Json::parse(page.substr(from, page.find("</script>", from) - from)), document = Json::parse(o.out);
+  EXPECT_EQ(data["scan"], document);
+  const Json& map = data["map"];
+  ASSERT_EQ(map["line"].size(), document["split"]["n_certify"]);
+  // A cell's rows and the handled ones among them, dot by dot.
+  std::vector<int64_t> rows(document["cells"].size()), handled(rows.size());
+  for (size_t i = 0; i < map["region"].size(); ++i) {
+    ++rows[map["region"][i].get<size_t>()];
+    handled[map["region"][i].get<size_t>()] += map["why"][i] == 0;
+  }
+  for (size_t c = 0; c < rows.size(); ++c) {
+    EXPECT_EQ(document["cells"][c]["rows"], rows[c]);
+    EXPECT_EQ(document["cells"][c]["handled"], handled[c]);
+  }
+  const Outcome same = run({"scan", "log.jsonl", "--alpha", "0.9", "--html", "-", "--threads", "2", "-q"});
+  EXPECT_EQ(same.code, 0);
+  EXPECT_TRUE(same.out == page);
+  EXPECT_EQ(run({"scan", "log.jsonl", "--html", "-", "--json"}).code, 2);
+  EXPECT_EQ(run({"scan", "log.jsonl", "--html", "log.npy"}).code, 2);
+  write_log(folder, "noise", {.rows = 1200, .noise = 5});
+  EXPECT_EQ(run({"scan", "noise.jsonl", "--alpha", "0.99", "--html", "noise.html", "--force", "-q"}).code, 3);
+  EXPECT_NE(slurp(folder.path("noise.html")).find("TRACER scan"), std::string::npos);
+  write_log(folder, "tiny", {.rows = 3});
+  EXPECT_EQ(run({"scan", "tiny.jsonl", "--html", "tiny.html", "--force", "-q"}).code, 3);
+  EXPECT_NE(slurp(folder.path("tiny.html")).find("TRACER scan"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace tracer

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "host/io/sha256.h"
+#include "host/report/data.h"
 #include "host/report/excerpt.h"
 #include "host/report/page.h"
 #include "host/report/page_files.h"
@@ -60,8 +61,7 @@ bool has_inline_handler(std::string_view html) {
   return false;
 }
 
-TEST(ReportPage, NothingIsLoadedAndOnlyTheOwnScriptRuns) {
-  const std::string page = report_page({});
+void expect_sealed(const std::string& page) {
   EXPECT_NE(page.find("content=\"default-src 'none'; script-src 'sha256-"), std::string::npos);
   EXPECT_EQ(page.find("unsafe"), std::string::npos);
   EXPECT_EQ(page.find("@POLICY@"), std::string::npos);
@@ -72,11 +72,74 @@ TEST(ReportPage, NothingIsLoadedAndOnlyTheOwnScriptRuns) {
     text.replace(text.find(allowed), allowed.size(), "");
     EXPECT_EQ(text.find(bad), std::string::npos) << bad;
   }
+}
+
+TEST(ReportPage, NothingIsLoadedAndOnlyTheOwnScriptRuns) {
+  EXPECT_NE(report_page({}), scan_page({}));
+  for (const std::string& page : {report_page({}), scan_page({})}) expect_sealed(page);
   EXPECT_TRUE(has_inline_handler("<a onclick=\"x\">"));
   EXPECT_FALSE(has_inline_handler(kPageHtml));
-  EXPECT_EQ(kPageScript.find("</script"), std::string_view::npos);
-  EXPECT_EQ(kPageScript.find("<!--"), std::string_view::npos);
+  for (const std::string_view script : {kPageScript, kScanScript}) {
+    EXPECT_EQ(script.find("</script"), std::string_view::npos);
+    EXPECT_EQ(script.find("<!--"), std::string_view::npos);
+  }
   EXPECT_EQ(kPageStyle.find("</style"), std::string_view::npos);
+}
+
+// A document of many labels, of which some are large.
+Json many_labels(int64_t labels, size_t name_bytes) {
+  Json all = Json::array(), curve = Json::array(), moved = Json::array(), slices = Json::array();
+  for (int64_t l = 0; l < labels; ++l) {
+    const std::string name = std::to_string(l) + std::string(name_bytes, '<');
+    all.push_back({{"label", name},
+                   {"n", l},
+                   {"answered", {{"n", 1}}},
+                   {"taken_for", {{{"label", name}, {"n", 1}}}},
+                   {"deferred", {{"spread", 1}, {"ambiguous", 2}}}});
+    curve.push_back(
+        {{"label", name}, {"n", l}, {"gain", l % 2 == 0 ? Json(0.01) : Json(nullptr)}, {"gain_low", nullptr}});
+    moved.push_back({{"label", name}, {"gained", labels - l}});
+    slices.push_back({{"key", "k"}, {"value", name}, {"n", l}, {"flag_coverage", l == 3}, {"flag_agreement", false}});
+  }
+  return {{"labels", all},
+          {"slices", slices},
+          {"learning_curve", {{"labels", curve}}},
+          {"since", {{"labels", moved}, {"labels_gained", {"x"}}, {"labels_lost", Json::array()}}}};
+}
+
+Artifact some_artifact() {
+  Artifact artifact;
+  artifact.explain = Json::object();
+  return artifact;
+}
+
+TEST(ReportData, TablesKeepTheMostImportantAndCountTheRest) {
+  const Json data = report_data(some_artifact(), {}, "p", many_labels(1000, 4), {{"text", {"t"}}}, {.entries = 100});
+  const Json& e = data["explain"];
+  ASSERT_EQ(e["labels"].size(), 100u);
+  EXPECT_EQ(e["labels"][0]["n"], 900);  // the order stays
+  EXPECT_EQ(data["left_out"]["labels"]["entries"], 900);
+  EXPECT_EQ(data["left_out"]["labels"]["n"], 899 * 900 / 2);
+  EXPECT_EQ(data["left_out"]["labels"]["deferred"], 2700);
+  ASSERT_EQ(e["slices"].size(), 100u);
+  EXPECT_EQ(e["slices"][0]["n"], 3);  // flagged
+  EXPECT_EQ(e["slices"][1]["n"], 901);
+  ASSERT_EQ(e["learning_curve"]["labels"].size(), 100u);
+  for (const Json& l : e["learning_curve"]["labels"]) EXPECT_TRUE(l["gain"].is_number());
+  EXPECT_EQ(e["since"]["labels"][99]["gained"], 901);
+  EXPECT_EQ(data["left_out"]["since"]["entries"], 900);
+  const Json all = report_data(some_artifact(), {}, "p", many_labels(100, 4), {{"text", {"t"}}}, {.entries = 100});
+  EXPECT_EQ(all["explain"], many_labels(100, 4));
+  EXPECT_TRUE(all["left_out"].empty());
+}
+
+TEST(ReportData, APageIsBelowItsBoundWhateverTheLabels) {
+  Json map = {{"text", Json::array()}, {"labels", Json::array()}};
+  for (int i = 0; i < 10'000; ++i) map["text"].push_back(std::string(100, '<'));
+  for (int i = 0; i < 5'000; ++i) map["labels"].push_back(std::string(400, '<'));
+  const std::string page = bounded_page(some_artifact(), {}, "p", many_labels(5000, 400), map);
+  EXPECT_GT(page.size(), 200'000u);
+  EXPECT_LT(page.size(), kMostPageBytes);
 }
 
 TEST(ReportExcerpt, FitsAsItIsWritten) {

@@ -12,6 +12,16 @@ TEXTS = ["</script><script>window.hacked = 1</script>", '<img src="http://127.0.
          "x" * 100_000, "<" * 100_000, "'];window.hacked=1//", "{{constructor.constructor('window.hacked=1')()}}"]
 
 
+def write_many(path, labels, rows, seed):
+    """32 columns, a random centre a label; texts as hostile as the others."""
+    draw, centre = numpy.random.default_rng(seed), numpy.random.default_rng(0).standard_normal((len(labels), 32))
+    label = draw.integers(0, len(labels), rows)
+    numpy.save(path.with_suffix(".npy"), (centre[label] + 0.3 * draw.standard_normal((rows, 32))).astype(numpy.float32))
+    with path.open("w", encoding="utf-8") as out:
+        for row in range(rows):
+            out.write(json.dumps({"id": f"<i>{row}</i>" + "x" * 60, "input": f"{TEXTS[row % len(TEXTS)][:400]} {row}", "teacher": labels[label[row]]}) + "\n")
+
+
 def write_log(path, rows, noise, seed):
     """16 columns, a corner a label. A line in a hundred holds a lone surrogate, which is no text: it is rejected."""
     draw = numpy.random.default_rng(seed)

@@ -257,6 +257,110 @@ class Ordinary(Page):
         self.assertEqual(len(self.cells("suspects-table", 0)), 25)
 
 
+class MoreTracesAndLastVersion(Page):
+    """The sections that a page has on demand, on a hostile log."""
+
+    @classmethod
+    def make(cls, folder):
+        hostile_log.write_log(folder / "log.jsonl", 3000, 1.6, 1)
+        hostile_log.write_log(folder / "earlier.jsonl", 600, 1.6, 2)
+        tracer(folder, "fit", "earlier.jsonl", "--alpha", "0.9", "-o", "old", "-q")
+        tracer(folder, "fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "-q")
+        tracer(folder, "report", "p", "--html", "page.html", "--curve", "--since", "old", "-q")
+        cls.explained = json.loads(tracer(folder, "explain", "p", "--curve", "--since", "old", "--json", "-q").stdout)
+
+    def test_the_sections_show_the_documents_figures(self):
+        self.shot("growth_and_since")
+        self.assertEqual(self.b.js("[...document.querySelectorAll('main > section')].map(s => s.id)"),
+                         SECTIONS[:2] + ["growth", "since"] + SECTIONS[2:])
+        data, growth, since = self.data()["explain"], self.explained["learning_curve"], self.explained["since"]
+        self.assertEqual((data["learning_curve"], data["since"]), (growth, since))
+        self.assertGreater(since["gained"], 0)
+        text = self.of("#growth .about", "n.textContent")
+        self.assertIn(f"{growth['more']:,} more traces like these give about {100 * growth['gain']:.1f}\u00a0% more", text)
+        self.assertEqual(self.b.js("document.querySelectorAll('#growth .point').length"), len(growth["points"]) + 1)
+        self.assertEqual(len(self.cells("growth-table", 0)), len(growth["labels"]))
+        self.assertEqual(len(self.cells("since-labels-table", 0)), len(since["labels"]))
+        self.assertEqual(len(self.cells("since-regions-table", 0)), len(since["regions"]))
+        self.assertIn(f"{since['gained']:,} rows gained and {since['lost']:,} lost", self.of("#since", "n.textContent"))
+        self.assertIsNone(self.b.js("window.hacked === undefined ? null : 1"))
+        self.assertEqual(self.b.js("document.querySelectorAll('.left-out').length"), 0)
+
+    def test_they_fit_a_phone_and_can_be_read_in_the_dark(self):
+        self.b.size(390, 800)
+        self.b.settle()
+        self.assertLessEqual(self.b.js("document.documentElement.scrollWidth"), 390)
+        self.b.media("dark")
+        self.b.open(self.page)
+        ground = self.of("#growth", "getComputedStyle(n).backgroundColor")
+        for selector in ("#growth .about", "#since p", "#since-labels-table td", "#growth-table th"):
+            self.assertGreaterEqual(contrast(self.of(selector, "getComputedStyle(n).color"), ground), 4.5, selector)
+
+
+class ManyLabels(Page):
+    """Thousands of labels: the page keeps the most important, says so, and its sums still hold."""
+
+    @classmethod
+    def make(cls, folder):
+        labels = ["label <b>" + "é" * 60 + f" {i}" for i in range(2000)]
+        hostile_log.write_many(folder / "log.jsonl", labels, 6000, 7)
+        hostile_log.write_many(folder / "fresh.jsonl", labels, 10000, 8)
+        tracer(folder, "fit", "log.jsonl", "--alpha", "0.5", "--sweep", "0.5", "-o", "p", "-q")
+        tracer(folder, "report", "p", "--traces", "fresh.jsonl", "--html", "page.html", "-q")
+        cls.explained = json.loads(tracer(folder, "explain", "p", "--traces", "fresh.jsonl", "--json", "-q").stdout)
+
+    def test_the_page_stays_small_and_says_what_it_leaves_out(self):
+        self.shot("many_labels")
+        self.assertLess(self.page.stat().st_size, MOST_BYTES)
+        data = self.data()
+        left = data["left_out"]["labels"]
+        self.assertEqual(len(data["explain"]["labels"]) + left["entries"], len(self.explained["labels"]))
+        self.assertGreater(left["entries"], 1000)
+        said = self.of("#labels .left-out", "n.textContent")
+        self.assertIn(f"{left['entries']:,} further labels are in the document of tracer explain --json", said)
+        flow = self.b.js("[...document.querySelectorAll('#flow-table tbody tr')].map(r => [...r.cells].slice(1).map(c => Number(c.textContent.replace(/,/g, ''))))")
+        self.assertEqual([sum(column) for column in zip(*flow)],
+                         [self.explained["n"], self.explained["n_handled"], self.explained["n"] - self.explained["n_handled"]])
+
+
+class Scan(Page):
+    @classmethod
+    def make(cls, folder):
+        hostile_log.write_log(folder / "log.jsonl", 4000, 1.3, 4)
+        tracer(folder, "scan", "log.jsonl", "--alpha", "0.9", "--html", "page.html", "--price-in", "1", "-q")
+        cls.scanned = json.loads(tracer(folder, "scan", "log.jsonl", "--alpha", "0.9", "--price-in", "1", "--json", "-q").stdout)
+
+    def test_the_page_shows_the_scan_and_texts_are_never_markup(self):
+        for theme in ("light", "dark"):
+            self.b.media(theme)
+            self.b.open(self.page)
+            self.shot(f"scan_{theme}")
+        self.assertEqual(self.b.js("[...document.querySelectorAll('main > section')].map(s => s.id)"), ["headline", "curve", "map", "cells"])
+        self.assertEqual(self.data()["scan"]["cells"][0]["rows"], self.scanned["cells"][0]["rows"])
+        self.assertIn(f"{100 * self.scanned['handled']['share']:.1f}\u00a0% of the traffic could be handled", self.of("h1", "n.textContent"))
+        self.assertEqual(len(self.cells("cells-table", 0)), len(self.scanned["cells"]))
+        self.assertIsNone(self.b.js("window.hacked === undefined ? null : 1"))
+        self.assertEqual(self.b.js("document.querySelectorAll('script').length"), 2)
+        self.assertEqual(self.b.js("document.querySelectorAll('img, iframe, object, embed, b, i').length"), 0)
+        self.assertIn('</script><img src=x onerror="window.hacked=1">', self.b.js("document.body.innerText"))
+        self.assertLess(self.page.stat().st_size, MOST_BYTES)
+
+    def test_the_map_is_of_the_cells(self):
+        self.assertEqual(self.of("#map-colour", "n.options[0].textContent"), "Cell")
+        groups = self.b.js("[...document.querySelectorAll('.legend button')].map(b => Number(b.textContent.match(/([\\d,]+)$/)[1].replace(/,/g, '')))")
+        self.assertEqual(sorted(groups), sorted(c["rows"] for c in self.scanned["cells"]))
+        for way in range(self.of("#map-colour", "n.options.length")):
+            self.of("#map-colour", f"(n.value = {way}, n.dispatchEvent(new Event('change')), 1)")
+            groups = self.b.js("[...document.querySelectorAll('.legend button')].map(b => Number(b.textContent.match(/([\\d,]+)$/)[1].replace(/,/g, '')))")
+            self.assertEqual(sum(groups), self.scanned["split"]["n_certify"], way)
+        self.focus("canvas")
+        self.b.key("ArrowRight")
+        self.assertRegex(self.of("#map-picked", "n.textContent"), "vote")
+        self.b.size(390, 800)
+        self.b.settle()
+        self.assertLessEqual(self.b.js("document.documentElement.scrollWidth"), 390)
+
+
 class Refused(Page):
     @classmethod
     def make(cls, folder):

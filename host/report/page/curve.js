@@ -1,7 +1,7 @@
 // Coverage against alpha: what each target would cost.
 function addCurve(data) {
   const node = section("curve", "Coverage against α", "Curve",
-    "The more agreement is asked for, the less can be handled. Each point is a target of the fit with a certificate of its own" +
+    data.about || "The more agreement is asked for, the less can be handled. Each point is a target of the fit with a certificate of its own" +
     (data.policy.simultaneous ? "; all of them hold together." : "; choosing one after seeing them all needs a fit with --simultaneous."));
   const targets = data.frontier, chosen = data.certificate.alpha;
   const width = 860, height = 300, left = 58, right = 24, top = 34, bottom = 46;
@@ -40,7 +40,7 @@ function addCurve(data) {
   }
   node.append(drawing);
   addTable(node, {
-    id: "targets", caption: "Targets of the fit: circles are certified, crosses are refused, the ring is the current choice",
+    id: "targets", caption: "Targets: circles are certified, crosses are refused, the ring is the current choice",
     rows: targets,
     columns: [
       {name: "α", number: true, value: t => t.alpha, show: t => plain(t.alpha) + (t.alpha === chosen ? " (current)" : "")},

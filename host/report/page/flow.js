@@ -1,18 +1,20 @@
 // Where the rows go: label, decision, reason. Heights are rows; every figure is a sum over the explanation's labels.
 const FLOW_LABELS = 12;
 
-function flowOf(e) {
+// left: labels that the page leaves out, as one; or nothing.
+function flowOf(e, left) {
   const of = l => {
     const deferred = sum(Object.values(l.deferred), n => n);
     return {name: labelName(l.label), n: l.n, deferred, handled: l.n - deferred};
   };
   const known = e.labels.filter(l => l.n > 0).map(of).sort((a, b) => b.n - a.n);
-  const unknown = {n: e.n - sum(known, l => l.n), handled: e.n_handled - sum(known, l => l.handled)};
+  const others = left ? [{n: left.n, handled: left.n - left.deferred, deferred: left.deferred}] : [], all = known.concat(others);
+  const unknown = {n: e.n - sum(all, l => l.n), handled: e.n_handled - sum(all, l => l.handled)};
   unknown.deferred = unknown.n - unknown.handled;
-  const rest = known.slice(FLOW_LABELS);
+  const rest = known.slice(FLOW_LABELS).concat(others), more = known.length - FLOW_LABELS + (left ? left.entries : 0);
   const labels = known.slice(0, FLOW_LABELS);
   if (rest.length > 0)
-    labels.push({name: count(rest.length) + (rest.length === 1 ? " other label" : " other labels"), n: sum(rest, l => l.n),
+    labels.push({name: count(more) + (more === 1 ? " other label" : " other labels"), n: sum(rest, l => l.n),
       handled: sum(rest, l => l.handled), deferred: sum(rest, l => l.deferred)});
   if (unknown.n > 0) labels.push({name: "labels the policy does not know", ...unknown});
   const ends = [];
@@ -24,7 +26,7 @@ function flowOf(e) {
 }
 
 function addFlow(data) {
-  const e = data.explain, {labels, ends} = flowOf(e);
+  const e = data.explain, {labels, ends} = flowOf(e, data.left_out.labels);
   const node = section("flow", "Where the rows go", "Flow", "From the LLM's label, through the decision, to what came of it. Heights are numbers of rows.");
   const width = 960, gap = 7, least = 1.5, room = 400, boxes = 14;
   const decisions = [{name: "handled", n: e.n_handled, style: "flow-handled"}, {name: "deferred", n: e.n - e.n_handled, style: "flow-deferred"}].filter(d => d.n > 0);

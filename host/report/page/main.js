@@ -1,19 +1,4 @@
-const data = JSON.parse(document.getElementById("data").textContent);
-
-function addTheme() {
-  const root = document.documentElement, button = document.getElementById("theme");
-  const system = window.matchMedia("(prefers-color-scheme: dark)");
-  const set = dark => {
-    root.dataset.theme = dark ? "dark" : "light";
-    button.setAttribute("aria-pressed", String(dark));
-    document.dispatchEvent(new Event("themechange"));
-  };
-  let chosen = false;  // by hand: the system is followed until then
-  system.addEventListener("change", event => { if (!chosen) set(event.matches); });
-  button.addEventListener("click", () => { chosen = true; set(root.dataset.theme !== "dark"); });
-  set(system.matches);
-}
-
+// The page of `tracer report --html`.
 function addSource() {
   const {policy, explain: e} = data, certify = e.rows.kind === "certify";
   const figures = certify ? ["Figures from the " + rowsText(e.n) + " set aside to certify on: none was learned from."] :
@@ -31,6 +16,8 @@ addTheme();
 addSource();
 addHeadline(data);
 addCurve(data);
+addGrowth(data);
+addSince(data);
 addFlow(data);
 addMap(data);
 addReasons(data);
@@ -39,5 +26,4 @@ addRegions(data);
 addSuspects(data);
 addBoundary(data, why => whys.get(why) || why);
 addSlices(data);
-document.getElementById("print").addEventListener("click", () => window.print());
-document.documentElement.dataset.ready = "yes";
+finishPage();

@@ -1,14 +1,16 @@
 // The map of the embedding space: dots on a canvas, with a legend that hides groups, a search, and a row at a time in words.
 const HITS_LISTED = 50;
 
+// surrogate: what gives the other label; part: what the regions are called; verdicts: of each region, where there are any.
 function addMap(data) {
+  const {surrogate: other = "classifier", part = "region"} = data;
   const map = data.map, n = map.line.length, e = data.explain;
   const labelText = i => i < 0 ? labelName(null) : visible(map.labels[i]);
   const node = section("map", "Map of the inputs", "Map", "Each dot is an input, placed so that inputs with similar vectors stand side by side. " +
     (n < e.n ? "It shows " + count(n) + " of the " + rowsText(e.n) + ", drawn at random. " : "") +
     "Nearness is meaningful; the distance between far groups is not. The neighbour layout is UMAP's method; the other is the first two " +
     "principal components, which hold " + percent(map.share[0]) + " and " + percent(map.share[1]) + " of the variance.");
-  const ways = colourings(map, labelText), layouts = {neighbours: [map.x, map.y], components: [map.px, map.py]};
+  const ways = colourings(map, labelText, {other, part, verdicts: data.verdicts}), layouts = {neighbours: [map.x, map.y], components: [map.px, map.py]};
   const view = makeView(), hidden = new Set();
   let way = ways[0], [xs, ys] = layouts.neighbours, hits = null, wanted = -1, picked = -1, printing = false;
 
@@ -63,7 +65,7 @@ function addMap(data) {
     const name = "Line " + map.line[i] + (map.id && map.id[i] ? ", " + visible(map.id[i]) : "");
     return [el("p", null, el("strong", null, name + ": "), text === null ? "(no text)" : said(text)),
       el("p", null, map.why[i] === 0 ? "Handled" : "Deferred, " + map.whys[map.why[i]], "; score " + plain(map.score[i]) + ". LLM: ", said(labelText(teacher)),
-        teacher === surrogate ? "; the classifier says the same." : ["; classifier: ", said(labelText(surrogate)), "."])];
+        teacher === surrogate ? "; the " + other + " says the same." : ["; " + other + ": ", said(labelText(surrogate)), "."])];
   }
   function pick(i) {
     picked = i;

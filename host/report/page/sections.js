@@ -25,7 +25,8 @@ function addReasons({explain: e}) {
       {name: "What would help", wide: true, value: r => r.help}]});
 }
 
-function addLabels({explain: e}) {
+function addLabels(data) {
+  const e = data.explain;
   const node = section("labels", "Labels", "Labels", "Rows and coverage are of the LLM's label; the answers are of the classifier's label. Bounds hold for each label by itself: of many labels, some fail.");
   addTable(node, {id: "labels-table", caption: count(e.labels.length) + " labels", rows: e.labels, words: l => [labelName(l.label), ...l.taken_for.map(t => labelName(t.label))],
     columns: [{...label("Label", "label"), header: true},
@@ -35,6 +36,7 @@ function addLabels({explain: e}) {
       {name: "Answered", number: true, value: l => l.answered.n_handled, show: l => count(l.answered.n_handled)},
       ...answeredColumns(l => l.answered),
       {name: "Taken for", wide: true, value: l => sum(l.taken_for, t => t.n), show: l => list(labelsText(l.taken_for))}]});
+  addLeftOut(node, data, "labels", "labels");
 }
 
 function addRegions({explain: e}) {
@@ -74,7 +76,8 @@ function addBoundary({explain: e}, whyText) {
       {name: "Why deferred", value: p => whyText(p.deferred.why)}]});
 }
 
-function addSlices({explain: e}) {
+function addSlices(data) {
+  const e = data.explain;
   const node = section("slices", "Slices of the traffic", "Slices", "Rows of one length, script, time or value of a key, against all others. A flagged figure differs by more than chance; all flags hold together at 5 %.");
   const flagged = (value, flag) => flag ? el("span", {class: "flag"}, percent(value), " differs") : percent(value);
   addTable(node, {id: "slices-table", caption: count(e.slices.length) + " slices", rows: e.slices, words: s => [s.key, s.value],
@@ -86,4 +89,5 @@ function addSlices({explain: e}) {
       {name: "At least", number: true, value: s => s.teacher_agreement_lower, show: s => percentDown(s.teacher_agreement_lower)},
       {name: "p, coverage", about: "Fisher's exact test, corrected (Holm)", number: true, value: s => s.p_coverage, show: s => plain(s.p_coverage)},
       {name: "p, agreement", about: "Fisher's exact test, corrected (Holm)", number: true, value: s => s.p_agreement, show: s => plain(s.p_agreement)}]});
+  addLeftOut(node, data, "slices", "slices");
 }

@@ -63,6 +63,11 @@ function addTable(parent, {id, caption, columns, rows, words}) {
   draw();
 }
 
+// Entries that a small page leaves out, in words.
+function addLeftOut(parent, data, table, what) {
+  const left = data.left_out[table];
+  if (left) parent.append(el("p", {class: "about left-out"}, "This page keeps the most important; " + count(left.entries) + " further " + what + " are in the document of ", el("code", null, "tracer explain --json"), "."));
+}
 const bar = share => {
   const inner = el("span");
   inner.style.width = (100 * Math.min(Math.max(share, 0), 1)) + "%";

@@ -1,0 +1,28 @@
+// What more traces would give, of all rows and label by label: a learning curve over fits of parts of the policy's log.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/growth.h"
+#include "host/explain/document.h"
+
+namespace tracer {
+
+inline constexpr double kGrowthShares[] = {0.125, 0.25, 0.5};  // of the log
+inline constexpr uint64_t kGrowthDraws = 3;                    // of each share
+inline constexpr int64_t kFewestGrowthRows = 20;               // of a label, to say anything
+
+struct GrowthLog {
+  int64_t traces = 0;                 // of the policy's log
+  std::vector<int64_t> label_traces;  // of each of the policy's labels
+  int64_t more = 0;                   // traces to come, alike
+};
+
+// "learning_curve" of explain.json: the points, the policy itself being the last, and the curve through them (power law
+// that levels off, engine/learning_curve.h). fits: of the rows of e, in its order. A gain's interval is of level
+// LearningCurve::kLevel, and joins two independent parts in squares (as MOVER does: A. Donner, G. Zou, 2012): the
+// scatter of the fits around the curve, and that of the rows looked at (Wilson's interval of a gain on that many).
+Json growth_json(const Explanation& e, const std::vector<GrowthFit>& fits, const GrowthLog& log);
+
+}  // namespace tracer
