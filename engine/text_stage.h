@@ -44,9 +44,10 @@ struct TextScratch {
 RowScore score_text(const TextStage& stage, std::string_view text, TextScratch& scratch);
 
 // Whether the text stage answers the row, as far as the rule's certificate goes: it is not gated, its label is not one
-// of --never, and its score is above the text threshold.
+// of --never, and its score is above the text threshold. A score that is no number (damaged weights) is an answer, for
+// the caller to refuse.
 inline bool text_stage_answers(const RowScore& row, const DecisionRule& rule) {
-  if (row.gated || !(row.score > rule.text_threshold)) return false;
+  if (row.gated || row.score <= rule.text_threshold) return false;
   return rule.by_label.empty() || rule.by_label[row.features.label] != Reason::kNeverLabel;
 }
 
