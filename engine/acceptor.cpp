@@ -34,15 +34,21 @@ Acceptor fit_acceptor(std::span<const RowFeatures> features, std::span<const uin
                       std::span<const double> label_frequency) {
   const int64_t n = static_cast<int64_t>(features.size());
   const int64_t p = acceptor_feature_count(features.empty() ? 0 : features[0].networks);
-  Acceptor acceptor;
-  acceptor.mean.assign(p, 0.0);
-  acceptor.scale.assign(p, 1.0);
   Matrix<double> design(n, p + 1);
   for (int64_t i = 0; i < n; ++i) {
     design(i, 0) = 1;
     acceptor_features(features[i], label_frequency[features[i].label], {design.row(i) + 1, static_cast<size_t>(p)});
-    for (int64_t j = 0; j < p; ++j) acceptor.mean[j] += design(i, j + 1) / static_cast<double>(n);
   }
+  return fit_acceptor(design.view(), agree);
+}
+
+Acceptor fit_acceptor(HostMatrix<double> design, std::span<const uint8_t> agree) {
+  const int64_t n = design.rows, p = design.cols - 1;
+  Acceptor acceptor;
+  acceptor.mean.assign(p, 0.0);
+  acceptor.scale.assign(p, 1.0);
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < p; ++j) acceptor.mean[j] += design(i, j + 1) / static_cast<double>(n);
   for (int64_t j = 0; j < p; ++j) {
     double variance = 0;
     for (int64_t i = 0; i < n; ++i) {
@@ -54,17 +60,21 @@ Acceptor fit_acceptor(std::span<const RowFeatures> features, std::span<const uin
   }
   std::vector<double> ridge(p + 1, 1.0);
   ridge[0] = 1e-3;
-  acceptor.coef = fit_logistic(design.view(), agree, ridge).coef;
+  acceptor.coef = fit_logistic(design, agree, ridge).coef;
   return acceptor;
 }
 
 double accept_score(const Acceptor& acceptor, const RowFeatures& f, double label_frequency) {
   double x[kMostAcceptorFeatures];
   acceptor_features(f, label_frequency, x);
+  return accept_score(acceptor, {x, static_cast<size_t>(acceptor_feature_count(f.networks))}, f.label);
+}
+
+double accept_score(const Acceptor& acceptor, std::span<const double> features, int32_t label) {
   double z = acceptor.coef[0];
-  for (int64_t j = 0; j < acceptor_feature_count(f.networks); ++j)
-    z += acceptor.coef[j + 1] * (x[j] - acceptor.mean[j]) / acceptor.scale[j];
-  if (!acceptor.label_offset.empty()) z += acceptor.label_offset[static_cast<size_t>(f.label)];
+  for (size_t j = 0; j < features.size(); ++j)
+    z += acceptor.coef[j + 1] * (features[j] - acceptor.mean[j]) / acceptor.scale[j];
+  if (!acceptor.label_offset.empty()) z += acceptor.label_offset[static_cast<size_t>(label)];
   return sigmoid(std::clamp(z, -30.0, 30.0));  // stays inside (0, 1) in float64
 }
 

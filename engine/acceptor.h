@@ -23,7 +23,13 @@ void acceptor_features(const RowFeatures& f, double label_frequency, std::span<d
 Acceptor fit_acceptor(std::span<const RowFeatures> features, std::span<const uint8_t> agree,
                       std::span<const double> label_frequency);
 
+// Likewise from a design of any features: n x (1 + p), whose first column the caller has set to 1, and whose others are
+// centred and scaled in place.
+Acceptor fit_acceptor(HostMatrix<double> design, std::span<const uint8_t> agree);
+
 // In (0, 1).
 double accept_score(const Acceptor& acceptor, const RowFeatures& f, double label_frequency);
+// features: of the row, as many as the acceptor has means. label: of the row.
+double accept_score(const Acceptor& acceptor, std::span<const double> features, int32_t label);
 
 }  // namespace tracer

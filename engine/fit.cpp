@@ -39,6 +39,10 @@ Status check_options(const Traces& traces, const Matrix<float>& x, const FitOpti
   if (!(o.label_floor >= 0 && o.label_floor < 1)) return bad_input("--label-floor must lie between 0 and 1");
   if (o.max_references < kFewestReferences)
     return bad_input("--max-references must be at least " + std::to_string(kFewestReferences));
+  if (!o.cascade_texts.empty() && static_cast<int64_t>(o.cascade_texts.size()) != traces.rows())
+    return internal_error("texts and traces differ in number");
+  if (!(o.cascade_tolerance >= 0 && o.cascade_tolerance <= 1))
+    return bad_input("--cascade-tolerance must lie between 0 and 1");
   if (o.budget_seconds && !(*o.budget_seconds >= 0)) return bad_input("--budget-seconds must not be negative");
   for (int32_t label : o.never)
     if (label < 0 || label >= static_cast<int32_t>(traces.labels.size()))
@@ -89,9 +93,38 @@ int64_t certify_rows_foreseen(const Split& split) {
 // What learn decides of one alpha.
 struct AlphaPlan {
   double alpha = 0;
-  LearnSide learn;  // gated: rows that the floor defers too
+  LearnSide learn;                 // gated: rows that the floor defers too
+  std::vector<int32_t> predicted;  // by the stage that answers
   LabelFloor floor;
+  double text_threshold = 1;
 };
+
+std::vector<std::string_view> texts_of(const FitOptions& options, std::span<const int32_t> rows) {
+  std::vector<std::string_view> out;
+  for (int32_t r : rows) out.push_back(options.cascade_texts[static_cast<size_t>(r)]);
+  return out;
+}
+
+// The certify rows as the pair of stages answers them.
+CertifyRows paired(const CertifyRows& rows, const TextSide& text, std::span<const int32_t> teacher, double threshold,
+                   std::vector<uint8_t>& by_text) {
+  PairedRows pair = pair_stages({rows.side.score, rows.predicted, rows.side.gated}, text, teacher, threshold);
+  CertifyRows out = rows;
+  out.side.score = std::move(pair.score);
+  out.side.gated = std::move(pair.gated);
+  out.side.disagree = std::move(pair.disagree);
+  out.predicted = std::move(pair.predicted);
+  by_text = std::move(pair.text);
+  return out;
+}
+
+void count_text_rows(const CertifySide& side, std::span<const uint8_t> by_text, Certificate& c) {
+  for (size_t i = 0; c.certified && i < by_text.size(); ++i) {
+    if (!by_text[i] || side.gated[i] || !(side.score[i] > c.threshold)) continue;
+    ++c.text_handled;
+    c.text_agree += !side.disagree[i];
+  }
+}
 
 // What the caller asked to keep of the certify rows, now that they are certified: of more than that, those of least
 // hash.
@@ -201,14 +234,38 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
   result.policy.stages.push_back(std::move(stage).value());
   phases.done("refit");
 
+  std::optional<TextSearchResult> text;
+  if (!options.cascade_texts.empty()) {
+    auto learned =
+        search_text_stage(backend,
+                          {texts_of(options, std::span(at.learn).first(static_cast<size_t>(searched))), input.label,
+                           input.fold, s.folds, classes, input.label_frequency, result.policy.never},
+                          progress);
+    if (!learned.ok()) return learned.status();
+    text = std::move(learned).value();
+    result.cascade = plan_cascade({search.score, search.predicted, search.gated}, text->side, input.label, alphas,
+                                  certify_options.delta, input.n_certify, options.cascade_tolerance);
+    result.policy.text = std::move(text->stage);
+    phases.done("text stage");
+  }
+
   const LearnSide learn_side{std::move(search.score), std::move(search.disagree), std::move(search.gated),
                              std::move(input.unit), n_learn};
   std::vector<AlphaPlan> plans;
   for (double alpha : alphas) {
-    AlphaPlan plan{alpha, learn_side, {}};
+    AlphaPlan plan{alpha, learn_side, search.predicted, {}};
+    if (text) {
+      plan.text_threshold = result.cascade[plans.size()].threshold;
+      PairedRows pair = pair_stages({learn_side.score, search.predicted, learn_side.gated}, text->side, input.label,
+                                    plan.text_threshold);
+      plan.learn.score = std::move(pair.score);
+      plan.learn.disagree = std::move(pair.disagree);
+      plan.learn.gated = std::move(pair.gated);
+      plan.predicted = std::move(pair.predicted);
+    }
     if (options.label_floor > 0) {
-      plan.floor = plan_label_floor(learn_side, search.predicted, classes, alpha, options.label_floor, options.delta);
-      apply_label_floor(plan.floor, learn_side.score, search.predicted, plan.learn.gated);
+      plan.floor = plan_label_floor(plan.learn, plan.predicted, classes, alpha, options.label_floor, options.delta);
+      apply_label_floor(plan.floor, plan.learn.score, plan.predicted, plan.learn.gated);
     }
     plans.push_back(std::move(plan));
   }
@@ -223,25 +280,35 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
                                 " rows in all, were left out: certificates are about groups of at most " +
                                 std::to_string(s.unit_rows) + " rows");
   }
-  std::vector<Certifier> certifiers;  // one serves every alpha, unless each has labels of its own to defer
+  std::vector<Certifier> certifiers;  // one serves every alpha, unless each has scores or deferred labels of its own
   for (const AlphaPlan& plan : plans)
-    if (certifiers.empty() || options.label_floor > 0)
+    if (certifiers.empty() || options.label_floor > 0 || text)
       certifiers.emplace_back(plan.learn, result.unit.runs, s.kind == SplitKind::kGroups ? "groups" : "runs",
                               certify_options, static_cast<int64_t>(s.certify.size()), count_units(s.certify_unit),
                               s.unit_rows);
   // From here on the certify rows are open.
   auto rows = score_certify(backend, traces, s, result.policy.stages[0], x, at.place);
   if (!rows.ok()) return rows.status();
-  CertifySide side = rows->side;
-  for (size_t i = 0; i < side.gated.size(); ++i)
-    side.gated[i] |= std::binary_search(result.policy.never.begin(), result.policy.never.end(), rows->predicted[i]);
-  result.suspects = find_suspects(traces, s, *rows, side);
-  const std::vector<uint8_t> gated = side.gated;
+  TextSide text_side;
+  std::vector<int32_t> teacher;
+  if (text) {
+    text_side = score_texts(backend, *result.policy.text, texts_of(options, s.certify), result.policy.never);
+    teacher = pick(traces.label, s.certify);
+  }
   for (size_t a = 0; a < plans.size(); ++a) {
     const LabelFloor& floor = plans[a].floor;
-    side.gated = gated;
-    apply_label_floor(floor, side.score, rows->predicted, side.gated);
+    std::vector<uint8_t> by_text;
+    CertifyRows pair;
+    if (text) pair = paired(*rows, text_side, teacher, plans[a].text_threshold, by_text);
+    const CertifyRows& answered = text ? pair : *rows;
+    CertifySide side = answered.side;
+    for (size_t i = 0; i < side.gated.size(); ++i)
+      side.gated[i] |=
+          std::binary_search(result.policy.never.begin(), result.policy.never.end(), answered.predicted[i]);
+    if (&plans[a] == &*asked) result.suspects = find_suspects(traces, s, answered, side);
+    apply_label_floor(floor, side.score, answered.predicted, side.gated);
     Certificate c = certifiers[std::min(a, certifiers.size() - 1)].certify(side, plans[a].alpha);
+    c.text_threshold = plans[a].text_threshold;
     for (const FlooredLabel& f : floor.below)
       if (!std::binary_search(result.policy.never.begin(), result.policy.never.end(), f.label)) c.floored.push_back(f);
     if (c.certified && threshold_below(floor.least_score) > c.threshold) {  // the same rows: the others are gated
@@ -249,7 +316,8 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
       c.method = "l2d";
     }
     if (c.method == "l2d" && !result.policy.stages[0].acceptor.label_offset.empty()) c.method = "l2d_label";
-    add_details(traces, s, *rows, side, c);
+    add_details(traces, s, answered, side, c);
+    count_text_rows(side, by_text, c);
     result.policy.certificates.push_back(std::move(c));
   }
   if (options.keep_certify > 0) keep_certify(s, x, at.place, options.keep_certify, result);

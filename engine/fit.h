@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "engine/cascade.h"
 #include "engine/certify.h"
 #include "engine/certify_rows.h"
 #include "engine/dependence.h"
@@ -40,6 +42,9 @@ struct FitOptions {
   double label_floor = 0;                // labels that learn does not show to agree this often are deferred; 0: none
   int64_t keep_certify = 0;              // certify rows whose vectors the result keeps, at most
   std::optional<double> budget_seconds;  // of learning; once spent, no further candidate is tried
+  // n, not empty: a cascade (engine/cascade.h), whose text stage learns from these texts of the traces.
+  std::span<const std::string> cascade_texts;
+  double cascade_tolerance = 0.005;  // share of all rows of planned coverage that the text stage may cost
 };
 
 struct FitResult {
@@ -49,6 +54,7 @@ struct FitResult {
   UnitChoice unit;
   std::vector<Candidate> candidates;
   Candidate chosen;
+  std::vector<CascadePlan> cascade;   // of a cascade: aligned with the policy's certificates
   std::vector<std::string> cut;       // what the budget left untried; not empty: the policy depends on time
   std::vector<Suspect> suspects;      // at most 20, most certain first
   std::vector<std::string> warnings;  // among them: certify groups that were left out, being larger than any of learn
@@ -63,7 +69,8 @@ struct FitResult {
 // the references; 3 s C for out-of-fold probabilities, and 9 s C while the kernel vote is learned; (2 * 11 + 6) (d + 1)
 // K C for the weights, gradients and L-BFGS history of the folds' softmax regressions; 4 (d + 1)^2 for their
 // preconditioner. Beyond: O(n) and the backend's own buffers. Deterministic in (traces, x, options) and the backend's
-// isa, for any number of threads, unless a budget cut it short; only `seconds` differs.
+// isa, for any number of threads, unless a budget cut it short; only `seconds` differs. A cascade adds what
+// search_text_stage takes (engine/text_stage_fit.h), of s rows.
 Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, const FitOptions& options,
                       const std::function<void(const std::string&)>& progress = {});
 

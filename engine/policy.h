@@ -68,7 +68,7 @@ struct OodGate {
   std::vector<double> label_limit;  // C
 };
 
-// One step of a cascade. Version 1 of the engine runs exactly one.
+// A surrogate on vectors, with what accepts its answers. The engine runs exactly one.
 struct Stage {
   SoftmaxMember softmax;
   NeighbourMember neighbours;
@@ -79,6 +79,18 @@ struct Stage {
   std::vector<double> label_frequency;  // C: share of the learn rows
   Acceptor acceptor;
   OodGate gate;
+};
+
+// The first stage of a cascade: softmax regression on the hashed n-grams of a row's text (engine/text/ngrams.h), with
+// an acceptor of its own. It answers easy rows before a vector is made of them.
+struct TextStage {
+  Matrix<float> w;                      // kNgramBuckets x C
+  std::vector<float> b;                 // C; kRemovedBias for labels that learn never showed
+  double cost = 0;                      // as SoftmaxMember's
+  std::vector<uint64_t> words;          // kWordSlots bits: slots of the words that learn showed
+  double most_unseen = 1;               // a row with a larger share of other words is left to the next stage
+  std::vector<double> label_frequency;  // C: share of the learn rows
+  Acceptor acceptor;                    // on text_features (engine/text_stage.h)
 };
 
 struct LabelFigures {
@@ -128,11 +140,17 @@ struct Certificate {
   std::vector<LabelFigures> labels;
   std::vector<FlooredLabel> floored;  // ascending
   RefusalEstimate estimate;           // meaningful when not certified
+  // Of a cascade: the text stage answers rows that it scores above text_threshold (1: none), the stage on vectors all
+  // others; `threshold` is for the score of the stage that answers.
+  double text_threshold = 1;
+  int64_t text_handled = 0;  // part of n_handled that the text stage answers
+  int64_t text_agree = 0;
 };
 
 struct Policy {
   std::vector<std::string> labels;
   int64_t dimension = 0;
+  std::optional<TextStage> text;  // of a cascade: asked before `stages`
   std::vector<Stage> stages;
   std::vector<Certificate> certificates;  // ascending alpha
   double alpha = 0;                       // the one asked for

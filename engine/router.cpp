@@ -32,7 +32,7 @@ const char* to_string(Reason reason) {
 }
 
 DecisionRule decision_rule(const Policy& policy, const Certificate& certificate) {
-  DecisionRule rule{certificate.threshold, {}};
+  DecisionRule rule{certificate.threshold, {}, policy.text ? certificate.text_threshold : 1.0};
   if (policy.never.empty() && certificate.floored.empty()) return rule;
   rule.by_label.assign(policy.labels.size(), Reason::kAccepted);
   for (const FlooredLabel& f : certificate.floored) rule.by_label[f.label] = Reason::kBelowLabelFloor;
@@ -133,7 +133,8 @@ Status score(Backend& backend, const PreparedStage& prepared, HostMatrix<const f
   parallel_for(backend, (x.rows + kRows - 1) / kRows, [&](int64_t block) {
     for (int64_t i = block * kRows; i < std::min(x.rows, (block + 1) * kRows); ++i) {
       const RowFeatures& f = features[i];
-      out[i] = {f, accept_score(stage.acceptor, f, stage.label_frequency[f.label]), out_of_distribution(stage.gate, f)};
+      out[i] = {f, accept_score(stage.acceptor, f, stage.label_frequency[f.label]), out_of_distribution(stage.gate, f),
+                false};
       if (near_boundary(stage, out[i], prepared.thresholds))
         out[i] = canonical_score(stage, x.row(i), index.row(i), near.row(i));
     }

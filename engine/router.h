@@ -28,12 +28,14 @@ struct RowScore {
   RowFeatures features;
   double score = 0;    // in (0, 1): probability that the teacher agrees
   bool gated = false;  // out of distribution
+  bool text = false;   // answered by the text stage of a cascade (engine/text_stage.h)
 };
 
 // What one certificate of a policy handles.
 struct DecisionRule {
   double threshold = 1;
   std::vector<Reason> by_label;  // C: why rows with that surrogate label are deferred, or kAccepted; empty: all of that
+  double text_threshold = 1;     // the text stage of a cascade answers above it; 1: never
 };
 DecisionRule decision_rule(const Policy& policy, const Certificate& certificate);
 

@@ -8,6 +8,7 @@
 #include "host/artifact/folder.h"
 #include "host/artifact/names.h"
 #include "host/artifact/parts.h"
+#include "host/artifact/text_stage.h"
 #include "host/io/file.h"
 #include "host/io/json_fields.h"
 #include "host/io/sha256.h"
@@ -37,15 +38,23 @@ Json manifest_json(const Artifact& a, const std::map<std::string, std::string_vi
   const bool networks = std::any_of(p.stages.begin(), p.stages.end(), [](const Stage& s) {
     return !s.networks.empty() || !s.acceptor.label_offset.empty();
   });
-  m["format_version"] = networks ? kNetworksVersion : defers_labels ? kDeferredLabelsVersion : kFormatVersion;
+  m["format_version"] = p.text          ? kCascadeVersion
+                        : networks      ? kNetworksVersion
+                        : defers_labels ? kDeferredLabelsVersion
+                                        : kFormatVersion;
   EncoderIdentity encoder = a.provenance.encoder;
   encoder.dimension = p.dimension;
   m["dimension"] = p.dimension;
   m["alpha"] = p.alpha;
   m["delta"] = p.delta;
   m["simultaneous"] = p.simultaneous;
-  m["encoders"] = Json::array({encoder_json(encoder)});
+  m["encoders"] = Json::array();
   m["stages"] = Json::array();
+  if (p.text) {
+    m["encoders"].push_back(ngrams_json());
+    m["stages"].push_back(text_stage_json(*p.text, 0));
+  }
+  m["encoders"].push_back(encoder_json(encoder));
   for (const Stage& s : p.stages) {
     const double u = s.kernel_weight, v = s.vote_weight;
     double rest = 1;
@@ -69,7 +78,7 @@ Json manifest_json(const Artifact& a, const std::map<std::string, std::string_vi
                          {"hidden", std::move(hidden)},
                          {"activation", "relu"}});
     }
-    m["stages"].push_back({{"encoder", 0}, {"members", members}});
+    m["stages"].push_back({{"encoder", p.text ? 1 : 0}, {"members", members}});
     if (!s.acceptor.label_offset.empty()) m["stages"].back()["family"] = "l2d_label";
   }
   m["traces"] = {{"path", a.provenance.traces_path},
@@ -100,9 +109,11 @@ Result<std::string> weights_bytes(const Policy& policy) {
   io::SafetensorsWriter writer;
   std::vector<std::vector<double>> limits;
   limits.reserve(policy.stages.size());  // the writer keeps references
+  const int64_t first = policy.text ? 1 : 0;
+  if (policy.text) add_text_stage(*policy.text, tensor_prefix(0), writer);
   for (size_t i = 0; i < policy.stages.size(); ++i) {
     const Stage& s = policy.stages[i];
-    const std::string prefix = tensor_prefix(static_cast<int64_t>(i));
+    const std::string prefix = tensor_prefix(first + static_cast<int64_t>(i));
     const auto vector = [&](const std::string& name, const auto& v) {
       using T = typename std::decay_t<decltype(v)>::value_type;
       writer.add<T>(prefix + name, {static_cast<int64_t>(v.size())}, std::span<const T>(v));

@@ -24,6 +24,8 @@ inline constexpr int kDeferredLabelsVersion = 3;
 // Likewise those with networks beside softmax regression and neighbours or with thresholds by label (l2d_label),
 // deferred labels or not.
 inline constexpr int kNetworksVersion = 4;
+// Likewise cascades: policies with a text stage before the one on vectors, whatever else they have.
+inline constexpr int kCascadeVersion = 5;
 
 // Where the rows came from. Text and vectors of the log stay outside; learn vectors are inside as references.
 struct Provenance {
@@ -56,9 +58,9 @@ Status check_replaceable(const std::string& path);
 Status write_artifact(const std::string& path, Artifact& artifact);
 
 // Refuses, naming the part with what was expected and what was found: a missing part, a wrong digest or size, another
-// format version, tensors of the wrong type or shape, labels out of range, numbers that are not finite, more than one
-// stage, an unknown member kind, or a part that is not the one the manifest names. No code is executed on load. Cost:
-// one pass over the files.
+// format version, tensors of the wrong type or shape, labels out of range, numbers that are not finite, more stages
+// than the version has, an unknown member kind, or a part that is not the one the manifest names. No code is executed
+// on load. Cost: one pass over the files.
 Result<Artifact> read_artifact(const std::string& path);
 
 // Only the ledger of an existing artifact (an empty list when there is no artifact at path).

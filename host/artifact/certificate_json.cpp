@@ -25,6 +25,7 @@ Json frontier_entry(const Certificate& c) {
   j["teacher_agreement_lower"] = optional_json(agreement_lower(c));
   j["threshold"] = c.certified ? Json(c.threshold) : Json(nullptr);
   if (c.approximate) j["approximate"] = true;
+  if (c.text_threshold < 1) j["text_stage_share"] = optional_json(agreement(c.text_handled, c.n_handled));
   if (!c.certified) {
     j["reason"] = c.reason;
     j["estimate"] = estimate_json(c.estimate);
@@ -60,6 +61,8 @@ Json certificate_json(const Certificate& c, const Policy& policy) {
       {"n_agree", c.unseen_agree},
       {"teacher_agreement", optional_json(agreement(c.unseen_agree, c.unseen_handled))},
       {"teacher_agreement_lower", optional_json(agreement_lower(c.unseen_agree, c.unseen_handled, c.delta))}};
+  if (policy.text)
+    j["text_stage"] = {{"threshold", c.text_threshold}, {"n_handled", c.text_handled}, {"n_agree", c.text_agree}};
   j["labels"] = Json::array();
   for (const LabelFigures& f : c.labels)
     j["labels"].push_back({{"label", policy.labels[f.label]},
@@ -110,6 +113,15 @@ Result<Certificate> parse_certificate(const Json& json, int64_t labels) {
   unseen.count("n_handled", c.unseen_handled, c.n_handled);
   unseen.count("n_agree", c.unseen_agree, c.unseen_handled);
   TRACER_RETURN_IF_ERROR(unseen.status());
+  if (json.contains("text_stage")) {
+    const Json& text_stage = f.object("text_stage");
+    TRACER_RETURN_IF_ERROR(f.status());
+    JsonFields t(text_stage, "certificate.json: text_stage");
+    t.number("threshold", c.text_threshold, 0, 1);
+    t.count("n_handled", c.text_handled, c.n_handled);
+    t.count("n_agree", c.text_agree, c.text_handled);
+    TRACER_RETURN_IF_ERROR(t.status());
+  }
   for (const Json& entry : label_entries) {
     LabelFigures figures;
     JsonFields g(entry, "certificate.json: labels");

@@ -61,6 +61,16 @@ std::string log_digest(const Traces& traces, const Matrix<float>& x) {
   return digest.hex();
 }
 
+// The log's digest knows rows, labels and vectors; a cascade's outcome hangs on the texts as well.
+std::string texts_digest(const FitOptions& o) {
+  io::Sha256 digest;
+  for (const std::string& text : o.cascade_texts) {
+    digest.update(std::to_string(text.size()) + ":");
+    digest.update(text);
+  }
+  return digest.hex();
+}
+
 Look look_of(const Traces& traces, const FitResult& result, const FitOptions& o, std::string log) {
   Look look;
   look.log = std::move(log);
@@ -96,6 +106,7 @@ Look look_of(const Traces& traces, const FitResult& result, const FitOptions& o,
   if (o.label_floor > 0) config["label_floor"] = o.label_floor;
   if (o.members.any()) config["members"] = member_names(o.members);
   if (o.label_thresholds) config["label_thresholds"] = true;
+  if (!o.cascade_texts.empty()) config["cascade"] = {{"tolerance", o.cascade_tolerance}, {"texts", texts_digest(o)}};
   if (!result.policy.stages.empty() && result.policy.stages[0].neighbours.label.size() < result.split.learn.size())
     config["max_references"] = o.max_references;
   if (!result.cut.empty()) config["cut"] = result.cut;  // what a budget left untried decides the outcome

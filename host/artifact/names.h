@@ -29,6 +29,10 @@ inline std::string network_tensor(const std::string& kind, const char* name) { r
 inline std::string hidden_tensor(const std::string& kind, size_t layer, const char* name) {
   return kind + ".hidden." + std::to_string(layer) + "." + name;
 }
+// Of a text stage.
+inline constexpr char kNgramsW[] = "ngrams.w";
+inline constexpr char kNgramsB[] = "ngrams.b";
+inline constexpr char kNgramsWords[] = "ngrams.words";
 inline constexpr char kLabelFrequency[] = "label_frequency";
 inline constexpr char kAcceptorMean[] = "acceptor.mean";
 inline constexpr char kAcceptorScale[] = "acceptor.scale";

@@ -6,6 +6,7 @@
 #include "host/artifact/artifact.h"
 #include "host/artifact/names.h"
 #include "host/artifact/parts.h"
+#include "host/artifact/text_stage.h"
 #include "host/io/json_fields.h"
 
 namespace tracer {
@@ -90,9 +91,12 @@ Status parse_stage(const Json& json, int64_t version, const Policy& policy, int6
   const std::string prefix = tensor_prefix(stage_number);
   JsonFields f(json, "manifest.json: stages");
   int64_t encoder = 0;
-  f.count("encoder", encoder, 0);
+  f.count("encoder", encoder, stage_number);  // each stage has one of its own
   const Json& members = f.array("members");
   TRACER_RETURN_IF_ERROR(f.status());
+  if (encoder != stage_number)
+    return bad_input("manifest.json: stages: \"encoder\": expected " + std::to_string(stage_number) + ", found " +
+                     std::to_string(encoder));
   bool softmax = false, neighbours = false, kernel = false;
   double weights = 0, kernel_weight = 0;
   for (const Json& member : members) {
@@ -227,9 +231,9 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
   TRACER_RETURN_IF_ERROR(f.status());
   if (format != kFormatName)
     return bad_input(std::string(kManifest) + ": expected format \"" + kFormatName + "\", found \"" + format + "\"");
-  if (version < kFormatVersion || version > kNetworksVersion)
+  if (version < kFormatVersion || version > kCascadeVersion)
     return bad_input(std::string(kManifest) + ": expected format version " + std::to_string(kFormatVersion) + " to " +
-                     std::to_string(kNetworksVersion) + ", found " + std::to_string(version));
+                     std::to_string(kCascadeVersion) + ", found " + std::to_string(version));
   f.count("dimension", policy.dimension, int64_t{1} << 24);
   f.number("alpha", policy.alpha, 0, 1);
   f.number("delta", policy.delta, 0, 1);
@@ -249,9 +253,12 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
       std::adjacent_find(policy.labels.begin(), policy.labels.end()) != policy.labels.end())
     return bad_input("manifest.json: labels: expected distinct labels in bytewise order");
   TRACER_RETURN_IF_ERROR(parse_deferred_labels(manifest, version, policy));
-  if (encoders.size() != 1)
-    return bad_input("manifest.json: encoders: this version runs 1, found " + std::to_string(encoders.size()));
-  auto encoder = parse_encoder(encoders[0], "manifest.json: encoders");
+  const size_t text_stages = version == kCascadeVersion ? 1 : 0;  // a cascade has one, first, and the stage on vectors
+  if (encoders.size() != text_stages + 1)
+    return bad_input("manifest.json: encoders: this version runs " + std::to_string(text_stages + 1) + ", found " +
+                     std::to_string(encoders.size()));
+  if (text_stages == 1) TRACER_RETURN_IF_ERROR(check_ngrams(encoders[0]));
+  auto encoder = parse_encoder(encoders[text_stages], "manifest.json: encoders");
   if (!encoder.ok()) return encoder.status();
   if (encoder->dimension != policy.dimension)
     return bad_input("manifest.json: encoders: \"dimension\": expected " + std::to_string(policy.dimension) +
@@ -262,9 +269,15 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
   traces.count("rows", artifact.provenance.traces_rows);
   traces.text("vectors", artifact.provenance.vectors_path);
   TRACER_RETURN_IF_ERROR(traces.status());
-  if (stages.size() > 1)
-    return bad_input("manifest.json: stages: this version runs at most 1, found " + std::to_string(stages.size()));
-  for (size_t s = 0; s < stages.size(); ++s) {
+  if (stages.size() > text_stages + 1 || stages.size() < 2 * text_stages)
+    return bad_input("manifest.json: stages: this version runs " + std::string(text_stages == 1 ? "2" : "at most 1") +
+                     ", found " + std::to_string(stages.size()));
+  if (text_stages == 1) {
+    policy.text.emplace();
+    TRACER_RETURN_IF_ERROR(parse_text_stage(stages[0], 0, static_cast<int64_t>(policy.labels.size()), tensor_prefix(0),
+                                            weights, *policy.text));
+  }
+  for (size_t s = text_stages; s < stages.size(); ++s) {
     Stage stage;
     TRACER_RETURN_IF_ERROR(parse_stage(stages[s], version, policy, static_cast<int64_t>(s), weights, stage));
     policy.stages.push_back(std::move(stage));
@@ -278,6 +291,8 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
     if (!certificate.ok()) return certificate.status();
     if (!certificate->floored.empty() && !(policy.label_floor > 0))
       return bad_input("certificate.json: below_label_floor: expected a label floor in manifest.json, found none");
+    if (entry.contains("text_stage") != policy.text.has_value())
+      return bad_input("certificate.json: expected \"text_stage\" where the policy has a text stage, and only there");
     if (certificate->certified && policy.stages.empty())
       return bad_input("certificate.json: expected a stage behind a certified policy, found none");
     policy.certificates.push_back(std::move(certificate).value());

@@ -35,6 +35,7 @@ Status check_frontier_entry(const Json& entry, const std::string& part) {
   TRACER_RETURN_IF_ERROR(f.status());
   bool approximate = false;
   if (entry.contains("approximate")) f.boolean("approximate", approximate);
+  if (entry.contains("text_stage_share")) f.optional_number("text_stage_share", figure);
   if (certified) return f.status();
   f.text("reason", text);
   const Json& estimate = f.object("estimate");

@@ -31,6 +31,8 @@ int AuditCommand::run() {
   if (!clash.empty()) return usage_error(console, clash);
   auto loaded = load_policy(policy, console);
   if (!loaded.ok()) return fail(console, loaded.status());
+  if (const Status one = refuse_cascade(policy.folder, loaded->artifact.policy, "audit"); !one.ok())
+    return fail(console, one);
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
   auto read = read_kept_rows(input, *vectors, rejects, true, *loaded, (*backend)->threads(), console);

@@ -4,6 +4,8 @@
 #include <system_error>
 #include <utility>
 
+#include "engine/text_stage.h"
+
 namespace tracer::cli {
 namespace {
 
@@ -22,6 +24,8 @@ Result<BatchReader> BatchReader::open(const InputOptions& o, bool need_label, bo
   BatchReader batches(std::move(reader).value(), io::Rejects(o.traces, rejects_path, o.max_bad_ratio));
   batches.traces_path_ = o.traces;
   batches.keep_input_ = keep_input;
+  batches.text_stage_ = source.text_stage;
+  batches.rule_ = source.rule;
   int64_t found = 0;
   if (source.encoder) {
     batches.embedding_ = std::make_unique<Embedding>(*source.encoder, console, o.traces);
@@ -91,7 +95,7 @@ Status BatchReader::read_rows(RowBatch& batch) {
     if (row.has_id) out.id = std::string(row.id);
     out.label = row.label;
     if (keep_input_) out.input = row.input;
-    if (embedding_) texts_.emplace_back(row.input);
+    if (embedding_ || text_stage_ != nullptr) texts_.emplace_back(row.input);
   }
   return read_stretch();
 }
@@ -107,12 +111,38 @@ Status BatchReader::complete_group() {
   return {};
 }
 
-// lead: how many of the texts come before the batch's rows.
+// The text stage's answers to texts_, of which `lead` come before the batch's rows. Vectors that a file gave close up.
+void BatchReader::answer(Backend* backend, RowBatch& batch, int64_t lead) {
+  answer_texts(backend, *text_stage_, *rule_, texts_, answers_);
+  const auto first = answers_.begin() + lead, end = first + static_cast<int64_t>(batch.rows.size());
+  batch.answered.assign(first, end);
+  int64_t kept = 0;
+  for (size_t i = 0; vectors_ && i < batch.answered.size(); ++i) {
+    if (batch.answered[i]) continue;
+    const auto at = static_cast<int64_t>(i);
+    if (kept < at) std::copy_n(batch.vectors.row(at), batch.vectors.cols(), batch.vectors.row(kept));
+    ++kept;
+  }
+}
+
+// lead: how many of the texts come before the batch's rows. What the text stage answered is not embedded: the others of
+// the group are, together and in order, so that a row's company is the same in every pass.
 Status BatchReader::embed(RowBatch& batch, int64_t lead) {
-  if (left_ == 0 && !batch.rows.empty() && embedding_->groups_matter()) TRACER_RETURN_IF_ERROR(complete_group());
-  const auto n = static_cast<int64_t>(texts_.size());
+  std::vector<std::string> left;
+  if (text_stage_ != nullptr) {
+    int64_t left_before = 0;
+    for (size_t i = 0; i < texts_.size(); ++i) {
+      if (answers_[i]) continue;
+      left_before += static_cast<int64_t>(i) < lead;
+      left.push_back(std::move(texts_[i]));
+    }
+    lead = left_before;
+  }
+  const std::vector<std::string>& texts = text_stage_ != nullptr ? left : texts_;
+  const auto n = static_cast<int64_t>(texts.size());
+  if (n == 0) return {};
   if (batch.vectors.rows() < n) batch.vectors = Matrix<float>(n, embedding_->dimension());
-  TRACER_RETURN_IF_ERROR(embedding_->encode(texts_, reader_.raw_bytes(), batch.vectors.view().rows_from(0, n)));
+  TRACER_RETURN_IF_ERROR(embedding_->encode(texts, reader_.raw_bytes(), batch.vectors.view().rows_from(0, n)));
   for (int64_t i = 0; lead > 0 && i + lead < n; ++i)
     std::copy_n(batch.vectors.row(i + lead), batch.vectors.cols(), batch.vectors.row(i));
   return {};
@@ -130,18 +160,20 @@ Status BatchReader::finish() {
   return {};
 }
 
-// Everything but what needs the backend, which belongs to the caller's thread.
-Result<bool> BatchReader::read_batch(RowBatch& batch) {
+// backend: null on another thread than the caller's, to whom it belongs.
+Result<bool> BatchReader::read_batch(Backend* backend, RowBatch& batch) {
   batch.rows.clear();
+  batch.answered.clear();
   texts_.clear();
   if (done_) return false;
   TRACER_RETURN_IF_ERROR(read_rows(batch));
-  if (embedding_) {
-    if (batch.rows.empty()) texts_.clear();  // all of them were read over
-    const int64_t lead = batch.rows.empty() ? 0 : lead_;
-    lead_ = 0;
-    TRACER_RETURN_IF_ERROR(embed(batch, lead));
-  }
+  if (batch.rows.empty()) texts_.clear();  // all of them were read over
+  const int64_t lead = batch.rows.empty() ? 0 : lead_;
+  lead_ = 0;
+  if (left_ == 0 && !batch.rows.empty() && embedding_ && embedding_->groups_matter())
+    TRACER_RETURN_IF_ERROR(complete_group());
+  if (text_stage_ != nullptr) answer(backend, batch, lead);
+  if (embedding_) TRACER_RETURN_IF_ERROR(embed(batch, lead));
   if (done_) {
     if (embedding_) embedding_->finish();
     TRACER_RETURN_IF_ERROR(finish());
@@ -155,18 +187,17 @@ Result<bool> BatchReader::next(Backend& backend, RowBatch& batch) {
     more = reading_.get();
     std::swap(batch, ahead_);
   } else {
-    more = read_batch(batch);
+    more = read_batch(&backend, batch);
   }
   if (!more.ok() || !*more) return more;
   // An encoder uses all cores itself, and its progress is shown on the caller's thread.
   if (!done_ && !embedding_) {
     try {
-      reading_ = std::async(std::launch::async, [this] { return read_batch(ahead_); });
+      reading_ = std::async(std::launch::async, [this] { return read_batch(nullptr, ahead_); });
     } catch (const std::system_error&) {  // out of threads: the next call reads
     }
   }
-  TRACER_RETURN_IF_ERROR(
-      backend.normalise_rows(batch.vectors.view().rows_from(0, static_cast<int64_t>(batch.rows.size()))));
+  TRACER_RETURN_IF_ERROR(backend.normalise_rows(batch.vectors.view().rows_from(0, batch.vector_rows())));
   return true;
 }
 

@@ -1,6 +1,7 @@
 // Rows with their vectors in batches, for evaluate and route. Vectors come from a file, or are made from the text.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <future>
 #include <limits>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/router.h"
 #include "host/cli/command.h"
 #include "host/cli/embedding.h"
 #include "host/cli/inputs.h"
@@ -24,9 +26,13 @@ namespace tracer::cli {
 struct VectorSource {
   std::string npy;
   std::optional<Encoder> encoder;
+  // Of a cascade: its text stage, which answers rows before a vector is made of them, and the rule it answers by. Both
+  // belong to the policy, which must outlive the source. Null where no row is the text stage's.
+  const TextStage* text_stage = nullptr;
+  const DecisionRule* rule = nullptr;
 };
 
-// Rows of one batch; vectors are unit rows, aligned.
+// Rows of one batch, and the unit vectors of those that the text stage of a cascade did not answer, in order.
 struct RowBatch {
   struct Row {
     int64_t line = 0;
@@ -35,8 +41,13 @@ struct RowBatch {
     std::string input;
   };
   std::vector<Row> rows;
-  Matrix<float> vectors;  // at least rows.size() rows; the rest is unused
-  HostMatrix<const float> view() const { return vectors.view().rows_from(0, static_cast<int64_t>(rows.size())); }
+  std::vector<std::optional<RowScore>> answered;  // by the text stage, aligned; empty where there is none
+  Matrix<float> vectors;                          // at least vector_rows() rows; the rest is unused
+  int64_t vector_rows() const {
+    return static_cast<int64_t>(rows.size()) -
+           std::count_if(answered.begin(), answered.end(), [](const auto& score) { return score.has_value(); });
+  }
+  HostMatrix<const float> view() const { return vectors.view().rows_from(0, vector_rows()); }
 };
 
 // Streams traces and vectors together in constant memory: while the caller works on a batch, a thread reads the next
@@ -63,15 +74,19 @@ class BatchReader {
   int64_t lead_of(int64_t rows) const;
   Status read_rows(RowBatch& batch);
   Status complete_group();
+  void answer(Backend* backend, RowBatch& batch, int64_t lead);
   Status embed(RowBatch& batch, int64_t lead);
-  Result<bool> read_batch(RowBatch& batch);
+  Result<bool> read_batch(Backend* backend, RowBatch& batch);
   Status finish();
 
   io::TraceReader reader_;
   io::Rejects rejects_;
   std::optional<io::NpyReader> vectors_;  // either this
   std::unique_ptr<Embedding> embedding_;  // or this
-  std::vector<std::string> texts_;        // of the batch, for the encoder
+  const TextStage* text_stage_ = nullptr;
+  const DecisionRule* rule_ = nullptr;
+  std::vector<std::string> texts_;                // of the batch, for the text stage and the encoder
+  std::vector<std::optional<RowScore>> answers_;  // of the text stage to them
   std::string traces_path_;
   bool keep_input_ = false;
   int64_t skip_ = 0;                                    // good rows still to be read over

@@ -85,6 +85,9 @@ int DiffCommand::run() {
   }
   if (sides_[0].artifact.policy.dimension != sides_[1].artifact.policy.dimension)
     return fail(console, bad_input("the policies take vectors of different dimensions, so no rows fit both"));
+  for (const LoadedPolicy& side : sides_)
+    if (const Status one = refuse_cascade(side.folder, side.artifact.policy, "diff --traces"); !one.ok())
+      return fail(console, one);
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
   const std::string rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;

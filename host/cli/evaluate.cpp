@@ -7,6 +7,7 @@
 #include "host/cli/inputs.h"
 #include "host/cli/policy_input.h"
 #include "host/cli/reasons.h"
+#include "host/cli/scoring.h"
 #include "host/cli/tables.h"
 #include "host/io/json_fields.h"
 #include "host/io/output_stream.h"
@@ -30,6 +31,7 @@ struct EvaluateCommand {
   int print(const LoadedPolicy& loaded) const;
 
   ReasonCounts counts_;
+  CascadeCounts stages_;
   int64_t agree_ = 0;
   std::vector<LabelCounts> labels_;
   int64_t unknown_labels_ = 0;
@@ -46,18 +48,16 @@ Status EvaluateCommand::count(Backend& backend, const LoadedPolicy& loaded, Batc
     if (!out.ok()) return out.status();
     errors_out.emplace(std::move(out).value());
   }
-  auto stage = prepare_stage(backend, p.stages[0], {loaded.certificate.threshold});
-  if (!stage.ok()) return stage.status();
+  std::optional<PreparedStage> stage;
   RowBatch batch;
   std::vector<RowScore> scores;
   while (true) {
     auto more = reader.next(backend, batch);
     if (!more.ok()) return more.status();
     if (!*more) break;
-    TRACER_RETURN_IF_ERROR(score_rows(backend, *stage, batch.view(), scores));
+    TRACER_RETURN_IF_ERROR(score_batch(backend, loaded, batch, stage, scores));
     for (size_t i = 0; i < batch.rows.size(); ++i) {
       const RowBatch::Row& row = batch.rows[i];
-      TRACER_RETURN_IF_ERROR(check_score(loaded, scores[i], "line " + std::to_string(row.line)));
       const auto known = index.find(row.label);
       const int32_t teacher = known == index.end() ? -1 : known->second;
       if (teacher >= 0)
@@ -66,6 +66,7 @@ Status EvaluateCommand::count(Backend& backend, const LoadedPolicy& loaded, Batc
         ++unknown_labels_;
       const Reason reason = decide(scores[i], loaded.rule);
       counts_.add(reason);
+      stages_.add(scores[i], reason == Reason::kAccepted, scores[i].features.label == teacher);
       if (reason != Reason::kAccepted) continue;
       const int32_t answer = scores[i].features.label;
       const bool agrees = answer == teacher;
@@ -100,6 +101,7 @@ int EvaluateCommand::print(const LoadedPolicy& loaded) const {
         ", deferred " + counts_.deferred_text(", ", " and ") + "\nagreement with the teacher on handled rows: " +
         (share ? number(*share) + ", at least " + number(*lower) + " (delta " + number(delta) + ")" : "none handled") +
         "\n";
+    if (p.text) text += "handled rows: " + stages_.handled_text() + "\n";
     return common.console.print(text) ? code : kExitRuntime;
   }
   Json labels = Json::array();
@@ -113,17 +115,18 @@ int EvaluateCommand::print(const LoadedPolicy& loaded) const {
                       {"teacher_agreement", optional_json(agreement(c.agree, c.handled))},
                       {"teacher_agreement_lower", optional_json(agreement_lower(c.agree, c.handled, delta))}});
   }
-  return common.console.print_json(
-      {{"rows", rows},
-       {"alpha", loaded.certificate.alpha},
-       {"handled", handled},
-       {"coverage", rows > 0 ? Json(static_cast<double>(handled) / static_cast<double>(rows)) : Json(nullptr)},
-       {"teacher_agreement", optional_json(share)},
-       {"teacher_agreement_lower", optional_json(lower)},
-       {"deferred", counts_.deferred()},
-       {"unknown_labels", unknown_labels_},
-       {"labels", labels}},
-      code);
+  Json document = {
+      {"rows", rows},
+      {"alpha", loaded.certificate.alpha},
+      {"handled", handled},
+      {"coverage", rows > 0 ? Json(static_cast<double>(handled) / static_cast<double>(rows)) : Json(nullptr)},
+      {"teacher_agreement", optional_json(share)},
+      {"teacher_agreement_lower", optional_json(lower)},
+      {"deferred", counts_.deferred()},
+      {"unknown_labels", unknown_labels_},
+      {"labels", labels}};
+  if (p.text) document["stages"] = stages_.json(true);
+  return common.console.print_json(document, code);
 }
 
 int EvaluateCommand::run() {

@@ -31,6 +31,7 @@ struct FitCommand {
   std::optional<std::string> precision;
   std::vector<std::string> never;  // as given: labels, or several with commas between
   std::string output = ".tracer";
+  bool cascade = false;
   int* exit_code = nullptr;
 
   int run();
@@ -151,7 +152,7 @@ int FitCommand::run() {
     if (!opened.ok()) return fail(console, opened.status());
     encoder = std::move(opened).value();
   }
-  auto file = read_log(input, split.group_by, rejects_path(), embeds, console);
+  auto file = read_log(input, split.group_by, rejects_path(), embeds || cascade, console);
   if (!file.ok()) return fail(console, file.status());
   if (const Status known = resolve_never(file->traces); !known.ok()) return usage_error(console, known.message());
   auto read = read_or_embed(*vectors, encoder ? &*encoder : nullptr, *file, input.traces, console);
@@ -165,7 +166,8 @@ int FitCommand::run() {
                std::to_string(x.cols()) + "; computing on " + std::string((*backend)->name()) + " (" +
                std::string((*backend)->isa()) + ", " + std::to_string((*backend)->threads()) + " threads)");
 
-  if (!console.json) fit.keep_certify = kSummaryRows;
+  if (cascade) fit.cascade_texts = file->input;
+  if (!console.json && !cascade) fit.keep_certify = kSummaryRows;
   auto fitted =
       tracer::fit(**backend, file->traces, std::move(x), fit, [&](const std::string& done) { console.note(done); });
   if (!fitted.ok()) return fail(console, fitted.status());
@@ -227,6 +229,14 @@ void add_fit(CLI::App& app, int& exit_code) {
   sub->add_option("--label-floor", fit.label_floor,
                   "leave labels to the teacher that learn does not show to agree this often")
       ->check(open_unit_interval());
+  CLI::Option* cascade =
+      sub->add_flag("--cascade", command->cascade,
+                    "let a stage on the words of the text answer easy rows, before the text encoder sees them");
+  sub->add_option("--cascade-tolerance", fit.cascade_tolerance,
+                  "share of all rows of expected coverage that the first stage may cost")
+      ->check(unit_interval())
+      ->needs(cascade)
+      ->capture_default_str();
   sub->add_option(
          "--max-references", fit.max_references,
          "learn rows to look neighbours up among and to compare candidates on; of a larger log a random sample")

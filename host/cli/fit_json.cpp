@@ -34,6 +34,14 @@ Json run_json(const FitResult& r, const FitOptions& o) {
     const size_t references = r.policy.stages[0].neighbours.label.size();
     if (references < r.split.learn.size()) run["references"] = {{"rows", references}, {"most", o.max_references}};
   }
+  if (!r.cascade.empty()) {
+    run["cascade"] = {{"tolerance", o.cascade_tolerance}, {"expected", Json::array()}};
+    for (size_t a = 0; a < r.cascade.size(); ++a)
+      run["cascade"]["expected"].push_back({{"alpha", r.policy.certificates[a].alpha},
+                                            {"text_stage_share", r.cascade[a].share},
+                                            {"coverage", r.cascade[a].coverage},
+                                            {"coverage_alone", r.cascade[a].coverage_alone}});
+  }
   if (o.budget_seconds) {
     run["budget_seconds"] = *o.budget_seconds;
     run["cut"] = r.cut;

@@ -18,7 +18,10 @@ std::string verdict(const Certificate& c, const std::string& refusal) {
   if (!c.certified) return "refused" + at + c.reason + (refusal.empty() ? "; " + refusal_estimate(c) : "");
   return "certified" + at + percent(*coverage(c)) + " of the traffic handled, agreement with the teacher at least " +
          number(c.alpha) + " (delta " + number(c.delta) + "); " + number(*agreement(c.n_agree, c.n_handled)) + " of " +
-         std::to_string(c.n_handled) + " handled certify rows, bound " + number(*agreement_lower(c));
+         std::to_string(c.n_handled) + " handled certify rows, bound " + number(*agreement_lower(c)) +
+         (c.text_threshold < 1 ? "; " + percent(*agreement(c.text_handled, c.n_handled)) +
+                                     " of the handled rows answered from the text alone"
+                               : "");
 }
 
 std::string deferred_text(const Json& e, const FitResult& result) {

@@ -3,9 +3,11 @@
 #include <optional>
 
 #include "engine/router.h"
+#include "engine/text_stage.h"
 #include "host/cli/command.h"
 #include "host/cli/inspect_text.h"
 #include "host/cli/policy_input.h"
+#include "host/cli/reasons.h"
 #include "host/cli/tables.h"
 #include "host/cli/trace_texts.h"
 #include "host/io/npy.h"
@@ -14,7 +16,7 @@
 namespace tracer::cli {
 namespace {
 
-constexpr int64_t kTopClasses = 5;
+constexpr size_t kTopClasses = 5;
 constexpr int64_t kNearest = 5;        // traces listed
 constexpr int64_t kCounted = 10;       // traces whose labels are counted
 constexpr size_t kMostTextBytes = 90;  // of a trace's text
@@ -28,7 +30,9 @@ struct InspectCommand {
 
   int run();
   std::string named() const { return text ? "the text" : "row " + std::to_string(row) + " of " + input.embeddings; }
+  bool answer_text(const LoadedPolicy& loaded, RowScore& score, Matrix<float>& probability) const;
   Status read_vector(const LoadedPolicy& loaded, int threads, HostMatrix<float> x) const;
+  Json describe_text(const LoadedPolicy& loaded, const RowScore& score, const Matrix<float>& probability) const;
   Json describe(const LoadedPolicy& loaded, const RowScore& score, const Matrix<float>& probability,
                 const Matrix<int32_t>& near, const Matrix<float>& similarity) const;
 };
@@ -54,16 +58,32 @@ std::string why(const RowScore& s, Reason reason, const LoadedPolicy& loaded, co
   return "";
 }
 
-Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, const Matrix<float>& probability,
-                              const Matrix<int32_t>& near, const Matrix<float>& similarity) const {
-  const Policy& p = loaded.artifact.policy;
-  const NeighbourMember& member = p.stages[0].neighbours;
-  const Reason reason = decide(s, loaded.rule);
-  std::vector<int32_t> order(p.labels.size());
+std::vector<int32_t> by_probability(const Matrix<float>& probability) {
+  std::vector<int32_t> order(static_cast<size_t>(probability.cols()));
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
                    [&](int32_t a, int32_t b) { return probability(0, a) > probability(0, b); });
-  Json classes = Json::array(), nearest = Json::array();
+  return order;
+}
+
+Json top_classes(const Policy& policy, const Matrix<float>& probability) {
+  Json classes = Json::array();
+  for (const int32_t label : by_probability(probability)) {
+    const float p = probability(0, label);
+    if (classes.size() == kTopClasses || (!classes.empty() && !(p > 0))) break;
+    classes.push_back({{"label", policy.labels[label]}, {"probability", p}});
+  }
+  return classes;
+}
+
+Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, const Matrix<float>& probability,
+                              const Matrix<int32_t>& near, const Matrix<float>& similarity) const {
+  const Policy& p = loaded.artifact.policy;
+  if (s.text) return describe_text(loaded, s, probability);
+  const NeighbourMember& member = p.stages[0].neighbours;
+  const Reason reason = decide(s, loaded.rule);
+  const std::vector<int32_t> order = by_probability(probability);
+  Json nearest = Json::array();
   int64_t looked_at = 0, carry = 0, carry_runner_up = 0;
   for (int64_t j = 0; j < std::min(kCounted, near.cols()) && near(0, j) >= 0; ++j) {
     const int32_t found = member.label[near(0, j)];
@@ -74,9 +94,6 @@ Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, con
   for (int64_t j = 0; j < std::min(kNearest, near.cols()) && near(0, j) >= 0; ++j)
     listed.push_back(member.row[near(0, j)]);
   const auto texts = trace_texts(loaded.artifact.provenance, listed);
-  const int64_t most = std::min<int64_t>(kTopClasses, static_cast<int64_t>(order.size()));
-  for (int64_t i = 0; i < most && (i == 0 || probability(0, order[i]) > 0); ++i)
-    classes.push_back({{"label", p.labels[order[i]]}, {"probability", probability(0, order[i])}});
   for (int64_t j = 0; j < std::min(kNearest, near.cols()) && near(0, j) >= 0; ++j) {
     const int32_t r = near(0, j);
     Json neighbour = {{"row", member.row[r]}};
@@ -88,25 +105,61 @@ Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, con
     nearest.push_back(std::move(neighbour));
   }
   const std::string& label = p.labels[s.features.label];
-  return {{text ? "text" : "row", text ? Json(*text) : Json(row)},
+  Json d = {
+      {text ? "text" : "row", text ? Json(*text) : Json(row)},
+      {"alpha", loaded.certificate.alpha},
+      {"decision", reason == Reason::kAccepted ? "handled" : "deferred"},
+      {"reason", to_string(reason)},
+      {"surrogate", label},
+      {"score", s.score},
+      {"threshold", loaded.certificate.threshold},
+      {"why", why(s, reason, loaded, label)},
+      {"features",
+       {{"top1", s.features.top1},
+        {"margin", s.features.top1 - s.features.top2},
+        {"entropy", s.features.entropy},
+        {"softmax_probability", s.features.softmax_p},
+        {"neighbour_vote", s.features.vote_p},
+        {"neighbour_share", s.features.vote_share},
+        {"mean_distance", s.features.mean_distance_10}}},
+      {"classes", top_classes(p, probability)},
+      {"neighbours", {{"looked_at", looked_at}, {"carry_surrogate", carry}, {"carry_runner_up", carry_runner_up}}},
+      {"nearest", nearest}};
+  if (p.text) d["stage"] = stage_name(s);
+  return d;
+}
+
+// Of a row that the text stage of a cascade answers: it has looked at no trace.
+Json InspectCommand::describe_text(const LoadedPolicy& loaded, const RowScore& s,
+                                   const Matrix<float>& probability) const {
+  const std::string& label = loaded.artifact.policy.labels[s.features.label];
+  const Reason reason = decide(s, loaded.rule);
+  return {{"text", *text},
           {"alpha", loaded.certificate.alpha},
           {"decision", reason == Reason::kAccepted ? "handled" : "deferred"},
           {"reason", to_string(reason)},
+          {"stage", stage_name(s)},
           {"surrogate", label},
           {"score", s.score},
           {"threshold", loaded.certificate.threshold},
           {"why", why(s, reason, loaded, label)},
           {"features",
-           {{"top1", s.features.top1},
-            {"margin", s.features.top1 - s.features.top2},
-            {"entropy", s.features.entropy},
-            {"softmax_probability", s.features.softmax_p},
-            {"neighbour_vote", s.features.vote_p},
-            {"neighbour_share", s.features.vote_share},
-            {"mean_distance", s.features.mean_distance_10}}},
-          {"classes", classes},
-          {"neighbours", {{"looked_at", looked_at}, {"carry_surrogate", carry}, {"carry_runner_up", carry_runner_up}}},
-          {"nearest", nearest}};
+           {{"top1", s.features.top1}, {"margin", s.features.top1 - s.features.top2}, {"entropy", s.features.entropy}}},
+          {"classes", top_classes(loaded.artifact.policy, probability)},
+          {"neighbours", nullptr},
+          {"nearest", Json::array()}};
+}
+
+// Whether the text stage answers the text.
+bool InspectCommand::answer_text(const LoadedPolicy& loaded, RowScore& score, Matrix<float>& probability) const {
+  const Policy& p = loaded.artifact.policy;
+  if (!p.text || !text) return false;
+  TextScratch scratch;
+  score = score_text(*p.text, *text, scratch);
+  probability = Matrix<float>(1, static_cast<int64_t>(p.labels.size()));
+  std::transform(scratch.values.begin(), scratch.values.end(), probability.data(),
+                 [](double v) { return static_cast<float>(v); });
+  return text_stage_answers(score, loaded.rule);
 }
 
 Status InspectCommand::read_vector(const LoadedPolicy& loaded, int threads, HostMatrix<float> x) const {
@@ -129,12 +182,17 @@ int InspectCommand::run() {
   auto loaded = load_policy(policy, console);
   if (!loaded.ok()) return fail(console, loaded.status());
   const Policy& p = loaded->artifact.policy;
+  if (p.text && loaded->rule.text_threshold < 1 && !text)
+    return fail(console,
+                bad_input(policy.folder + ": a cascade, which looks at the text first: give --text instead of --row"));
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
   Matrix<float> x(1, p.dimension), similarity, probability;
   Matrix<int32_t> near;
   std::vector<RowScore> scores;
   const auto score = [&]() -> Status {
+    scores.resize(1);
+    if (answer_text(*loaded, scores[0], probability)) return check_score(*loaded, scores[0], named());
     TRACER_RETURN_IF_ERROR(read_vector(*loaded, (*backend)->threads(), x.view()));
     TRACER_RETURN_IF_ERROR((*backend)->normalise_rows(x.view()));
     auto stage = prepare_stage(**backend, p.stages[0], {loaded->certificate.threshold}, 1);

@@ -23,6 +23,7 @@ std::string runner_up_text(const Json& classes) {
 
 std::string neighbours_text(const Json& d) {
   const Json& n = d["neighbours"];
+  if (n.is_null()) return "answered from the text alone: no vector was made of it, and no trace looked at\n";
   const int64_t looked_at = n["looked_at"].get<int64_t>();
   if (looked_at == 0) return "it has no nearest traces\n";
   std::string text = "of its " + counted(looked_at, "nearest trace") + " " +
@@ -37,6 +38,7 @@ std::string neighbours_text(const Json& d) {
 std::string inspect_text(const Json& d) {
   std::string out = text_of(d["why"]) + "\n" + runner_up_text(d["classes"]) + neighbours_text(d) + "classes:\n";
   for (const Json& c : d["classes"]) out += "  " + figure(c["probability"]) + "  " + text_of(c["label"]) + "\n";
+  if (d["neighbours"].is_null()) return out;
   out += "nearest traces:\n";
   for (const Json& n : d["nearest"])
     out += "  " + figure(n["similarity"]) + "  row " + std::to_string(n["row"].get<int64_t>()) +

@@ -70,6 +70,10 @@ Result<VectorSource> open_vectors(const std::string& npy, const InputOptions& in
                                   int threads, const Console& console) {
   const EncoderIdentity& wanted = loaded.artifact.provenance.encoder;
   VectorSource source{npy, std::nullopt};
+  if (loaded.artifact.policy.text && loaded.rule.text_threshold < 1) {
+    source.text_stage = &*loaded.artifact.policy.text;
+    source.rule = &loaded.rule;
+  }
   if (npy.empty()) {
     if (!wanted.known())
       return bad_input(loaded.folder +
@@ -90,6 +94,12 @@ Result<VectorSource> open_vectors(const std::string& npy, const InputOptions& in
     return bad_input(npy + ": vectors of another encoder than " + loaded.folder + " was fitted with: expected " +
                      describe(wanted) + ", found " + describe(*noted));
   return source;
+}
+
+Status refuse_cascade(const std::string& folder, const Policy& policy, const std::string& command) {
+  if (!policy.text) return {};
+  return bad_input(folder + ": a cascade (fit --cascade), whose text stage `tracer " + command +
+                   "` does not know yet: expected a policy of one stage");
 }
 
 Status check_score(const LoadedPolicy& loaded, const RowScore& score, const std::string& row) {

@@ -32,12 +32,16 @@ struct LoadedPolicy {
 Result<LoadedPolicy> load_policy(const PolicyOptions& options, const Console& console);
 
 // Vectors that the policy can take: those of the file `npy`, or for "" those that its own encoder makes of the text.
+// Of a cascade the source has the text stage as well, which refers to `loaded`.
 // kBadInput where a note beside the file names another encoder, where the folder with --embed-model or the server at
 // --embed-url is another one, where that is missing for a policy of a server,
 // and where text meets a policy that was fitted on given vectors. A file without a note is taken with a warning when
 // the policy knows its encoder.
 Result<VectorSource> open_vectors(const std::string& npy, const InputOptions& input, const LoadedPolicy& loaded,
                                   int threads, const Console& console);
+
+// kBadInput where the policy is a cascade: for commands that look at vectors alone.
+Status refuse_cascade(const std::string& folder, const Policy& policy, const std::string& command);
 
 // kBadInput, naming the row, where a policy gives no finite score: its numbers are damaged, and a row it says nothing
 // about is neither handled nor deferred.

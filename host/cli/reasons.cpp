@@ -3,6 +3,9 @@
 #include <numeric>
 #include <vector>
 
+#include "engine/figures.h"
+#include "host/io/json_fields.h"
+
 namespace tracer::cli {
 namespace {
 
@@ -26,6 +29,20 @@ const char* in_words(Reason reason) {
 }
 
 }  // namespace
+
+Json CascadeCounts::json(bool labelled) const {
+  const auto one = [&](const StageCounts& c) {
+    Json j = {{"rows", c.rows}, {"handled", c.handled}};
+    if (labelled) j["n_agree"] = c.agree, j["teacher_agreement"] = optional_json(agreement(c.agree, c.handled));
+    return j;
+  };
+  return {{"text", one(text_)}, {"vector", one(vector_)}};
+}
+
+std::string CascadeCounts::handled_text() const {
+  return std::to_string(text_.handled) + " answered from the text alone, " + std::to_string(vector_.handled) +
+         " on vectors";
+}
 
 int64_t ReasonCounts::rows() const { return std::accumulate(count_.begin(), count_.end(), int64_t{0}); }
 

@@ -10,6 +10,28 @@
 
 namespace tracer::cli {
 
+// What each stage of a cascade was asked and what came of it.
+struct StageCounts {
+  int64_t rows = 0, handled = 0, agree = 0;
+};
+class CascadeCounts {
+ public:
+  void add(const RowScore& row, bool handled, bool agrees = false) {
+    StageCounts& c = row.text ? text_ : vector_;
+    ++c.rows, c.handled += handled, c.agree += handled && agrees;
+  }
+  const StageCounts& text() const { return text_; }
+  // {"text": {...}, "vector": {...}}; n_agree only where rows are labelled.
+  Json json(bool labelled) const;
+  // "2310 answered by the text stage, 631 on vectors"
+  std::string handled_text() const;
+
+ private:
+  StageCounts text_, vector_;
+};
+// "text" or "vector"
+inline const char* stage_name(const RowScore& row) { return row.text ? "text" : "vector"; }
+
 class ReasonCounts {
  public:
   void add(Reason reason) { ++count_[static_cast<size_t>(reason)]; }

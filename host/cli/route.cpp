@@ -28,6 +28,7 @@ struct RouteCommand {
   Json summary(const LoadedPolicy& loaded, const BatchReader& reader) const;
 
   ReasonCounts counts_;
+  CascadeCounts stages_;
   std::vector<std::string> label_;  // as JSON
   std::string threshold_;
 };
@@ -35,12 +36,14 @@ struct RouteCommand {
 // Lines of one batch.
 Status RouteCommand::write(const LoadedPolicy& loaded, const ScoredBatch& scored, io::OutputStream& out) {
   std::string line;
+  const bool cascade = loaded.artifact.policy.text.has_value();
   for (size_t i = 0; i < scored.batch.rows.size(); ++i) {
     const RowBatch::Row& row = scored.batch.rows[i];
     const RowScore& score = scored.scores[i];
     const Reason reason = decide(score, loaded.rule);
     const bool handled = reason == Reason::kAccepted;
     counts_.add(reason);
+    stages_.add(score, handled);
     line = "{\"id\":";
     line += row.id ? io::json_string(*row.id) : std::to_string(row.line);
     line += ",\"label\":";
@@ -49,6 +52,7 @@ Status RouteCommand::write(const LoadedPolicy& loaded, const ScoredBatch& scored
     line += io::json_number(score.score);
     line += ",\"threshold\":" + threshold_ + ",\"reason\":\"";
     line += to_string(reason);
+    if (cascade) line += std::string("\",\"stage\":\"") + stage_name(score);
     line += "\"}";
     TRACER_RETURN_IF_ERROR(out.write_line(line));
   }
@@ -63,15 +67,17 @@ Status RouteCommand::route(Backend& backend, const LoadedPolicy& loaded, BatchRe
 }
 
 Json RouteCommand::summary(const LoadedPolicy& loaded, const BatchReader& reader) const {
-  return {{"policy", loaded.artifact.digest},
-          {"alpha", loaded.certificate.alpha},
-          {"alpha_of_fit", loaded.artifact.policy.alpha},
-          {"threshold", loaded.certificate.threshold},
-          {"rows", counts_.rows()},
-          {"handled", counts_.handled()},
-          {"deferred", counts_.deferred()},
-          {"bad_rows", reader.rejects().count()},
-          {"warnings", loaded.warning.empty() ? Json::array() : Json::array({loaded.warning})}};
+  Json document = {{"policy", loaded.artifact.digest},
+                   {"alpha", loaded.certificate.alpha},
+                   {"alpha_of_fit", loaded.artifact.policy.alpha},
+                   {"threshold", loaded.certificate.threshold},
+                   {"rows", counts_.rows()},
+                   {"handled", counts_.handled()},
+                   {"deferred", counts_.deferred()},
+                   {"bad_rows", reader.rejects().count()},
+                   {"warnings", loaded.warning.empty() ? Json::array() : Json::array({loaded.warning})}};
+  if (loaded.artifact.policy.text) document["stages"] = stages_.json(false);
+  return document;
 }
 
 int RouteCommand::run() {
@@ -112,7 +118,8 @@ int RouteCommand::run() {
     const Status written = io::write_file_atomic(sidecar, json_text(document));
     if (!written.ok()) return fail(console, written);
   }
-  console.note(counted(counts_.rows(), "row") + ": " + std::to_string(counts_.handled()) + " handled, " +
+  console.note(counted(counts_.rows(), "row") + ": " + std::to_string(counts_.handled()) + " handled" +
+               (loaded->artifact.policy.text ? " (" + stages_.handled_text() + ")" : "") + ", " +
                counts_.deferred_text(", ", ", "));
   const int64_t bad = reader->rejects().count();
   if (bad > 0)

@@ -8,21 +8,36 @@
 namespace tracer::cli {
 namespace {
 
-// Prepares the stage at the first batch: one that is not full is all there is, and few rows need little preparing.
-Status score(Backend& backend, const LoadedPolicy& loaded, ScoredBatch& rows, std::optional<PreparedStage>& stage) {
-  const HostMatrix<const float> x = rows.batch.view();
-  if (!stage) {
-    auto prepared = prepare_stage(backend, loaded.artifact.policy.stages[0], {loaded.certificate.threshold}, x.rows);
-    if (!prepared.ok()) return prepared.status();
-    stage = std::move(prepared).value();
+// The text stage's answers among the scores of the rows that it left.
+void merge_answers(const RowBatch& batch, std::vector<RowScore>& scores) {
+  auto at = static_cast<size_t>(batch.vector_rows());
+  scores.resize(batch.rows.size());
+  for (size_t i = batch.rows.size(); i-- > 0;) {
+    if (batch.answered[i])
+      scores[i] = *batch.answered[i];
+    else
+      scores[i] = scores[--at];
   }
-  TRACER_RETURN_IF_ERROR(score_rows(backend, *stage, x, rows.scores));
-  for (size_t i = 0; i < rows.batch.rows.size(); ++i)
-    TRACER_RETURN_IF_ERROR(check_score(loaded, rows.scores[i], "line " + std::to_string(rows.batch.rows[i].line)));
-  return {};
 }
 
 }  // namespace
+
+Status score_batch(Backend& backend, const LoadedPolicy& loaded, const RowBatch& batch,
+                   std::optional<PreparedStage>& stage, std::vector<RowScore>& scores) {
+  const HostMatrix<const float> x = batch.view();
+  if (!stage) {
+    auto prepared = prepare_stage(backend, loaded.artifact.policy.stages[0], {loaded.certificate.threshold},
+                                  static_cast<int64_t>(batch.rows.size()));
+    if (!prepared.ok()) return prepared.status();
+    stage = std::move(prepared).value();
+  }
+  scores.clear();
+  if (x.rows > 0) TRACER_RETURN_IF_ERROR(score_rows(backend, *stage, x, scores));
+  if (!batch.answered.empty()) merge_answers(batch, scores);
+  for (size_t i = 0; i < batch.rows.size(); ++i)
+    TRACER_RETURN_IF_ERROR(check_score(loaded, scores[i], "line " + std::to_string(batch.rows[i].line)));
+  return {};
+}
 
 Status score_all(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader,
                  const std::function<Status(ScoredBatch&)>& take) {
@@ -32,7 +47,8 @@ Status score_all(Backend& backend, const LoadedPolicy& loaded, BatchReader& read
   const auto taken = [&] { return taking.valid() ? taking.get() : Status(); };
   while (true) {
     auto more = reader.next(backend, now.batch);
-    const Status scored = more.ok() && *more ? score(backend, loaded, now, stage) : more.status();
+    const Status scored =
+        more.ok() && *more ? score_batch(backend, loaded, now.batch, stage, now.scores) : more.status();
     TRACER_RETURN_IF_ERROR(taken());
     if (!scored.ok()) return scored;
     if (!*more) return {};

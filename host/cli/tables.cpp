@@ -38,6 +38,8 @@ std::string frontier_table(const Json& frontier) {
             pad(cell(e, "threshold"), 11) + "  " + shown(e.value("method", "?"));
     if (!e.value("certified", false)) text += ": " + shown(e.value("reason", ""));
     if (e.value("approximate", false)) text += " (approximate)";
+    if (e.contains("text_stage_share") && e["text_stage_share"].is_number())
+      text += ", " + percent(e["text_stage_share"].get<double>()) + " from the text alone";
     text += "\n";
   }
   return text;

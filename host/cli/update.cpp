@@ -263,6 +263,7 @@ int UpdateCommand::run() {
   if (!backend.ok()) return fail(console, backend.status());
   auto current = read_artifact(folder);  // also before anything is made beside it
   if (!current.ok()) return fail(console, current.status());
+  if (const Status one = refuse_cascade(folder, current->policy, "update"); !one.ok()) return fail(console, one);
   auto store = VersionStore::open(folder, true, delta.value_or(current->policy.delta));
   if (!store.ok()) return fail(console, store.status());
   if (delta && std::abs(*delta - store->state().delta) > 1e-12)

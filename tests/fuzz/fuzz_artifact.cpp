@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/router.h"
+#include "engine/text_stage.h"
 #include "host/artifact/artifact.h"
 #include "host/artifact/parts.h"
 
@@ -24,6 +25,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!file.ok()) return 0;
   const auto artifact = tracer::parse_artifact(text, all.substr(first + 1, second - first - 1), *file);
   if (!artifact.ok() || artifact->policy.stages.empty()) return 0;
+  if (artifact->policy.text) {
+    tracer::TextScratch scratch;
+    for (const std::string_view words : {std::string_view(), all.substr(0, 200)})
+      (void)tracer::score_text(*artifact->policy.text, words, scratch);
+  }
   static const auto backend = tracer::make_backend({.device = "cpu", .threads = 1, .isa = ""});
   const tracer::Policy& p = artifact->policy;
   if (p.dimension == 0 || p.dimension > 64) return 0;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/acceptor.h"
+#include "engine/text_stage.h"
 #include "host/artifact/artifact.h"
 #include "host/artifact/names.h"
 #include "host/io/sha256.h"
@@ -84,6 +85,27 @@ inline Artifact artifact_of_version_4() {
   s.acceptor.coef.assign(features + 1, -0.5);
   s.acceptor.label_offset = {0.5, -0.25, 0};
   a.policy.certificates[0].method = "l2d_label";
+  return a;
+}
+
+// The same with the text stage that version 5 brought.
+inline Artifact artifact_of_version_5() {
+  Artifact a = small_artifact();
+  TextStage t;
+  t.w = Matrix<float>(kNgramBuckets, kClasses);
+  for (int64_t i = 0; i < t.w.size(); ++i) t.w.data()[i] = static_cast<float>(i % 7) * 0.25f - 0.5f;
+  t.b = {0.5f, -0.25f, -1e4f};
+  t.cost = 30;
+  t.words.assign(static_cast<size_t>(kWordSlots / 64), 0x8000000000000001ull);
+  t.most_unseen = 0.25;
+  t.label_frequency = {0.4, 0.4, 0.2};
+  t.acceptor.mean.assign(kTextFeatures, 0.125);
+  t.acceptor.scale.assign(kTextFeatures, 2.0);
+  t.acceptor.coef.assign(kTextFeatures + 1, -0.5);
+  a.policy.text = std::move(t);
+  Certificate& c = a.policy.certificates[0];
+  c.text_threshold = 0.1 + 0.7, c.text_handled = 50, c.text_agree = 49;
+  a.frontier[0] = frontier_entry(c);
   return a;
 }
 

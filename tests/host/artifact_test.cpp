@@ -161,7 +161,7 @@ TEST(Artifact, DeferredLabelsAreReadBackAndNeedTheirVersion) {
   };
   const Case cases[] = {
       {true, "\"format_version\": 3", "\"format_version\": 2", "\"never\": expected format version 3, found 2"},
-      {true, "\"format_version\": 3", "\"format_version\": 5", "expected format version 2 to 4, found 5"},
+      {true, "\"format_version\": 3", "\"format_version\": 6", "expected format version 2 to 5, found 6"},
       {true, "\"never\": [\n  \"card\"", "\"never\": [\n  \"cart\"",
        "manifest.json: never: expected labels of the policy, found \"cart\""},
       {true, "\"never\": [\n  \"card\"", "\"never\": [\n  7", "manifest.json: never: expected strings"},
@@ -252,6 +252,94 @@ TEST(Artifact, NetworksAndThresholdsByLabelAreReadBackAndNeedTheirVersion) {
 }
 
 // Damage that digests cannot show, because whoever made it wrote matching ones.
+TEST(Artifact, ATextStageIsReadBackAndNeedsItsVersion) {
+  const TempFolder folder;
+  Artifact a = artifact_of_version_5();
+  ASSERT_TRUE(write_artifact(folder.path("p"), a).ok());
+  const auto b = read_artifact(folder.path("p"));
+  ASSERT_TRUE(b.ok()) << b.status().message();
+  ASSERT_TRUE(b->policy.text);
+  const TextStage &s = *a.policy.text, &t = *b->policy.text;
+  EXPECT_TRUE(std::equal(s.w.data(), s.w.data() + s.w.size(), t.w.data()));
+  EXPECT_EQ(t.b, s.b);
+  EXPECT_EQ(t.cost, s.cost);
+  EXPECT_EQ(t.words, s.words);
+  EXPECT_EQ(t.most_unseen, s.most_unseen);
+  EXPECT_EQ(t.label_frequency, s.label_frequency);
+  EXPECT_EQ(t.acceptor.coef, s.acceptor.coef);
+  ASSERT_EQ(b->policy.stages.size(), 1u);
+  EXPECT_EQ(b->policy.stages[0].softmax.b, a.policy.stages[0].softmax.b);
+  EXPECT_EQ(b->policy.certificates[0].text_threshold, 0.1 + 0.7);  // to the last bit
+  EXPECT_EQ(b->policy.certificates[0].text_handled, 50);
+  EXPECT_EQ(b->policy.certificates[0].text_agree, 49);
+  EXPECT_EQ(b->policy.certificates[1].text_threshold, 1);
+  const std::string manifest = slurp(folder.path("p/") + kManifest),
+                    certificates = slurp(folder.path("p/") + kCertificates);
+  const auto weights = io::SafetensorsFile::open(folder.path("p/") + kWeights);
+  ASSERT_TRUE(weights.ok());
+  struct Case {
+    bool in_manifest;
+    const char *from, *to, *expected;
+  };
+  const Case cases[] = {
+      {true, "\"format_version\": 5", "\"format_version\": 4", "encoders: this version runs 1, found 2"},
+      {true, "\"kind\": \"ngrams\"", "\"kind\": \"words\"", "for the text stage, found"},
+      {true, "\"dimension\": 8192", "\"dimension\": 4096", "for the text stage, found"},
+      {true, "\"encoder\": 0", "\"encoder\": 1", "\"encoder\": expected 0 of the text stage, found 1"},
+      {true, "\"encoder\": 1", "\"encoder\": 0", "\"encoder\": expected 1, found 0"},
+      {true, "\"most_unseen\": 0.25", "\"most_unseen\": 1.5", "most_unseen"},
+      {true, "\"cost\": 30", "\"cost\": -1", "cost"},
+      {true, "\"kind\": \"softmax\"", "\"kind\": \"kernel\"", "one softmax member of the text stage, found \"kernel\""},
+      {true, "\"stages\": [", "\"stages\": [7,", "this version runs 2, found 3"},
+      {true, "\"encoders\": [", "\"encoders\": [7,", "this version runs 2, found 3"},
+      {false, "\"text_stage\"", "\"other_stage\"", "where the policy has a text stage"},
+      {false, "\"n_agree\": 49", "\"n_agree\": 51", "certificate.json: text_stage: \"n_agree\""},
+      {false, "\"n_handled\": 50", "\"n_handled\": 81", "certificate.json: text_stage: \"n_handled\""},
+      {false, "\"threshold\": 0.7999999999999999", "\"threshold\": 7", "certificate.json: text_stage: \"threshold\""},
+  };
+  for (const Case& c : cases) {
+    std::string text = c.in_manifest ? manifest : certificates;
+    const size_t at = text.find(c.from);
+    ASSERT_NE(at, std::string::npos) << c.from;
+    text.replace(at, std::string(c.from).size(), c.to);
+    const auto r =
+        c.in_manifest ? parse_artifact(text, certificates, *weights) : parse_artifact(manifest, text, *weights);
+    ASSERT_FALSE(r.ok()) << c.to;
+    EXPECT_TRUE(io::contains(r.status().message(), c.expected)) << c.to << ": " << r.status().message();
+  }
+  // Tensors that are not numbers, or of another size.
+  a.policy.text->w(17, 1) = std::numeric_limits<float>::quiet_NaN();
+  ASSERT_TRUE(write_artifact(folder.path("nan"), a).ok());
+  EXPECT_TRUE(io::contains(read_artifact(folder.path("nan")).status().message(), "ngrams.w"));
+  a = artifact_of_version_5();
+  a.policy.text->words.pop_back();
+  ASSERT_TRUE(write_artifact(folder.path("words"), a).ok());
+  EXPECT_TRUE(io::contains(read_artifact(folder.path("words")).status().message(), "ngrams.words"));
+  a = artifact_of_version_5();
+  a.policy.text->b.assign(kClasses, -1e4f);
+  ASSERT_TRUE(write_artifact(folder.path("none"), a).ok());
+  EXPECT_TRUE(io::contains(read_artifact(folder.path("none")).status().message(), "a label that is not removed"));
+}
+
+TEST(Artifact, EveryDamageOfACascadeIsRefused) {
+  const TempFolder folder;
+  Artifact a = artifact_of_version_5();
+  ASSERT_TRUE(write_artifact(folder.path("p"), a).ok());
+  for (const auto& entry : fs::directory_iterator(folder.path("p"))) {
+    const std::string path = entry.path(), good = slurp(path);
+    for (size_t i = 0; i < good.size(); i += 1 + good.size() / 60) {
+      std::string bad = good;
+      bad[i] = static_cast<char>(bad[i] ^ 0x41);
+      ASSERT_TRUE(io::write_file_atomic(path, bad).ok());
+      EXPECT_FALSE(read_artifact(folder.path("p")).ok()) << path << " byte " << i;
+      ASSERT_TRUE(io::write_file_atomic(path, good.substr(0, i)).ok());
+      EXPECT_FALSE(read_artifact(folder.path("p")).ok()) << path << " cut to " << i;
+    }
+    ASSERT_TRUE(io::write_file_atomic(path, good).ok());
+  }
+  EXPECT_TRUE(read_artifact(folder.path("p")).ok());
+}
+
 TEST(Artifact, WellSealedNonsenseIsRefusedWithExpectedAndFound) {
   const TempFolder folder;
   Artifact a = small_artifact();
@@ -270,7 +358,7 @@ TEST(Artifact, WellSealedNonsenseIsRefusedWithExpectedAndFound) {
     const char *from, *to, *expected;
   };
   const Case cases[] = {
-      {"\"format_version\": 2", "\"format_version\": 1", "expected format version 2 to 4, found 1"},
+      {"\"format_version\": 2", "\"format_version\": 1", "expected format version 2 to 5, found 1"},
       {"\"format\": \"tracer-policy\"", "\"format\": \"other\"", "found \"other\""},
       {"\"dimension\": 4", "\"dimension\": 5", "encoders: \"dimension\": expected 5 as of the policy, found 4"},
       {"\"weight\": 0.25", "\"weight\": 0.5", "expected weights that sum to 1"},
