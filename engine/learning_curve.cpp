@@ -138,6 +138,7 @@ Result<LearningCurve> LearningCurve::fit(const std::vector<CurvePoint>& points) 
   const auto freedom = static_cast<int64_t>(points.size()) - 3;
   if (freedom < 1) return curve;
   const double t = student_t_quantile(kLevel, freedom);
+  curve.scatter_ = t * std::sqrt(least / static_cast<double>(freedom));
   curve.limit_ = least * (1 + t * t / static_cast<double>(freedom)) + kRounding;
   Interval interval{curve.plateau_, curve.plateau_};
   for (int i = 0; i <= kPlateaus; ++i) {

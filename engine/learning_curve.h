@@ -46,6 +46,9 @@ class LearningCurve {
   std::optional<Interval> gain_interval(double traces) const;
   // Absent with 3 points, which leave no freedom to judge by.
   std::optional<Interval> plateau_interval() const { return plateau_interval_; }
+  // Half the width of the interval for the coverage of one fit of the largest log around the curve; 0 where
+  // plateau_interval() is absent.
+  double scatter() const { return scatter_; }
   // low and high are absent too where there is no interval.
   TracesNeeded needed(double coverage) const;
 
@@ -64,6 +67,7 @@ class LearningCurve {
   std::vector<Sums> sums_;  // by rate
   double smallest_ = 0, largest_ = 0;
   double plateau_ = 0, scaled_drop_ = 0, rate_ = 0;
+  double scatter_ = 0;
   double limit_ = 0;  // residuals up to this belong to the intervals
   std::optional<Interval> plateau_interval_;
 };

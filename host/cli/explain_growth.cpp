@@ -105,12 +105,11 @@ std::string growth_text(const Json& growth, const Json& label) {
       gains.push_back(&l);
     else
       ++unsaid;
-  // A label of which little can be said must not come first for its wide interval: by what it gains at least.
-  const auto by = [](const char* key) {
-    return [key](const Json* a, const Json* b) { return (*a)[key].get<double>() > (*b)[key].get<double>(); };
+  // Those that gain for sure first, then by how much.
+  const auto weight = [](const Json* l) {
+    return std::pair((*l)["gain_low"].get<double>() > 0, (*l)["gain"].get<double>());
   };
-  std::stable_sort(gains.begin(), gains.end(), by("gain"));
-  std::stable_sort(gains.begin(), gains.end(), by("gain_low"));
+  std::stable_sort(gains.begin(), gains.end(), [&](const Json* a, const Json* b) { return weight(a) > weight(b); });
   if (gains.size() > kLabelsListed) gains.resize(kLabelsListed);
   for (const Json* l : gains)
     if ((*l)["gain"].get<double>() > 0)

@@ -92,15 +92,16 @@ Json forecast_json(const Sizes& sizes, double traces, double more, int64_t rows)
   const double gain = curve->gain(traces + more);
   const Interval fits = curve->gain_interval(traces + more).value_or(Interval{0, 1}), seen = wilson(gain, rows);
   const double now = sizes.rbegin()->second.coverages.front();
-  const double low = gain - std::hypot(gain - fits.low, gain - seen.low);
-  const double high = gain + std::hypot(fits.high - gain, seen.high - gain);
+  const double two_fits = std::sqrt(2.0) * curve->scatter();
+  const double low = gain - std::hypot(gain - fits.low, gain - seen.low, two_fits);
+  const double high = gain + std::hypot(fits.high - gain, seen.high - gain, two_fits);
   const double most = std::max(gain, 1 - now);  // coverage ends at 1
   const auto plateau = curve->plateau_interval();
   return {{"plateau", curve->plateau()},
           {"plateau_low", plateau ? Json(plateau->low) : Json(nullptr)},
           {"plateau_high", plateau ? Json(plateau->high) : Json(nullptr)},
           {"gain", gain},
-          {"gain_low", std::max(0.0, low)},
+          {"gain_low", std::max(-now, low)},
           {"gain_high", std::min(high, most)},
           {"reason", nullptr}};
 }

@@ -52,7 +52,7 @@ Json cap_tables(Json& e, size_t most) {
   put_left_out(keep_greatest(e["slices"], most, slice_weight), "slices", left_out);
   if (Json& curve = e["learning_curve"]; curve.is_object()) {
     const auto weight = [](const Json& l) {
-      return std::tuple(number_or(l["gain_low"], -1), number_or(l["gain"], -1), l["n"].get<int64_t>());
+      return std::tuple(number_or(l["gain_low"], -1) > 0, number_or(l["gain"], -1), l["n"].get<int64_t>());
     };
     put_left_out(keep_greatest(curve["labels"], most, weight), "learning_curve", left_out);
   }

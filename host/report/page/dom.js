@@ -37,7 +37,7 @@ const plain = v => isNumber(v) ? String(Number(v.toPrecision(4))) : "–";
 const rowsText = n => count(n) + (n === 1 ? " row" : " rows");
 const sum = (all, f) => all.reduce((total, one) => total + f(one), 0);
 
-const range = pair => percent(pair[0]).replace("\u00a0%", "") + "–" + percent(pair[1]);
+const range = pair => percent(pair[0]).replace("\u00a0%", "") + (pair[0] < 0 || pair[1] < 0 ? " to " : "–") + percent(pair[1]);
 
 // link: what the table of contents calls it.
 function section(id, title, link, about) {

@@ -36,7 +36,7 @@ function addGrowth(data) {
   node.append(drawing);
   const at = i => ({name: count(g.points[i].traces), number: true, about: "coverage of the label's rows by fits of " + percent(g.points[i].traces / g.traces) + " of the log",
     value: l => l.points[i].coverage, show: l => percent(l.points[i].coverage)});
-  addTable(node, {id: "growth-table", caption: "Coverage by label and traces of the whole log, and what more traces of the label give in a log that grows alike", rows: g.labels.slice().sort((a, b) => (b.gain_low || 0) - (a.gain_low || 0) || (b.gain || 0) - (a.gain || 0)),
+  addTable(node, {id: "growth-table", caption: "Coverage by label and traces of the whole log, and what more traces of the label give in a log that grows alike", rows: g.labels.slice().sort((a, b) => (b.gain_low > 0) - (a.gain_low > 0) || (b.gain || 0) - (a.gain || 0)),
     words: l => [labelName(l.label)],
     columns: [{...label("Label", "label"), header: true}, {name: "Its traces", number: true, value: l => l.traces, show: l => count(l.traces)},
       {name: "Rows", about: "that it is looked at on", number: true, value: l => l.n, show: l => count(l.n)},
