@@ -110,7 +110,7 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string_view name() const = 0;  // "cpu"
-  virtual std::string_view isa() const = 0;   // "avx512_amx", "avx512_bf16", "avx512_vnni", "avx512", "avx2", "portable"
+  virtual std::string_view isa() const = 0;  // "avx512_amx", "avx512_bf16", "avx512_vnni", "avx512", "avx2", "portable"
   virtual int threads() const = 0;
 
   // Scales each row of x to unit Euclidean length, in place. The sum of squares is float64. Rows of length 0 stay 0.
@@ -248,7 +248,8 @@ void parallel_for(Backend& backend, int64_t count, F&& f) {
 struct BackendOptions {
   std::string device = "auto";  // auto | cpu | cuda | cuda:N
   int threads = 0;              // 0: all cores this process may use
-  std::string isa;  // empty: the best of this CPU; else avx512_amx | avx512_bf16 | avx512_vnni | avx512 | avx2 | portable
+  std::string
+      isa;  // empty: the best of this CPU; else avx512_amx | avx512_bf16 | avx512_vnni | avx512 | avx2 | portable
 };
 
 // Backends that this build knows, in order of preference, with the reason why one cannot be used here.

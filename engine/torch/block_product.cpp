@@ -1,8 +1,9 @@
-// No header with inline functions may be included here but row_vector.h: the linker might keep this file's AVX-512
-// copies of them for the whole module.
+// No header with inline functions may be included here but those of internal linkage: the linker might keep this file's
+// AVX-512 copies of them for the whole module.
 #include "engine/torch/block_product.h"
 
 #include "engine/torch/row_vector.h"
+#include "kernels/cpu/isa_tile_registers.h"
 
 namespace tracer::block_product {
 namespace {
@@ -195,9 +196,6 @@ void with_activation(Activation activation, const Run& run) {
   }
 }
 
-// As assembly: g++ 12's intrinsic names the first 8 bytes alone as its operand, and drops what was written to the rest.
-inline void load_configuration(const TileConfiguration& c) { asm volatile("ldtilecfg %0" : : "m"(c)); }
-
 }  // namespace
 
 void bfloat16_to_float(const Product& p) {
@@ -218,20 +216,7 @@ void int8_by_vnni(const Product& p, const float* row_step, const float* output_s
   with_activation(p.activation, [&]<V (*F)(V)>() { by_vnni(p, shift, IntegersToFloats<F>{p, row_step, output_step}); });
 }
 
-void enter_tiles(TileConfiguration& before) {
-  asm volatile("sttilecfg %0" : "=m"(before));
-  TileConfiguration ours = {};
-  ours.bytes[0] = 1;  // palette
-  for (int tile = 0; tile < 8; ++tile) {
-    ours.bytes[16 + 2 * tile] = 64;  // bytes of a row, 16 bits
-    ours.bytes[48 + tile] = 16;      // rows
-  }
-  load_configuration(ours);
-}
-
-void leave_tiles(const TileConfiguration& before) {
-  _tile_release();
-  if (before.bytes[0] != 0) load_configuration(before);
-}
+void enter_tiles(TileConfiguration& before) { enter_all_tiles(before); }
+void leave_tiles(const TileConfiguration& before) { leave_all_tiles(before); }
 
 }  // namespace tracer::block_product

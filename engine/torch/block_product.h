@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/tile_configuration.h"
+
 namespace tracer::block_product {
 
 inline constexpr int64_t kPanelOutputs = 32;
@@ -54,9 +56,6 @@ void int8_by_tiles(const Product& p, const float* row_step, const float* output_
 void int8_by_vnni(const Product& p, const float* row_step, const float* output_step, const int32_t* shift);
 
 // A thread's tile registers as products want them, and as they were.
-struct alignas(64) TileConfiguration {
-  uint8_t bytes[64];
-};
 void enter_tiles(TileConfiguration& before);
 void leave_tiles(const TileConfiguration& before);
 

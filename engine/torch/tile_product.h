@@ -65,7 +65,7 @@ class TileSession {
 
  private:
   const bool tiles_;
-  block_product::TileConfiguration before_;
+  TileConfiguration before_;
 };
 
 }  // namespace tracer

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/head_kernels.h"
+#include "kernels/cpu/tile_configuration.h"
 
 namespace tracer::cpu {
 
@@ -66,10 +67,6 @@ struct TileBounds {
   alignas(64) float bound[kMostScreenQueries * kScreenReferences];
   uint32_t above[kMostScreenQueries];
   uint32_t any;  // all of above, or-ed
-};
-
-struct alignas(64) TileConfiguration {
-  uint8_t bytes[64];
 };
 
 // Of a quantised row, in float32 sums over lanes.

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/isa_tile_registers.h"
 #include "kernels/cpu/simd.h"
 
 namespace tracer::cpu {
@@ -14,25 +15,8 @@ constexpr int64_t kSideBySide = 64;
 constexpr int64_t kTileQueries = 16;
 static_assert(kScreenReferences == 32 && kTileQueries <= kMostScreenQueries);
 
-// As assembly: g++ 12's intrinsic names the first 8 bytes alone as its operand, and drops what was written to the
-// others.
-inline void load_configuration(const TileConfiguration& c) { asm volatile("ldtilecfg %0" : : "m"(c)); }
-
-void enter_tiles(TileConfiguration& before) {
-  asm volatile("sttilecfg %0" : "=m"(before));
-  TileConfiguration ours = {};
-  ours.bytes[0] = 1;  // palette
-  for (int tile = 0; tile < 8; ++tile) {
-    ours.bytes[16 + 2 * tile] = 64;  // bytes of a row, 16 bits
-    ours.bytes[48 + tile] = 16;      // rows
-  }
-  load_configuration(ours);
-}
-
-void leave_tiles(const TileConfiguration& before) {
-  _tile_release();
-  if (before.bytes[0] != 0) load_configuration(before);
-}
+void enter_tiles(TileConfiguration& before) { enter_all_tiles(before); }
+void leave_tiles(const TileConfiguration& before) { leave_all_tiles(before); }
 
 struct alignas(64) TileSums {
   int32_t sum[kTileQueries][kScreenReferences];
