@@ -90,7 +90,7 @@ TEST(ExplainGrowth, FewRowsWidenTheIntervalAndVeryFewSayNothing) {
   double width = 0;
   for (const int64_t n : {6000, 240, 90, 57}) {
     Example in(n);
-    for (int64_t i = 0; i < n; i += 6) in.defer(i, Why::kSpread);
+    for (int64_t i = 0; i < n; i += 14) in.defer(i, Why::kSpread);  // 1 - 2 * 4000^-0.4: the law's coverage
     const Json g = growth_json(in.e, fits_of(in, 4000), {4000, {1000, 1000, 2000}, 4000});
     const Json& label = g["labels"][1];
     if (n / 3 < kFewestGrowthRows) {
