@@ -1,6 +1,7 @@
 #include "host/cli/command.h"
 #include "host/encoder/encoder.h"
 #include "host/encoder/encoder_folder.h"
+#include "kernels/cpu/tiles.h"
 #include "tracer_version.h"
 
 namespace tracer::cli {
@@ -21,7 +22,7 @@ Json cpu_features() {
   if (__builtin_cpu_supports("avx512f")) features.push_back("avx512f");
   if (__builtin_cpu_supports("avx512vnni")) features.push_back("avx512_vnni");
   if (__builtin_cpu_supports("avx512bf16")) features.push_back("avx512_bf16");
-  if (__builtin_cpu_supports("amx-int8")) features.push_back("amx_int8");
+  if (tiles_may_be_used(TileProducts::kInt8)) features.push_back("amx_int8");
 #endif
   return features;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "host/io/sha256.h"
+#include "kernels/cpu/tiles.h"
 
 namespace tracer {
 namespace {
@@ -59,7 +60,7 @@ std::string arithmetic_here(std::string_view torch) {
                                                {__builtin_cpu_supports("avx512f") != 0, " avx512f"},
                                                {__builtin_cpu_supports("avx512vnni") != 0, " avx512vnni"},
                                                {__builtin_cpu_supports("avx512bf16") != 0, " avx512bf16"},
-                                               {__builtin_cpu_supports("amx-bf16") != 0, " amxbf16"}};
+                                               {tiles_may_be_used(TileProducts::kBfloat16), " amxbf16"}};
   for (const auto& [there, name] : sets)
     if (there) out += name;
   out += __builtin_cpu_is("amd") != 0 ? " amd" : __builtin_cpu_is("intel") != 0 ? " intel" : "";

@@ -120,7 +120,8 @@ void look_at_all(const Task& t, QueryBlock& b, int64_t first, int64_t count, Pen
 // The queries of a tile with a reference above.
 uint32_t rows_above(const TileBounds& tile, int64_t rows) {
   uint32_t some = 0;
-  for (int64_t i = 0; i < rows; ++i) some |= static_cast<uint32_t>(tile.above[i] != 0) << i;
+  for (int64_t i = 0; i < std::min(rows, kMostScreenQueries); ++i)
+    some |= static_cast<uint32_t>(tile.above[i] != 0) << i;
   return some;
 }
 
