@@ -120,8 +120,9 @@ void look_at_all(const Task& t, QueryBlock& b, int64_t first, int64_t count, Pen
 // The queries of a tile with a reference above.
 uint32_t rows_above(const TileBounds& tile, int64_t rows) {
   uint32_t some = 0;
-  for (int64_t i = 0; i < std::min(rows, kMostScreenQueries); ++i)
-    some |= static_cast<uint32_t>(tile.above[i] != 0) << i;
+  for (int i = 0; i < static_cast<int>(kMostScreenQueries); ++i) {
+    if (i < rows && tile.above[i] != 0) some |= 1u << i;
+  }
   return some;
 }
 
