@@ -6,6 +6,7 @@
 #include <new>
 
 #include "engine/label_floor.h"
+#include "engine/pick.h"
 #include "engine/random.h"
 #include "engine/refit.h"
 #include "engine/sample.h"
@@ -59,13 +60,6 @@ std::vector<double> alphas_of(const FitOptions& o) {
   std::vector<double> alphas(o.sweep);
   alphas.push_back(o.alpha);
   return distinct_alphas(std::move(alphas));
-}
-
-std::vector<int32_t> pick(const std::vector<int32_t>& values, const std::vector<int32_t>& rows) {
-  std::vector<int32_t> out;
-  out.reserve(rows.size());
-  for (int32_t r : rows) out.push_back(values[r]);
-  return out;
 }
 
 void warn_about_data(const Traces& traces, const Split& split, FitResult& result) {

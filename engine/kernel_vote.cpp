@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "engine/sparse_matrix.h"
+
 namespace tracer {
 namespace {
 
@@ -14,50 +16,23 @@ float kappa(float similarity) {
   return s4 * s4;
 }
 
-struct Entries {
-  std::vector<int64_t> begin;
-  std::vector<int32_t> index;
-  std::vector<float> weight;
-  SparseRows view() const { return {begin, index, weight}; }
-};
-
 // The kernel among the rows `kept`, cut off and with the rows themselves; indices count kept rows.
-Entries kernel_rows(const NeighbourGraph& graph, const std::vector<int32_t>& kept, const std::vector<int32_t>& place) {
-  Entries k;
+SparseMatrix kernel_rows(const NeighbourGraph& graph, const std::vector<int32_t>& kept,
+                         const std::vector<int32_t>& place) {
+  SparseMatrix k;
   k.begin.reserve(kept.size() + 1);
-  k.begin.push_back(0);
   for (size_t i = 0; i < kept.size(); ++i) {
-    k.index.push_back(static_cast<int32_t>(i));
-    k.weight.push_back(1.0f);
+    k.add(static_cast<int32_t>(i), 1.0f);
     for (int64_t j = 0; j < graph.neighbour.cols(); ++j) {
       const int32_t other = graph.neighbour(kept[i], j);
       if (other < 0) break;
       const float weight = kappa(graph.similarity(kept[i], j));
       if (place[other] < 0 || weight == 0) continue;
-      k.index.push_back(place[other]);
-      k.weight.push_back(weight);
+      k.add(place[other], weight);
     }
-    k.begin.push_back(static_cast<int64_t>(k.index.size()));
+    k.end_row();
   }
   return k;
-}
-
-Entries transposed(const Entries& a) {
-  const size_t rows = a.begin.size() - 1;
-  Entries t;
-  t.begin.assign(rows + 1, 0);
-  for (int32_t column : a.index) ++t.begin[static_cast<size_t>(column) + 1];
-  std::partial_sum(t.begin.begin(), t.begin.end(), t.begin.begin());
-  std::vector<int64_t> next(t.begin.begin(), t.begin.end() - 1);
-  t.index.resize(a.index.size());
-  t.weight.resize(a.weight.size());
-  for (size_t i = 0; i < rows; ++i)
-    for (int64_t e = a.begin[i]; e < a.begin[i + 1]; ++e) {
-      const int64_t at = next[static_cast<size_t>(a.index[static_cast<size_t>(e)])]++;
-      t.index[static_cast<size_t>(at)] = static_cast<int32_t>(i);
-      t.weight[static_cast<size_t>(at)] = a.weight[static_cast<size_t>(e)];
-    }
-  return t;
 }
 
 // Runs body(row, its partial sums of `classes` values) over all rows, in blocks; the sums of the blocks in order.
@@ -77,11 +52,11 @@ std::vector<double> sum_rows(Backend& backend, int64_t rows, int64_t classes, Bo
 // CGLS for min |B - K X|^2 + ridge |X|^2, each column of B a problem of its own.
 class Solver {
  public:
-  Solver(Backend& backend, const Entries& k, int64_t classes)
+  Solver(Backend& backend, const SparseMatrix& k, int64_t classes)
       : backend_(backend),
         k_(k),
-        kt_(transposed(k)),
-        rows_(static_cast<int64_t>(k.begin.size()) - 1),
+        kt_(transposed(k, k.rows())),
+        rows_(k.rows()),
         classes_(classes),
         residual_(rows_, classes),
         x_(rows_, classes),
@@ -155,8 +130,8 @@ class Solver {
   }
 
   Backend& backend_;
-  const Entries& k_;
-  const Entries kt_;
+  const SparseMatrix& k_;
+  const SparseMatrix kt_;
   const int64_t rows_, classes_;
   Matrix<float> residual_, x_, gradient_, direction_, image_;
 };
@@ -192,7 +167,7 @@ Result<KernelVotes> fit_kernel_votes(Backend& backend, const NeighbourGraph& gra
   for (int32_t i : kept) ++count[static_cast<size_t>(label[static_cast<size_t>(i)])];
   for (size_t c = 0; c < count.size(); ++c)
     votes.prior[c] = static_cast<float>(static_cast<double>(count[c]) / static_cast<double>(kept.size()));
-  const Entries kernel = kernel_rows(graph, kept, place);
+  const SparseMatrix kernel = kernel_rows(graph, kept, place);
   Solver solver(backend, kernel, classes);
   for (size_t i = 0; i < kept.size(); ++i) {
     float* target = solver.target().row(static_cast<int64_t>(i));
@@ -210,7 +185,7 @@ Status kernel_scores(Backend& backend, HostMatrix<const int32_t> neighbour, Host
                      HostMatrix<const float> vote, std::span<const float> prior, HostMatrix<float> out) {
   // Every row has k entries; where there are fewer neighbours the others weigh nothing.
   const int64_t k = neighbour.cols;
-  Entries a;
+  SparseMatrix a;
   a.begin.resize(static_cast<size_t>(neighbour.rows) + 1);
   a.index.resize(static_cast<size_t>(neighbour.rows * k));
   a.weight.resize(static_cast<size_t>(neighbour.rows * k));

@@ -162,10 +162,13 @@ struct Policy {
   const Certificate* certificate(double alpha) const;  // null when that alpha was not part of the sweep
 };
 
-inline const Certificate* Policy::certificate(double wanted) const {
+// Null when that alpha is not among them.
+inline const Certificate* find_certificate(const std::vector<Certificate>& certificates, double alpha) {
   for (const Certificate& c : certificates)
-    if (c.alpha > wanted - 1e-9 && c.alpha < wanted + 1e-9) return &c;
+    if (c.alpha > alpha - 1e-9 && c.alpha < alpha + 1e-9) return &c;
   return nullptr;
 }
+
+inline const Certificate* Policy::certificate(double wanted) const { return find_certificate(certificates, wanted); }
 
 }  // namespace tracer

@@ -77,8 +77,7 @@ std::vector<ScanCell> cells_of(const Traces& traces, const Scan& scan, const Sca
   if (cells.empty()) return cells;
   std::vector<std::map<int32_t, int64_t>> labels(cells.size());
   std::vector<float> closest(cells.size(), INFINITY);
-  const auto asked = std::find_if(scan.certificates.begin(), scan.certificates.end(),
-                                  [&](const Certificate& c) { return std::abs(c.alpha - options.alpha) < 1e-9; });
+  const Certificate* asked = find_certificate(scan.certificates, options.alpha);
   for (size_t i = 0; i < scan.vote.size(); ++i) {
     const auto at = static_cast<size_t>(scan.regions.region[i]);
     ScanCell& cell = cells[at];

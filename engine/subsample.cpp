@@ -4,6 +4,7 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "engine/pick.h"
 #include "engine/random.h"
 
 namespace tracer {
@@ -30,15 +31,6 @@ std::vector<std::vector<int32_t>> units_of(const Traces& traces, SplitKind kind)
   for (int64_t first = 0; first < n; first += size)
     units.emplace_back(order.begin() + first, order.begin() + std::min(n, first + size));
   return units;
-}
-
-template <class T>
-std::vector<T> pick(const std::vector<T>& values, const std::vector<int32_t>& rows) {
-  std::vector<T> out;
-  if (values.empty()) return out;
-  out.reserve(rows.size());
-  for (int32_t r : rows) out.push_back(values[r]);
-  return out;
 }
 
 }  // namespace

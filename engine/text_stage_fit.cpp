@@ -50,7 +50,7 @@ LearnSet learn_set(const std::vector<NgramRow>& rows, const TextSearchInput& in,
   LearnSet set;
   for (size_t i = 0; i < rows.size(); ++i) {
     if (in.fold[i] == held_out) continue;
-    set.x.add_row(rows[i].index.data(), rows[i].weight.data(), static_cast<int64_t>(rows[i].index.size()));
+    set.x.add_row(rows[i].index, rows[i].weight);
     set.label.push_back(in.label[i]);
   }
   return set;

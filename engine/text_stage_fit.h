@@ -39,12 +39,11 @@ struct TextSearchResult {
   double agreement = 0;
 };
 
-// Softmax regression along a path of strengths (strong to weak, until out-of-fold loss falls by less than
-// a fiftieth), the acceptor and the
-// limit of unseen words on out-of-fold rows, then once more from all rows, from the mean of the folds' weights on, so
-// that scores fixed out-of-fold mean the same. kBadInput for more than kMostTextLabels labels. Deterministic for any
-// thread count in the backend's isa. Cost: about (folds + 1) * 5 * 25 iterations of 4 C flops an n-gram. Memory: (16 +
-// folds) kNgramBuckets C + 3 n C floats, and about 1 kB a text.
+// Softmax regression along a path of strengths (strong to weak, until out-of-fold loss falls by less than a fiftieth),
+// the acceptor and the limit of unseen words on out-of-fold rows, then once more from all rows, from the mean of the
+// folds' weights on, so that scores fixed out-of-fold mean the same. kBadInput for more than kMostTextLabels labels.
+// Deterministic for any thread count in the backend's isa. Cost: about (folds + 1) * 5 * 25 iterations of 4 C flops an
+// n-gram. Memory: (16 + folds) kNgramBuckets C + 3 n C floats, and about 1 kB a text.
 Result<TextSearchResult> search_text_stage(Backend& backend, const TextSearchInput& input,
                                            const std::function<void(const std::string&)>& progress);
 

@@ -12,8 +12,6 @@
 #include <string_view>
 #include <vector>
 
-#include "kernels/backend.h"
-
 namespace tracer {
 
 // Frozen, as the hash is: weights of a policy are by bucket.
@@ -40,21 +38,6 @@ class NgramHasher {
   std::vector<int32_t> place_;  // of each bucket its place in the row at hand, or -1
   std::vector<char32_t> word_;  // the one being read, its ends included
   uint64_t before_ = 0;         // hash of the word before; 0: there is none
-};
-
-// Rows of a sparse matrix that owns its entries.
-struct SparseMatrix {
-  std::vector<int64_t> begin = {0};
-  std::vector<int32_t> index;
-  std::vector<float> weight;
-
-  int64_t rows() const { return static_cast<int64_t>(begin.size()) - 1; }
-  SparseRows view() const { return {begin, index, weight}; }
-  void add_row(const int32_t* columns, const float* weights, int64_t count) {
-    index.insert(index.end(), columns, columns + count);
-    weight.insert(weight.end(), weights, weights + count);
-    begin.push_back(static_cast<int64_t>(index.size()));
-  }
 };
 
 }  // namespace tracer

@@ -12,27 +12,11 @@ constexpr int64_t kHistory = 6;      // correction pairs
 constexpr int64_t kChunk = 1 << 14;  // values of a task
 constexpr int64_t kRows = 64;        // of a task
 
-// Columns of x as rows, each in ascending order of x's rows; one more column of ones for the bias.
-SparseMatrix transposed(const SparseMatrix& x, int64_t columns) {
-  SparseMatrix t;
-  t.begin.assign(static_cast<size_t>(columns) + 2, 0);
-  for (int32_t c : x.index) ++t.begin[static_cast<size_t>(c) + 1];
-  t.begin[static_cast<size_t>(columns) + 1] = x.rows();
-  std::partial_sum(t.begin.begin(), t.begin.end(), t.begin.begin());
-  t.index.resize(static_cast<size_t>(t.begin.back()));
-  t.weight.assign(t.index.size(), 1.0f);
-  std::vector<int64_t> next(t.begin);
-  const auto put = [&](int64_t column, int64_t row, float weight) {
-    const auto at = static_cast<size_t>(next[static_cast<size_t>(column)]++);
-    t.index[at] = static_cast<int32_t>(row);
-    t.weight[at] = weight;
-  };
-  for (int64_t i = 0; i < x.rows(); ++i) {
-    for (int64_t e = x.begin[static_cast<size_t>(i)]; e < x.begin[static_cast<size_t>(i) + 1]; ++e)
-      put(x.index[static_cast<size_t>(e)], i, x.weight[static_cast<size_t>(e)]);
-    put(columns, i, 1.0f);
-  }
-  return t;
+// Columns of x as rows, and one more of ones, for the bias.
+SparseMatrix with_ones(SparseMatrix columns, int64_t rows) {
+  for (int64_t i = 0; i < rows; ++i) columns.add(static_cast<int32_t>(i), 1.0f);
+  columns.end_row();
+  return columns;
 }
 
 class Minimiser {
@@ -46,7 +30,7 @@ class Minimiser {
         w_(w),
         columns_(w.rows() - 1),
         classes_(w.cols()),
-        transposed_(transposed(x, columns_)),
+        transposed_(with_ones(transposed(x, columns_), x.rows())),
         ridge_(1 / (options.cost * static_cast<double>(std::max<int64_t>(x.rows(), 1)))),
         residual_(x.rows(), classes_),
         gradient_(w.rows(), classes_),

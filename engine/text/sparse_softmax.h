@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include "engine/text/ngrams.h"
+#include "engine/sparse_matrix.h"
 #include "kernels/backend.h"
 
 namespace tracer {

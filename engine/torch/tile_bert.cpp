@@ -45,6 +45,7 @@ class TileBert : public Transformer {
   TileBert(const TransformerShape& shape, const TransformerWeights& weights, Precision precision)
       : shape_(shape),
         precision_(precision),
+        tiles_(tiles_multiply(precision)),
         activation_(shape.activation == HiddenActivation::kRelu       ? Activation::kRelu
                     : shape.activation == HiddenActivation::kGeluTanh ? Activation::kGeluTanh
                                                                       : Activation::kGelu),
@@ -61,7 +62,7 @@ class TileBert : public Transformer {
   bool rows_stand_alone() const override { return true; }
   Status encode(const TokenBatch& batch, HostMatrix<float> out) const override {
     return guarded([&] {
-      const TileSession session(precision_);
+      const TileSession session(tiles_);
       std::unique_ptr<Workspace> space = borrow();
       forward(batch, *space);
       pool(batch, space->x, out);
@@ -187,6 +188,7 @@ class TileBert : public Transformer {
 
   const TransformerShape shape_;
   const Precision precision_;
+  const bool tiles_;
   const Activation activation_;
   Floats word_, position_;
   Norm embedding_norm_;

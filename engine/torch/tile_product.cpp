@@ -10,16 +10,13 @@
 #include "kernels/cpu/tiles.h"
 
 namespace tracer {
-namespace {
 
-bool has_tiles(Precision precision) {
+bool tiles_multiply(Precision precision) {
   const char* named = std::getenv("TRACER_ISA");
   const std::string_view isa = named == nullptr ? "" : named;
   if (!isa.empty() && isa != "auto" && isa != "avx512_amx") return false;
   return tiles_may_be_used(precision == Precision::kBfloat16 ? TileProducts::kBfloat16 : TileProducts::kInt8);
 }
-
-}  // namespace
 
 bool tile_products_available(Precision precision) {
   __builtin_cpu_init();
@@ -27,8 +24,8 @@ bool tile_products_available(Precision precision) {
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
       !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
     return false;
-  if (precision == Precision::kInt8) return has_tiles(precision) || __builtin_cpu_supports("avx512vnni");
-  return precision == Precision::kBfloat16 && __builtin_cpu_supports("avx512bf16") && has_tiles(precision);
+  if (precision == Precision::kInt8) return tiles_multiply(precision) || __builtin_cpu_supports("avx512vnni");
+  return precision == Precision::kBfloat16 && __builtin_cpu_supports("avx512bf16") && tiles_multiply(precision);
 }
 
 TileRows::TileRows(Precision precision, int64_t most_rows, int64_t most_cols) : precision_(precision) {
@@ -73,7 +70,7 @@ TileProduct::TileProduct(HostMatrix<const float> w, std::vector<float> bias, Pre
     return;
   }
   step_.resize(static_cast<size_t>(out_));
-  if (!has_tiles(precision)) shift_.resize(static_cast<size_t>(out_));
+  if (!tiles_multiply(precision)) shift_.resize(static_cast<size_t>(out_));
   std::vector<int8_t> row(static_cast<size_t>(in_));
   std::vector<float> rotated(row.size());
   for (int64_t o = 0; o < out_; ++o) {
@@ -121,7 +118,7 @@ void TileProduct::multiply(const TileRows& x, block_product::Activation activati
   y.set(y.whole_.data(), x.rows_, out_, out_);
 }
 
-TileSession::TileSession(Precision precision) : tiles_(has_tiles(precision)) {
+TileSession::TileSession(bool tiles) : tiles_(tiles) {
   if (tiles_) block_product::enter_tiles(before_);
 }
 

@@ -14,6 +14,9 @@ namespace tracer {
 // lies between products. TRACER_ISA takes the tiles away where it names another instruction set than avx512_amx.
 bool tile_products_available(Precision precision);
 
+// Whether tiles do it, of those that are available.
+bool tiles_multiply(Precision precision);
+
 // A multiple of it is what rows, and a weight matrix's outputs, come in.
 inline constexpr int64_t kTileRows = block_product::kBlockOfRows;
 inline constexpr int64_t kTileOutputs = 64;
@@ -58,7 +61,7 @@ class TileProduct {
 // This thread's tile registers, where products want them; put back at the end.
 class TileSession {
  public:
-  explicit TileSession(Precision precision);
+  explicit TileSession(bool tiles);  // whether tiles_multiply(): asked once, not for each batch
   ~TileSession();
   TileSession(const TileSession&) = delete;
   TileSession& operator=(const TileSession&) = delete;

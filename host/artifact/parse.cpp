@@ -6,43 +6,12 @@
 #include "host/artifact/artifact.h"
 #include "host/artifact/names.h"
 #include "host/artifact/parts.h"
+#include "host/artifact/tensors.h"
 #include "host/artifact/text_stage.h"
 #include "host/io/json_fields.h"
 
 namespace tracer {
 namespace {
-
-bool all_finite(std::span<const float> v) {
-  return std::all_of(v.begin(), v.end(), [](float f) { return std::isfinite(f); });
-}
-
-Status copy_matrix(const io::SafetensorsFile& file, const std::string& name, int64_t rows, int64_t cols,
-                   Matrix<float>& out) {
-  auto view = file.matrix<float>(name, rows, cols);
-  if (!view.ok()) return view.status();
-  if (!all_finite({view->data, static_cast<size_t>(view->rows * view->cols)}))
-    return bad_input(std::string(kWeights) + ": " + name + ": expected finite numbers, found NaN or infinity");
-  out = Matrix<float>(view->rows, view->cols);
-  std::copy_n(view->data, out.size(), out.data());
-  return {};
-}
-
-template <class T>
-Status copy_vector(const io::SafetensorsFile& file, const std::string& name, int64_t count, std::vector<T>& out) {
-  auto values = file.values<T>(name, {count});
-  if (!values.ok()) return values.status();
-  if constexpr (std::is_floating_point_v<T>)
-    for (T v : *values)
-      if (!std::isfinite(v))
-        return bad_input(std::string(kWeights) + ": " + name + ": expected finite numbers, found NaN or infinity");
-  out.assign(values->begin(), values->end());
-  return {};
-}
-
-Status check_some_label(const std::vector<float>& bias, const std::string& name) {
-  if (*std::max_element(bias.begin(), bias.end()) > kRemovedClassBias) return {};
-  return bad_input(std::string(kWeights) + ": " + name + ": expected a label that is not removed, found none");
-}
 
 // A network: units of its hidden layers from the manifest, what they weigh from the tensors.
 Status parse_network(JsonFields& m, const std::string& kind, const Policy& policy, const std::string& prefix,
@@ -170,13 +139,7 @@ Status parse_stage(const Json& json, int64_t version, const Policy& policy, int6
   if (!(std::abs(weights - 1) <= 1e-6))
     return bad_input("manifest.json: members: expected weights that sum to 1, found " + std::to_string(weights));
   const int64_t features = acceptor_feature_count(static_cast<int64_t>(stage.networks.size()));
-  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kLabelFrequency, classes, stage.label_frequency));
-  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorMean, features, stage.acceptor.mean));
-  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorScale, features, stage.acceptor.scale));
-  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kAcceptorCoef, features + 1, stage.acceptor.coef));
-  for (double s : stage.acceptor.scale)
-    if (!(s > 0))
-      return bad_input(std::string(kWeights) + ": " + prefix + kAcceptorScale + ": expected positive numbers");
+  TRACER_RETURN_IF_ERROR(copy_acceptor(file, prefix, classes, features, stage.label_frequency, stage.acceptor));
   if (version >= kNetworksVersion && json.contains("family")) {
     std::string family;
     f.text("family", family);

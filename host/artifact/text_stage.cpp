@@ -1,29 +1,18 @@
 #include "host/artifact/text_stage.h"
 
-#include <algorithm>
-#include <cmath>
 #include <span>
 
 #include "engine/text/ngrams.h"
 #include "engine/text_stage.h"
 #include "host/artifact/names.h"
+#include "host/artifact/tensors.h"
 #include "host/io/json_fields.h"
-#include "kernels/ensemble.h"
 
 namespace tracer {
 namespace {
 
 constexpr char kEncoderKind[] = "ngrams";
 constexpr int64_t kNgramsVersion = 1;  // of the hash, its words and weights
-
-template <class T>
-Status read_values(const io::SafetensorsFile& file, const std::string& name, int64_t count, std::vector<T>& out) {
-  auto values = file.values<T>(name, {count});
-  if (!values.ok()) return values.status();
-  out.assign(values->begin(), values->end());
-  if (std::all_of(out.begin(), out.end(), [](T v) { return std::isfinite(v); })) return {};
-  return bad_input(std::string(kWeights) + ": " + name + ": expected finite numbers, found NaN or infinity");
-}
 
 }  // namespace
 
@@ -82,28 +71,13 @@ Status parse_text_stage(const Json& json, int64_t encoder, int64_t classes, cons
   TRACER_RETURN_IF_ERROR(m.status());
   if (kind != "softmax")
     return bad_input("manifest.json: members: expected one softmax member of the text stage, found \"" + kind + "\"");
-  auto w = file.matrix<float>(prefix + kNgramsW, kNgramBuckets, classes);
-  if (!w.ok()) return w.status();
-  stage.w = Matrix<float>(kNgramBuckets, classes);
-  std::copy_n(w->data, stage.w.size(), stage.w.data());
-  if (!std::all_of(stage.w.data(), stage.w.data() + stage.w.size(), [](float v) { return std::isfinite(v); }))
-    return bad_input(std::string(kWeights) + ": " + prefix + kNgramsW +
-                     ": expected finite numbers, found NaN or infinity");
-  TRACER_RETURN_IF_ERROR(read_values(file, prefix + kNgramsB, classes, stage.b));
-  if (!(*std::max_element(stage.b.begin(), stage.b.end()) > kRemovedClassBias))
-    return bad_input(std::string(kWeights) + ": " + prefix + kNgramsB +
-                     ": expected a label that is not removed, found none");
+  TRACER_RETURN_IF_ERROR(copy_matrix(file, prefix + kNgramsW, kNgramBuckets, classes, stage.w));
+  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kNgramsB, classes, stage.b));
+  TRACER_RETURN_IF_ERROR(check_some_label(stage.b, prefix + kNgramsB));
   auto words = file.values<int64_t>(prefix + kNgramsWords, {kWordSlots / 64});
   if (!words.ok()) return words.status();
   stage.words.assign(words->begin(), words->end());
-  TRACER_RETURN_IF_ERROR(read_values(file, prefix + kLabelFrequency, classes, stage.label_frequency));
-  TRACER_RETURN_IF_ERROR(read_values(file, prefix + kAcceptorMean, kTextFeatures, stage.acceptor.mean));
-  TRACER_RETURN_IF_ERROR(read_values(file, prefix + kAcceptorScale, kTextFeatures, stage.acceptor.scale));
-  TRACER_RETURN_IF_ERROR(read_values(file, prefix + kAcceptorCoef, kTextFeatures + 1, stage.acceptor.coef));
-  for (double s : stage.acceptor.scale)
-    if (!(s > 0))
-      return bad_input(std::string(kWeights) + ": " + prefix + kAcceptorScale + ": expected positive numbers");
-  return {};
+  return copy_acceptor(file, prefix, classes, kTextFeatures, stage.label_frequency, stage.acceptor);
 }
 
 }  // namespace tracer

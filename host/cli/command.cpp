@@ -3,8 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+
+#include "host/io/file.h"
 
 namespace tracer::cli {
 namespace {
@@ -105,6 +108,11 @@ void Console::error(const std::string& line) const { to_stderr(coloured(*this, "
 
 bool Console::print(const std::string& text) const {
   return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+}
+
+Status Console::write(const std::string& path, const std::string& text) const {
+  if (path != "-") return io::write_file_atomic(path, text);
+  return print(text) ? Status() : io::errno_error("standard output", "cannot write", errno);
 }
 
 int Console::print_json(const Json& document, int code) const {

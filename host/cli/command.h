@@ -41,7 +41,10 @@ struct Console {
   void error(const std::string& line) const;       // always
   // To stdout; false when it cannot be written (a broken pipe, a full disk).
   bool print(const std::string& text) const;
-  int print_json(const Json& document, int code) const;  // code, or kExitRuntime when it cannot be written
+  int print_json(const Json& document, int code) const;
+  // To the file at path, in one step, or for "-" to standard output.
+  Status write(const std::string& path,
+               const std::string& text) const;  // code, or kExitRuntime when it cannot be written
 };
 
 struct Common {

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "engine/label_index.h"
+#include "engine/pick.h"
 #include "engine/split.h"
 #include "host/cli/labelled_log.h"
 #include "host/explain/rows.h"
@@ -121,14 +122,6 @@ Result<Place> place_of(const ExplainSource& source, const LoadedPolicy& loaded) 
     return bad_input(loaded.folder + ": the log it was fitted on, " + shown(from.traces_path) + ", has changed" +
                      kGiveRows);
   return place;
-}
-
-template <class T>
-std::vector<T> pick(const std::vector<T>& all, const std::vector<int32_t>& rows) {
-  std::vector<T> out;
-  if (all.empty()) return out;
-  for (const int32_t r : rows) out.push_back(all[static_cast<size_t>(r)]);
-  return out;
 }
 
 }  // namespace

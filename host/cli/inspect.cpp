@@ -10,6 +10,7 @@
 #include "host/cli/reasons.h"
 #include "host/cli/tables.h"
 #include "host/cli/trace_texts.h"
+#include "host/io/json_with.h"
 #include "host/io/npy.h"
 #include "host/report/excerpt.h"
 
@@ -32,6 +33,7 @@ struct InspectCommand {
   std::string named() const { return text ? "the text" : "row " + std::to_string(row) + " of " + input.embeddings; }
   bool answer_text(const LoadedPolicy& loaded, RowScore& score, Matrix<float>& probability) const;
   Status read_vector(const LoadedPolicy& loaded, int threads, HostMatrix<float> x) const;
+  Json decision_json(const LoadedPolicy& loaded, const RowScore& score) const;
   Json describe_text(const LoadedPolicy& loaded, const RowScore& score, const Matrix<float>& probability) const;
   Json describe(const LoadedPolicy& loaded, const RowScore& score, const Matrix<float>& probability,
                 const Matrix<int32_t>& near, const Matrix<float>& similarity) const;
@@ -76,12 +78,30 @@ Json top_classes(const Policy& policy, const Matrix<float>& probability) {
   return classes;
 }
 
+// What a stage says of its own answer.
+Json answer_features(const RowScore& s) {
+  return {{"top1", s.features.top1}, {"margin", s.features.top1 - s.features.top2}, {"entropy", s.features.entropy}};
+}
+
+Json InspectCommand::decision_json(const LoadedPolicy& loaded, const RowScore& s) const {
+  const std::string& label = loaded.artifact.policy.labels[s.features.label];
+  const Reason reason = decide(s, loaded.rule);
+  Json d = {{text ? "text" : "row", text ? Json(*text) : Json(row)},
+            {"alpha", loaded.certificate.alpha},
+            {"decision", reason == Reason::kAccepted ? "handled" : "deferred"},
+            {"reason", to_string(reason)}};
+  if (loaded.artifact.policy.text) d["stage"] = stage_name(s);
+  return with(std::move(d), {{"surrogate", label},
+                             {"score", s.score},
+                             {"threshold", loaded.certificate.threshold},
+                             {"why", why(s, reason, loaded, label)}});
+}
+
 Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, const Matrix<float>& probability,
                               const Matrix<int32_t>& near, const Matrix<float>& similarity) const {
   const Policy& p = loaded.artifact.policy;
   if (s.text) return describe_text(loaded, s, probability);
   const NeighbourMember& member = p.stages[0].neighbours;
-  const Reason reason = decide(s, loaded.rule);
   const std::vector<int32_t> order = by_probability(probability);
   Json nearest = Json::array();
   int64_t looked_at = 0, carry = 0, carry_runner_up = 0;
@@ -104,50 +124,24 @@ Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, con
       neighbour["text"] = excerpt(known->second, kMostTextBytes);
     nearest.push_back(std::move(neighbour));
   }
-  const std::string& label = p.labels[s.features.label];
-  Json d = {
-      {text ? "text" : "row", text ? Json(*text) : Json(row)},
-      {"alpha", loaded.certificate.alpha},
-      {"decision", reason == Reason::kAccepted ? "handled" : "deferred"},
-      {"reason", to_string(reason)},
-      {"surrogate", label},
-      {"score", s.score},
-      {"threshold", loaded.certificate.threshold},
-      {"why", why(s, reason, loaded, label)},
-      {"features",
-       {{"top1", s.features.top1},
-        {"margin", s.features.top1 - s.features.top2},
-        {"entropy", s.features.entropy},
-        {"softmax_probability", s.features.softmax_p},
-        {"neighbour_vote", s.features.vote_p},
-        {"neighbour_share", s.features.vote_share},
-        {"mean_distance", s.features.mean_distance_10}}},
-      {"classes", top_classes(p, probability)},
-      {"neighbours", {{"looked_at", looked_at}, {"carry_surrogate", carry}, {"carry_runner_up", carry_runner_up}}},
-      {"nearest", nearest}};
-  if (p.text) d["stage"] = stage_name(s);
-  return d;
+  return with(
+      decision_json(loaded, s),
+      {{"features", with(answer_features(s), {{"softmax_probability", s.features.softmax_p},
+                                              {"neighbour_vote", s.features.vote_p},
+                                              {"neighbour_share", s.features.vote_share},
+                                              {"mean_distance", s.features.mean_distance_10}})},
+       {"classes", top_classes(p, probability)},
+       {"neighbours", {{"looked_at", looked_at}, {"carry_surrogate", carry}, {"carry_runner_up", carry_runner_up}}},
+       {"nearest", nearest}});
 }
 
 // Of a row that the text stage of a cascade answers: it has looked at no trace.
 Json InspectCommand::describe_text(const LoadedPolicy& loaded, const RowScore& s,
                                    const Matrix<float>& probability) const {
-  const std::string& label = loaded.artifact.policy.labels[s.features.label];
-  const Reason reason = decide(s, loaded.rule);
-  return {{"text", *text},
-          {"alpha", loaded.certificate.alpha},
-          {"decision", reason == Reason::kAccepted ? "handled" : "deferred"},
-          {"reason", to_string(reason)},
-          {"stage", stage_name(s)},
-          {"surrogate", label},
-          {"score", s.score},
-          {"threshold", loaded.certificate.threshold},
-          {"why", why(s, reason, loaded, label)},
-          {"features",
-           {{"top1", s.features.top1}, {"margin", s.features.top1 - s.features.top2}, {"entropy", s.features.entropy}}},
-          {"classes", top_classes(loaded.artifact.policy, probability)},
-          {"neighbours", nullptr},
-          {"nearest", Json::array()}};
+  return with(decision_json(loaded, s), {{"features", answer_features(s)},
+                                         {"classes", top_classes(loaded.artifact.policy, probability)},
+                                         {"neighbours", nullptr},
+                                         {"nearest", Json::array()}});
 }
 
 // Whether the text stage answers the text.

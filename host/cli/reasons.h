@@ -20,10 +20,9 @@ class CascadeCounts {
     StageCounts& c = row.text ? text_ : vector_;
     ++c.rows, c.handled += handled, c.agree += handled && agrees;
   }
-  const StageCounts& text() const { return text_; }
   // {"text": {...}, "vector": {...}}; n_agree only where rows are labelled.
   Json json(bool labelled) const;
-  // "2310 answered by the text stage, 631 on vectors"
+  // "2310 answered from the text alone, 631 on vectors"
   std::string handled_text() const;
 
  private:

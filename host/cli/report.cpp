@@ -84,8 +84,7 @@ Status ReportCommand::write_page(const LoadedPolicy& loaded) const {
   const std::string page =
       bounded_page(loaded.artifact, loaded.certificate, policy.folder, explain_document(*explained, nullptr), *map);
   if (page.empty()) return internal_error("the page's digests could not be computed");
-  if (html != "-") return io::write_file_atomic(html, page);
-  return console.print(page) ? Status() : io::errno_error("standard output", "cannot write", errno);
+  return console.write(html, page);
 }
 
 // A page on standard output stands alone there; beside a file, the figures are printed as without it.

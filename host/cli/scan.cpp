@@ -47,8 +47,7 @@ Status ScanCommand::write_page(Backend& backend, const Scan& scanned, const io::
                                const Json& document) const {
   auto page = scan_html(backend, scanned, fit.alpha, log, input.traces, document);
   if (!page.ok()) return page.status();
-  if (html != "-") return io::write_file_atomic(html, *page);
-  return common.console.print(*page) ? Status() : io::errno_error("standard output", "cannot write", errno);
+  return common.console.write(html, *page);
 }
 
 std::optional<double> mean_bytes(const std::vector<std::string>& texts) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/pick.h"
 #include "host/cli/scan_report.h"
 #include "host/report/data.h"
 #include "host/report/excerpt.h"
@@ -15,27 +16,18 @@ namespace {
 
 constexpr size_t kFewestTextBytes = 10;
 
-template <class T>
-std::vector<T> pick(const std::vector<T>& all, const std::vector<int32_t>& rows) {
-  std::vector<T> out;
-  if (all.empty()) return out;
-  for (const int32_t r : rows) out.push_back(all[static_cast<size_t>(r)]);
-  return out;
-}
-
 // The certify rows; null where there are none.
 Result<Json> map_of(Backend& backend, const Scan& scan, double alpha, const io::TraceFile& log) {
   if (scan.vote.empty()) return Json(nullptr);
   const std::vector<int32_t>& rows = scan.split.certify;
   const io::RowNames names{pick(log.traces.line, rows), pick(log.traces.id, rows), pick(log.input, rows)};
-  const auto asked = std::find_if(scan.certificates.begin(), scan.certificates.end(),
-                                  [&](const Certificate& c) { return std::abs(c.alpha - alpha) < 1e-9; });
+  const Certificate* asked = find_certificate(scan.certificates, alpha);
   MapRows map;
   map.x = scan.x.view(), map.names = &names, map.labels = &log.traces.labels;
   map.teacher = pick(log.traces.label, rows), map.surrogate = scan.vote, map.score = scan.score;
   map.whys = {"handled", "deferred"};
   for (const double score : scan.score)
-    map.why.push_back(asked != scan.certificates.end() && asked->certified && score > asked->threshold ? 0 : 1);
+    map.why.push_back(asked != nullptr && asked->certified && score > asked->threshold ? 0 : 1);
   const std::vector<size_t> order = cells_by_agreement(scan);
   std::vector<int32_t> place(order.size());
   for (size_t i = 0; i < order.size(); ++i) place[order[i]] = static_cast<int32_t>(i);

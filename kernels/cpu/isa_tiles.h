@@ -28,68 +28,44 @@ inline float largest_lane(V v) {
   return most;
 }
 
-// A panel for bounds_of_row, and for looks_promising the largest norm and error of its references.
+// The steps of a panel, and the largest norm and error of its references.
 struct PanelVectors {
   explicit PanelVectors(const SharpPanel& r)
       : step{load(r.step), load(r.step + 16)},
-        norm{load(r.norm), load(r.norm + 16)},
-        error{load(r.error), load(r.error + 16)},
-        most_norm(largest_lane(maximum(norm[0], norm[1]))),
-        most_error(largest_lane(maximum(error[0], error[1]))) {}
-  V step[kScreenVectors], norm[kScreenVectors], error[kScreenVectors];
+        most_norm(largest_lane(maximum(load(r.norm), load(r.norm + 16)))),
+        most_error(largest_lane(maximum(load(r.error), load(r.error + 16)))) {}
+  V step[kScreenVectors];
   float most_norm, most_error;
 };
 
+// The queries of a block from one of its tiles on.
+inline SharpQueries queries_from(const SharpQueries& q, int64_t first) {
+  return {q.step + first, q.error + first, q.length + first, q.sum + first, q.margin + first, q.base + first};
+}
+
 // For each query of a tile what (sum - queries.sum) r.step must reach for its bound to reach its base whatever the
-// reference's norm and error, in units of the query's step; rounded down.
-inline V least_products(const SharpQueries& queries, int64_t first, const PanelVectors& r) {
-  const V base = load(queries.base + first), margin = load(queries.margin + first), step = load(queries.step + first);
-  const V spare = fma(load(queries.error + first), splat(r.most_norm),
-                      fma(load(queries.length + first), splat(r.most_error), margin));
+// reference's norm and error, in units of the query's step; rounded down. A place without a query has step 0 and a base
+// above all bounds: nothing reaches that.
+inline V least_products(const SharpQueries& queries, const PanelVectors& r) {
+  const V base = load(queries.base);
+  const V spare = fma(load(queries.error), splat(r.most_norm),
+                      fma(load(queries.length), splat(r.most_error), load(queries.margin)));
   const V size = maximum(base, -base) + spare;
-  const V least = (base - spare - size * splat(kScreenSlack)) / step;
-  // A place without a query has step 0 and a base above all bounds; -inf stays.
-  return least;
+  return (base - spare - size * splat(kScreenSlack)) / load(queries.step);
 }
 
-inline I sums_of(const TileSums& sums, int64_t row, int v) {
-  return *reinterpret_cast<const IUnaligned*>(sums.sum[row] + 16 * v);
-}
-
-// The references of a panel that may reach a query's base.
-inline uint32_t looks_promising(const TileSums& sums, int64_t row, I offset, V least, const PanelVectors& r) {
-  uint32_t bits = 0;
-  for (int v = 0; v < kScreenVectors; ++v) {
-    const V product = __builtin_convertvector(sums_of(sums, row, v) - offset, V) * r.step[v];
-    bits |= static_cast<uint32_t>(_mm512_cmp_ps_mask(product, least, _CMP_GE_OQ)) << (16 * v);
-  }
-  return bits;
-}
-
-// sharp_row of query i of the block.
-inline uint32_t bounds_of_row(const TileSums& sums, int64_t row, const SharpQueries& queries, int64_t i,
-                              const PanelVectors& r, float* bound) {
-  uint32_t bits = 0;
-  for (int v = 0; v < kScreenVectors; ++v) {
-    const V product = __builtin_convertvector(sums_of(sums, row, v) - splat_int(queries.sum[i]), V);
-    V b = product * (r.step[v] * splat(queries.step[i]));
-    b = fma(splat(queries.error[i]), r.norm[v], b);
-    b = fma(splat(queries.length[i]), r.error[v], b);
-    store(bound + 16 * v, b);
-    const V most = b + splat(queries.margin[i]);
-    bits |= static_cast<uint32_t>(_mm512_cmp_ps_mask(most, splat(queries.base[i]), _CMP_GE_OQ)) << (16 * v);
-  }
-  return bits;
-}
-
-// The rows [from, to) of a tile, `first` queries into the block.
-inline void bounds_of_rows(int64_t from, int64_t to, const TileSums& sums, const SharpQueries& queries, int64_t first,
-                           const float* least, const PanelVectors& r, TileBounds& out) {
+// The rows [from, to) of a tile: exact bounds for those with a reference that may reach their base.
+inline void bounds_of_rows(int64_t from, int64_t to, const TileSums& sums, const SharpQueries& queries,
+                           const float* least, const PanelVectors& panel, const SharpPanel& r, TileBounds& out) {
   for (int64_t row = from; row < to; ++row) {
-    uint32_t bits = looks_promising(sums, row, splat_int(queries.sum[first + row]), splat(least[row]), r);
-    if (__builtin_expect(bits != 0, 0)) {
-      bits = bounds_of_row(sums, row, queries, first + row, r, out.bound + row * kScreenReferences);
+    I sum[kScreenVectors];
+    uint32_t bits = 0;
+    for (int v = 0; v < kScreenVectors; ++v) {
+      sum[v] = *reinterpret_cast<const IUnaligned*>(sums.sum[row] + 16 * v);
+      const V product = __builtin_convertvector(sum[v] - splat_int(queries.sum[row]), V) * panel.step[v];
+      bits |= static_cast<uint32_t>(_mm512_cmp_ps_mask(product, splat(least[row]), _CMP_GE_OQ)) << (16 * v);
     }
+    if (__builtin_expect(bits != 0, 0)) bits = sharp_row(sum, queries, static_cast<int>(row), r, out.bound);
     out.above[row] = bits;
     out.any |= bits;
   }
@@ -105,15 +81,16 @@ void sharpen_block(int64_t tiles, int64_t groups, const int8_t* q, const SharpQu
   TileSums sums[2];
   alignas(64) float least[kTileQueries];
   for (int64_t t = 0; t <= tiles; ++t) {
-    int64_t row = t > 0 ? 0 : kTileQueries;
+    const SharpQueries before = queries_from(queries, t > 0 ? (t - 1) * kTileQueries : 0);
+    int64_t row = t > 0 ? 0 : kTileQueries;  // of the tile before
     const auto bounds_to = [&](int64_t to) {
-      if (row < to)
-        bounds_of_rows(row, to, sums[(t - 1) % 2], queries, (t - 1) * kTileQueries, least, panel, out[t - 1]);
-      row = row < to ? to : row;
+      if (row >= to) return;
+      bounds_of_rows(row, to, sums[(t - 1) % 2], before, least, panel, r, out[t - 1]);
+      row = to;
     };
     if (t > 0) {
       out[t - 1].any = 0;
-      store(least, least_products(queries, (t - 1) * kTileQueries, panel));
+      store(least, least_products(before, panel));
     }
     if (t < tiles) {
       _tile_zero(0);
@@ -136,20 +113,16 @@ void sharpen_block(int64_t tiles, int64_t groups, const int8_t* q, const SharpQu
   }
 }
 
-constexpr ScreenKernels kTileScreenKernels = {.queries = kTileQueries,
-                                              .side_by_side = kSideBySide,
-                                              .enter = enter_tiles,
-                                              .leave = leave_tiles,
-                                              .tile = screen_tile,
-                                              .thresholds = screen_thresholds,
-                                              .quantise = quantise,
-                                              .sharpen = sharpen,
-                                              .sharpen_block = sharpen_block,
-                                              .append = append,
-                                              .dot = dot,
-                                              .chain_scores = chain_scores,
-                                              .choose = choose,
-                                              .insert = insert};
+constexpr ScreenKernels tile_screen_kernels() {
+  ScreenKernels kernels = kScreenKernels;
+  kernels.queries = kTileQueries;
+  kernels.side_by_side = kSideBySide;
+  kernels.enter = enter_tiles;
+  kernels.leave = leave_tiles;
+  kernels.sharpen_block = sharpen_block;
+  return kernels;
+}
+constexpr ScreenKernels kTileScreenKernels = tile_screen_kernels();
 
 }  // namespace
 }  // namespace tracer::cpu

@@ -74,7 +74,7 @@ struct Screen {
   Matrix<float> sharp_step, sharp_norm, sharp_error;  // panels x kScreenReferences
 
   bool sharpens() const { return projected || whole; }
-  int64_t panel_count() const { return (rows + kScreenReferences - 1) / kScreenReferences; }
+  int64_t panel_count() const { return ceil_div(rows, kScreenReferences); }
   uint8_t* panel_at(int64_t p) const { return panels.data() + p * panel_bytes; }
   uint8_t* sharp_at(int64_t p) const { return sharp.data() + p * sharp_groups * kScreenReferences * 4; }
 };

@@ -92,7 +92,7 @@ TEST(TextStage, TrainingEndsWhereTheGradientVanishes) {
   NgramRow row;
   for (const std::string& text : log.text) {
     hasher.hash(text, row);
-    x.add_row(row.index.data(), row.weight.data(), static_cast<int64_t>(row.index.size()));
+    x.add_row(row.index, row.weight);
   }
   Matrix<float> w(kNgramBuckets + 1, 3);
   const SparseSoftmaxOptions options{10, 1e-4, 200};

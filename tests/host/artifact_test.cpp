@@ -17,6 +17,26 @@ namespace fs = std::filesystem;
 using io::slurp;
 using io::TempFolder;
 
+// One place of one part written otherwise, and what the refusal says of it.
+struct Rewrite {
+  bool in_manifest;
+  const char *from, *to, *expected;
+};
+
+void expect_refused(const std::string& manifest, const std::string& certificates, const io::SafetensorsFile& weights,
+                    const std::vector<Rewrite>& cases) {
+  for (const Rewrite& c : cases) {
+    std::string text = c.in_manifest ? manifest : certificates;
+    const size_t at = text.find(c.from);
+    ASSERT_NE(at, std::string::npos) << c.from;
+    text.replace(at, std::string(c.from).size(), c.to);
+    const auto r =
+        c.in_manifest ? parse_artifact(text, certificates, weights) : parse_artifact(manifest, text, weights);
+    ASSERT_FALSE(r.ok()) << c.to;
+    EXPECT_TRUE(io::contains(r.status().message(), c.expected)) << c.to << ": " << r.status().message();
+  }
+}
+
 TEST(Artifact, ReadsBackWhatWasWritten) {
   const TempFolder folder;
   Artifact a = small_artifact();
@@ -155,11 +175,7 @@ TEST(Artifact, DeferredLabelsAreReadBackAndNeedTheirVersion) {
                     certificates = slurp(folder.path("p/") + kCertificates);
   const auto weights = io::SafetensorsFile::open(folder.path("p/") + kWeights);
   ASSERT_TRUE(weights.ok());
-  struct Case {
-    bool in_manifest;
-    const char *from, *to, *expected;
-  };
-  const Case cases[] = {
+  const std::vector<Rewrite> cases = {
       {true, "\"format_version\": 3", "\"format_version\": 2", "\"never\": expected format version 3, found 2"},
       {true, "\"format_version\": 3", "\"format_version\": 6", "expected format version 2 to 5, found 6"},
       {true, "\"never\": [\n  \"card\"", "\"never\": [\n  \"cart\"",
@@ -173,16 +189,7 @@ TEST(Artifact, DeferredLabelsAreReadBackAndNeedTheirVersion) {
       {false, "\"index\": 2", "\"index\": 1", "expected ascending labels, found 1 after 1"},
       {false, "\"below_label_floor\": [", "\"below_label_floor\": 1, \"x\": [", "below_label_floor"},
   };
-  for (const Case& c : cases) {
-    std::string text = c.in_manifest ? manifest : certificates;
-    const size_t at = text.find(c.from);
-    ASSERT_NE(at, std::string::npos) << c.from;
-    text.replace(at, std::string(c.from).size(), c.to);
-    const auto r =
-        c.in_manifest ? parse_artifact(text, certificates, *weights) : parse_artifact(manifest, text, *weights);
-    ASSERT_FALSE(r.ok()) << c.to;
-    EXPECT_TRUE(io::contains(r.status().message(), c.expected)) << c.to << ": " << r.status().message();
-  }
+  expect_refused(manifest, certificates, *weights, cases);
 }
 
 TEST(Artifact, NetworksAndThresholdsByLabelAreReadBackAndNeedTheirVersion) {
@@ -277,11 +284,7 @@ TEST(Artifact, ATextStageIsReadBackAndNeedsItsVersion) {
                     certificates = slurp(folder.path("p/") + kCertificates);
   const auto weights = io::SafetensorsFile::open(folder.path("p/") + kWeights);
   ASSERT_TRUE(weights.ok());
-  struct Case {
-    bool in_manifest;
-    const char *from, *to, *expected;
-  };
-  const Case cases[] = {
+  const std::vector<Rewrite> cases = {
       {true, "\"format_version\": 5", "\"format_version\": 4", "encoders: this version runs 1, found 2"},
       {true, "\"kind\": \"ngrams\"", "\"kind\": \"words\"", "for the text stage, found"},
       {true, "\"dimension\": 8192", "\"dimension\": 4096", "for the text stage, found"},
@@ -297,16 +300,7 @@ TEST(Artifact, ATextStageIsReadBackAndNeedsItsVersion) {
       {false, "\"n_handled\": 50", "\"n_handled\": 81", "certificate.json: text_stage: \"n_handled\""},
       {false, "\"threshold\": 0.7999999999999999", "\"threshold\": 7", "certificate.json: text_stage: \"threshold\""},
   };
-  for (const Case& c : cases) {
-    std::string text = c.in_manifest ? manifest : certificates;
-    const size_t at = text.find(c.from);
-    ASSERT_NE(at, std::string::npos) << c.from;
-    text.replace(at, std::string(c.from).size(), c.to);
-    const auto r =
-        c.in_manifest ? parse_artifact(text, certificates, *weights) : parse_artifact(manifest, text, *weights);
-    ASSERT_FALSE(r.ok()) << c.to;
-    EXPECT_TRUE(io::contains(r.status().message(), c.expected)) << c.to << ": " << r.status().message();
-  }
+  expect_refused(manifest, certificates, *weights, cases);
   // Tensors that are not numbers, or of another size.
   a.policy.text->w(17, 1) = std::numeric_limits<float>::quiet_NaN();
   ASSERT_TRUE(write_artifact(folder.path("nan"), a).ok());
