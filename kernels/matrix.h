@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <new>
 #include <type_traits>
+
+#include "kernels/large_memory.h"
 
 namespace tracer {
 
@@ -44,8 +45,11 @@ class Matrix {
  public:
   static_assert(std::is_trivially_copyable_v<T>);
   Matrix() = default;
-  Matrix(int64_t rows, int64_t cols) : rows_(rows), cols_(cols), data_(allocate(rows * cols)) {
-    std::fill_n(data_.get(), rows * cols, T{});
+  Matrix(int64_t rows, int64_t cols) : Matrix(rows, cols, Unset()) { std::fill_n(data_.get(), rows * cols, T{}); }
+  static Matrix copy_of(HostMatrix<const T> x) {
+    Matrix m(x.rows, x.cols, Unset());
+    for (int64_t r = 0; r < x.rows; ++r) std::copy_n(x.row(r), x.cols, m.row(r));
+    return m;
   }
 
   int64_t rows() const { return rows_; }
@@ -60,19 +64,18 @@ class Matrix {
   const T& operator()(int64_t r, int64_t c) const { return data_.get()[r * cols_ + c]; }
   HostMatrix<T> view() { return {data_.get(), rows_, cols_}; }
   HostMatrix<const T> view() const { return {data_.get(), rows_, cols_}; }
-  Matrix clone() const {
-    Matrix m(rows_, cols_);
-    std::copy_n(data_.get(), size(), m.data());
-    return m;
-  }
+  Matrix clone() const { return copy_of(view()); }
 
  private:
+  struct Unset {};
   struct Free {
-    void operator()(T* p) const { ::operator delete[](p, std::align_val_t{64}); }
+    int64_t bytes = 0;
+    void operator()(T* p) const { release_large(p, bytes); }
   };
-  static T* allocate(int64_t n) {
-    return static_cast<T*>(
-        ::operator new[](static_cast<size_t>(std::max<int64_t>(n, 1)) * sizeof(T), std::align_val_t{64}));
+  Matrix(int64_t rows, int64_t cols, Unset) : rows_(rows), cols_(cols), data_(allocate(rows * cols)) {}
+  static std::unique_ptr<T[], Free> allocate(int64_t n) {
+    const int64_t bytes = std::max<int64_t>(n, 1) * static_cast<int64_t>(sizeof(T));
+    return {static_cast<T*>(allocate_large(bytes)), Free{bytes}};
   }
   int64_t rows_ = 0;
   int64_t cols_ = 0;

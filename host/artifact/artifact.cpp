@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <future>
 #include <set>
 #include <sstream>
 
@@ -243,15 +244,17 @@ Result<Artifact> read_artifact(const std::string& path) {
   if (!weights.ok()) return weights.status();
   std::map<std::string, std::string_view> files(text.begin(), text.end());
   files[kWeights] = weights->bytes();
+  // The large file is read for its digest and for its contents at once; what is wrong with the digest is said first.
+  std::future<std::string> weights_digest = std::async([&] { return io::sha256_hex(weights->bytes()); });
+  auto parsed = parse_artifact(text[kManifest], text[kCertificates], *weights);
   std::map<std::string, std::string> found;  // digests: one pass over the files serves both lists
-  for (const auto& [name, bytes] : files) found[name] = io::sha256_hex(bytes);
+  for (const auto& [name, bytes] : files) found[name] = name == kWeights ? weights_digest.get() : io::sha256_hex(bytes);
   TRACER_RETURN_IF_ERROR(check_sums(path, *digests, found));
   // The manifest's own word on every other part: its digest alone must pin the policy.
   auto manifest = parse_json(text[kManifest], path + "/" + kManifest);
   if (!manifest.ok()) return manifest.status();
   files.erase(kManifest);
   TRACER_RETURN_IF_ERROR(check_parts(*manifest, files, found, path));
-  auto parsed = parse_artifact(text[kManifest], text[kCertificates], *weights);
   if (!parsed.ok()) {
     const std::string& message = parsed.status().message();  // of the weights: with their path already
     return Status(parsed.status().code(), message.starts_with(path + "/") ? message : path + "/" + message);

@@ -8,11 +8,11 @@ Status copy_matrix(const io::SafetensorsFile& file, const std::string& name, int
                    Matrix<float>& out) {
   auto view = file.matrix<float>(name, rows, cols);
   if (!view.ok()) return view.status();
-  if (!std::all_of(view->data, view->data + view->rows * view->cols, [](float v) { return std::isfinite(v); }))
-    return not_finite(name);
-  out = Matrix<float>(view->rows, view->cols);
-  std::copy_n(view->data, out.size(), out.data());
-  return {};
+  out = Matrix<float>::copy_of(*view);
+  const float* v = out.data();
+  bool finite = true;  // to the end: an early way out would cost more than it saves
+  for (int64_t i = 0; i < out.size(); ++i) finite &= std::isfinite(v[i]);
+  return finite ? Status() : not_finite(name);
 }
 
 Status check_some_label(const std::vector<float>& bias, const std::string& name) {

@@ -10,6 +10,7 @@ namespace tracer::cli {
 namespace {
 
 constexpr int64_t kBatchRows = TextEncoder::kGroup;
+constexpr int64_t kStretchRows = 128;  // read by one thread at a time
 
 }  // namespace
 
@@ -47,19 +48,18 @@ int64_t BatchReader::lead_of(int64_t rows) const {
   return embedding_ && embedding_->groups_matter() ? rows % kBatchRows : 0;
 }
 
-// Gathers rows, and their vectors where these lie in a file.
+// Gathers rows, and notes where their vectors lie in a file.
 Status BatchReader::read_rows(RowBatch& batch) {
-  if (vectors_ && batch.vectors.empty())  // one row should not pay for a batch
-    batch.vectors = Matrix<float>(std::min(kBatchRows, vectors_->rows()), vectors_->cols());
-  // Vectors are read in stretches of consecutive positions: a bad row ends one.
+  // Vectors lie in stretches of consecutive positions: a bad row ends one.
   int64_t first = -1, count = 0;
-  const auto read_stretch = [&]() -> Status {
+  const auto end_stretch = [&]() -> Status {
     if (count == 0 || !vectors_) return {};
     const int64_t at = static_cast<int64_t>(batch.rows.size()) - count;
     if (first + count > vectors_->rows())
       return bad_input(vectors_->name() + ": " + std::to_string(vectors_->rows()) + " vectors, but " + traces_path_ +
                        " has more rows (row " + std::to_string(vectors_->rows() + 1) + " has none)");
-    TRACER_RETURN_IF_ERROR(vectors_->read_rows(first, count, batch.vectors.view().rows_from(at, count)));
+    for (int64_t done = 0; done < count; done += kStretchRows)
+      batch.stretches.push_back({first + done, at + done, std::min(kStretchRows, count - done)});
     count = 0;
     return {};
   };
@@ -76,7 +76,7 @@ Status BatchReader::read_rows(RowBatch& batch) {
       break;
     }
     if (*kind == io::RowKind::kBad) {
-      TRACER_RETURN_IF_ERROR(read_stretch());
+      TRACER_RETURN_IF_ERROR(end_stretch());
       TRACER_RETURN_IF_ERROR(rejects_.add(reader_.bad()));
       if (rejects_.clearly_above(reader_.positions())) return rejects_.too_many(reader_.positions(), /*early=*/true);
       continue;
@@ -97,7 +97,7 @@ Status BatchReader::read_rows(RowBatch& batch) {
     if (keep_input_) out.input = row.input;
     if (embedding_ || text_stage_ != nullptr) texts_.emplace_back(row.input);
   }
-  return read_stretch();
+  return end_stretch();
 }
 
 // The texts after the last row that is wanted, up to the end of its group.
@@ -111,18 +111,33 @@ Status BatchReader::complete_group() {
   return {};
 }
 
-// The text stage's answers to texts_, of which `lead` come before the batch's rows. Vectors that a file gave close up.
+// The text stage's answers to texts_, of which `lead` come before the batch's rows.
 void BatchReader::answer(Backend* backend, RowBatch& batch, int64_t lead) {
   answer_texts(backend, *text_stage_, *rule_, texts_, answers_);
   const auto first = answers_.begin() + lead, end = first + static_cast<int64_t>(batch.rows.size());
   batch.answered.assign(first, end);
+}
+
+// On all cores, since copying them is most of the work of reading. Those of rows that the text stage did not answer
+// close up.
+Status BatchReader::read_vectors(Backend& backend, RowBatch& batch) {
+  if (batch.vectors.empty())  // one row should not pay for a batch
+    batch.vectors = Matrix<float>(std::min(kBatchRows, vectors_->rows()), vectors_->cols());
+  const std::vector<RowBatch::Stretch>& stretches = batch.stretches;
+  std::vector<Status> read(stretches.size());
+  parallel_for(backend, static_cast<int64_t>(stretches.size()), [&](int64_t i) {
+    const auto [first, at, count] = stretches[static_cast<size_t>(i)];
+    read[static_cast<size_t>(i)] = vectors_->read_rows(first, count, batch.vectors.view().rows_from(at, count));
+  });
+  for (const Status& status : read) TRACER_RETURN_IF_ERROR(status);
   int64_t kept = 0;
-  for (size_t i = 0; vectors_ && i < batch.answered.size(); ++i) {
+  for (size_t i = 0; i < batch.answered.size(); ++i) {
     if (batch.answered[i]) continue;
     const auto at = static_cast<int64_t>(i);
     if (kept < at) std::copy_n(batch.vectors.row(at), batch.vectors.cols(), batch.vectors.row(kept));
     ++kept;
   }
+  return {};
 }
 
 // lead: how many of the texts come before the batch's rows. What the text stage answered is not embedded: the others of
@@ -164,6 +179,7 @@ Status BatchReader::finish() {
 Result<bool> BatchReader::read_batch(Backend* backend, RowBatch& batch) {
   batch.rows.clear();
   batch.answered.clear();
+  batch.stretches.clear();
   texts_.clear();
   if (done_) return false;
   TRACER_RETURN_IF_ERROR(read_rows(batch));
@@ -181,22 +197,26 @@ Result<bool> BatchReader::read_batch(Backend* backend, RowBatch& batch) {
   return !batch.rows.empty();
 }
 
+void BatchReader::read_ahead() {
+  // An encoder uses all cores itself, and its progress is shown on the caller's thread.
+  if (done_ || embedding_ || reading_.valid()) return;
+  try {
+    reading_ = std::async(std::launch::async, [this] { return read_batch(nullptr, ahead_); });
+  } catch (const std::system_error&) {  // out of threads: the next call reads
+  }
+}
+
 Result<bool> BatchReader::next(Backend& backend, RowBatch& batch) {
   Result<bool> more = false;
   if (reading_.valid()) {
     more = reading_.get();
     std::swap(batch, ahead_);
+    std::swap(batch.vectors, ahead_.vectors);  // of what was read ahead there are none yet
   } else {
     more = read_batch(&backend, batch);
   }
   if (!more.ok() || !*more) return more;
-  // An encoder uses all cores itself, and its progress is shown on the caller's thread.
-  if (!done_ && !embedding_) {
-    try {
-      reading_ = std::async(std::launch::async, [this] { return read_batch(nullptr, ahead_); });
-    } catch (const std::system_error&) {  // out of threads: the next call reads
-    }
-  }
+  if (vectors_) TRACER_RETURN_IF_ERROR(read_vectors(backend, batch));
   TRACER_RETURN_IF_ERROR(backend.normalise_rows(batch.vectors.view().rows_from(0, batch.vector_rows())));
   return true;
 }

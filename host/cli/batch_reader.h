@@ -40,8 +40,14 @@ struct RowBatch {
     std::string label;
     std::string input;
   };
+  struct Stretch {  // vectors of consecutive positions
+    int64_t first = 0;  // in the file
+    int64_t at = 0;     // in the batch
+    int64_t count = 0;
+  };
   std::vector<Row> rows;
   std::vector<std::optional<RowScore>> answered;  // by the text stage, aligned; empty where there is none
+  std::vector<Stretch> stretches;                 // where the file has the vectors of all rows
   Matrix<float> vectors;                          // at least vector_rows() rows; the rest is unused
   int64_t vector_rows() const {
     return static_cast<int64_t>(rows.size()) -
@@ -50,8 +56,7 @@ struct RowBatch {
   HostMatrix<const float> view() const { return vectors.view().rows_from(0, vector_rows()); }
 };
 
-// Streams traces and vectors together in constant memory: while the caller works on a batch, a thread reads the next
-// one.
+// Streams traces and vectors together in constant memory.
 class BatchReader {
  public:
   // keep_input: rows carry their text. dimension: what the policy was fitted on (kBadInput otherwise). The source must
@@ -61,6 +66,8 @@ class BatchReader {
   // False at the end. Bad rows go to the rejects file, and above the allowed share of bad rows reading fails
   // (looked at from 1,000 rows on, and at the end). The vector file must have one row for each data line.
   Result<bool> next(Backend& backend, RowBatch& batch);
+  // After next() gave a batch: a thread begins to read the one after, unless the reader embeds.
+  void read_ahead();
   // Before the first next(): that many good rows are read over and not given. Fewer rows: kBadInput. Where a vector's
   // last bits depend on its group, rows are embedded in the groups that a pass from the first row on has: up to a group
   // of those read over is embedded too, and of those after the last.
@@ -76,6 +83,7 @@ class BatchReader {
   Status complete_group();
   void answer(Backend* backend, RowBatch& batch, int64_t lead);
   Status embed(RowBatch& batch, int64_t lead);
+  Status read_vectors(Backend& backend, RowBatch& batch);
   Result<bool> read_batch(Backend* backend, RowBatch& batch);
   Status finish();
 

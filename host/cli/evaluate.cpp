@@ -56,6 +56,7 @@ Status EvaluateCommand::count(Backend& backend, const LoadedPolicy& loaded, Batc
     if (!more.ok()) return more.status();
     if (!*more) break;
     TRACER_RETURN_IF_ERROR(score_batch(backend, loaded, batch, stage, scores));
+    reader.read_ahead();
     for (size_t i = 0; i < batch.rows.size(); ++i) {
       const RowBatch::Row& row = batch.rows[i];
       const auto known = index.find(row.label);

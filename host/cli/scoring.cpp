@@ -8,6 +8,10 @@
 namespace tracer::cli {
 namespace {
 
+// With so few threads, one that reads while rows are scored takes a processor from a worker in the middle of its task,
+// and the others wait for it: the next batch is read while the one before is taken, and then rows are scored.
+constexpr int kFewThreads = 4;
+
 // The text stage's answers among the scores of the rows that it left.
 void merge_answers(const RowBatch& batch, std::vector<RowScore>& scores) {
   auto at = static_cast<size_t>(batch.vector_rows());
@@ -45,8 +49,10 @@ Status score_all(Backend& backend, const LoadedPolicy& loaded, BatchReader& read
   ScoredBatch now, before;
   std::future<Status> taking;  // of `before`
   const auto taken = [&] { return taking.valid() ? taking.get() : Status(); };
+  const bool few = backend.threads() <= kFewThreads;
   while (true) {
     auto more = reader.next(backend, now.batch);
+    if (!few && more.ok() && *more) reader.read_ahead();
     const Status scored =
         more.ok() && *more ? score_batch(backend, loaded, now.batch, stage, now.scores) : more.status();
     TRACER_RETURN_IF_ERROR(taken());
@@ -58,6 +64,7 @@ Status score_all(Backend& backend, const LoadedPolicy& loaded, BatchReader& read
     } catch (const std::system_error&) {  // out of threads
       TRACER_RETURN_IF_ERROR(take(before));
     }
+    if (few) reader.read_ahead();
   }
 }
 

@@ -198,13 +198,15 @@ Status NpyReader::read_rows(int64_t first, int64_t count, HostMatrix<float> out)
   }
   const int64_t row_bytes = s.cols * element_bytes(s.type);
   const int64_t step = std::max<int64_t>(1, kChunkBytes / row_bytes);
-  std::vector<char> chunk(static_cast<size_t>(std::min(step, count) * row_bytes));
+  const bool as_they_are = s.type == NpyType::kF32 && out.stride == out.cols;
+  std::vector<char> chunk(static_cast<size_t>(as_they_are ? 0 : std::min(step, count) * row_bytes));
   for (int64_t done = 0; done < count; done += step) {
     const int64_t n = std::min(step, count - done);
-    TRACER_RETURN_IF_ERROR(s.read_at(s.data_at + (first + done) * row_bytes, chunk.data(), n * row_bytes));
+    char* to = as_they_are ? reinterpret_cast<char*>(out.row(done)) : chunk.data();
+    TRACER_RETURN_IF_ERROR(s.read_at(s.data_at + (first + done) * row_bytes, to, n * row_bytes));
     for (int64_t r = 0; r < n; ++r) {
       float* row = out.row(done + r);
-      s.convert_row(chunk.data() + r * row_bytes, row);
+      if (!as_they_are) s.convert_row(chunk.data() + r * row_bytes, row);
       std::string problem = row_problem(row, s.cols);
       if (!problem.empty()) return s.bad("row " + std::to_string(first + done + r) + ": " + problem);
     }

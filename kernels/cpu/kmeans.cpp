@@ -12,6 +12,8 @@ constexpr int64_t kCentroids = 192;  // scored at once: their scores of a block 
 
 constexpr int64_t kSums = 8;  // independent sums: one chain of float64 additions would wait for each one
 
+}  // namespace
+
 double squared_distance(const float* x, const float* y, int64_t d) {
   double sum[kSums] = {};
   const auto add = [&](int64_t s, int64_t j) {
@@ -28,8 +30,6 @@ double squared_distance(const float* x, const float* y, int64_t d) {
   }
   return sum[0];
 }
-
-}  // namespace
 
 Status kmeans_assign(const Context& context, HostMatrix<const float> x, HostMatrix<const float> centroid,
                      std::span<int32_t> label, std::span<float> distance2) {

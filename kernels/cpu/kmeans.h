@@ -9,6 +9,9 @@
 
 namespace tracer::cpu {
 
+// |x - y|^2, in float64.
+double squared_distance(const float* x, const float* y, int64_t d);
+
 // The contract of Backend::kmeans_assign.
 Status kmeans_assign(const Context& context, HostMatrix<const float> x, HostMatrix<const float> centroid,
                      std::span<int32_t> label, std::span<float> distance2);

@@ -4,42 +4,18 @@
 #include <new>
 #include <utility>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 namespace tracer::cpu {
 namespace {
 
-constexpr int64_t kHugePageBytes = int64_t{2} << 20;
 constexpr size_t kMaxIdle = 16;
 
-std::align_val_t alignment(int64_t bytes) {
-  return std::align_val_t{static_cast<size_t>(bytes >= kHugePageBytes ? kHugePageBytes : 64)};
-}
-
 float* allocate(int64_t floats) {
-  return static_cast<float*>(detail::allocate_large(floats * static_cast<int64_t>(sizeof(float))));
+  return static_cast<float*>(allocate_large(floats * static_cast<int64_t>(sizeof(float))));
 }
 
-void release(float* data, int64_t floats) { detail::release_large(data, floats * static_cast<int64_t>(sizeof(float))); }
+void release(float* data, int64_t floats) { release_large(data, floats * static_cast<int64_t>(sizeof(float))); }
 
 }  // namespace
-
-namespace detail {
-
-void* allocate_large(int64_t bytes) {
-  void* p = ::operator new[](static_cast<size_t>(bytes), alignment(bytes));
-#if defined(__linux__)
-  // Panels are read with large strides: huge pages spare the TLB. A refusal is harmless.
-  if (bytes >= kHugePageBytes) (void)madvise(p, static_cast<size_t>(bytes), MADV_HUGEPAGE);
-#endif
-  return p;
-}
-
-void release_large(void* data, int64_t bytes) { ::operator delete[](data, alignment(bytes)); }
-
-}  // namespace detail
 
 Scratch::Scratch(Scratch&& o) noexcept
     : pool_(std::exchange(o.pool_, nullptr)), data_(std::exchange(o.data_, nullptr)), capacity_(o.capacity_) {}

@@ -8,15 +8,11 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/large_memory.h"
+
 namespace tracer::cpu {
 
-namespace detail {
-void* allocate_large(int64_t bytes);  // throws std::bad_alloc
-void release_large(void* data, int64_t bytes);
-}  // namespace detail
-
-// An owning array with unspecified contents, on huge pages where it is large and the system has them: rows that are
-// read all over it would each pay a walk through the page tables (two-dimensional in a virtual machine).
+// An owning array with unspecified contents.
 template <class T>
 class LargeArray {
  public:
@@ -29,12 +25,12 @@ class LargeArray {
     std::swap(data_, o.data_);
     return *this;
   }
-  ~LargeArray() { detail::release_large(data_, bytes_); }
+  ~LargeArray() { release_large(data_, bytes_); }
 
   T* data() const { return static_cast<T*>(data_); }
 
  private:
-  static void* allocate(int64_t bytes) { return detail::allocate_large(bytes); }
+  static void* allocate(int64_t bytes) { return allocate_large(bytes); }
   int64_t bytes_ = 0;
   void* data_ = nullptr;
 };

@@ -79,15 +79,19 @@ double longest_row(const Context& context, HostMatrix<const float> r) {
 // Cells of the references, and the order that puts each of them together.
 void sort_into_cells(const Context& context, HostMatrix<const float> r, Screen& s) {
   const int64_t sampled = std::min(kCellSample, r.rows);
-  Matrix<float> sample(sampled, r.cols), y(std::max(sampled, std::min(kAssigned, r.rows)), s.m);
+  Matrix<float> sample(sampled, r.cols), y;
+  if (s.projected) y = Matrix<float>(std::max(sampled, std::min(kAssigned, r.rows)), s.m);
+  const auto projected = [&](HostMatrix<const float> x) {
+    if (!s.projected) return x;
+    project_all(context, s, x, y.data());
+    return HostMatrix<const float>(y.data(), x.rows, s.m);
+  };
   for (int64_t i = 0; i < sampled; ++i) std::copy_n(r.row(i * r.rows / sampled), r.cols, sample.row(i));
-  project_all(context, s, sample.view(), y.data());
-  s.cells = make_cells(context, HostMatrix<const float>(y.data(), sampled, s.m), r.rows);
+  s.cells = make_cells(context, projected(sample.view()), r.rows);
   std::vector<int32_t> cell(static_cast<size_t>(r.rows));
   for (int64_t first = 0; first < r.rows; first += kAssigned) {
     const int64_t count = std::min(kAssigned, r.rows - first);
-    project_all(context, s, r.rows_from(first, count), y.data());
-    (void)kmeans_assign(context, HostMatrix<const float>(y.data(), count, s.m), s.cells.centroid.view(),
+    (void)kmeans_assign(context, projected(r.rows_from(first, count)), s.cells.centroid.view(),
                         std::span(cell).subspan(static_cast<size_t>(first), static_cast<size_t>(count)), {});
   }
   s.cells.begin = order_by_cell(cell, s.cells.count(), s.order);

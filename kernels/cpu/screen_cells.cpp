@@ -11,21 +11,12 @@ namespace {
 constexpr int64_t kRowsOfCell = 64, kMostCells = 256;
 constexpr int kIterations = 4;
 
-double squared_distance(const float* a, const float* b, int64_t d) {
-  double sum = 0;
-  for (int64_t k = 0; k < d; ++k) {
-    const double difference = static_cast<double>(a[k]) - static_cast<double>(b[k]);
-    sum += difference * difference;
-  }
-  return sum;
-}
-
-Matrix<int32_t> nearest_cells(const Matrix<float>& centroid) {
+Matrix<int32_t> nearest_cells(const Context& context, const Matrix<float>& centroid) {
   const int64_t cells = centroid.rows(), near = std::min(Cells::kNear, cells);
   Matrix<int32_t> out(cells, near);
-  std::vector<double> distance(static_cast<size_t>(cells));
-  std::vector<int32_t> order(static_cast<size_t>(cells));
-  for (int64_t c = 0; c < cells; ++c) {
+  run(*context.pool, cells, [&](int64_t c, int) {
+    std::vector<double> distance(static_cast<size_t>(cells));
+    std::vector<int32_t> order(static_cast<size_t>(cells));
     for (int64_t o = 0; o < cells; ++o) {
       distance[static_cast<size_t>(o)] =
           o == c ? -1 : squared_distance(centroid.row(c), centroid.row(o), centroid.cols());
@@ -36,7 +27,7 @@ Matrix<int32_t> nearest_cells(const Matrix<float>& centroid) {
       return da < db || (da == db && a < b);
     });
     std::copy_n(order.begin(), near, out.row(c));
-  }
+  });
   return out;
 }
 
@@ -55,7 +46,7 @@ Cells make_cells(const Context& context, HostMatrix<const float> sample, int64_t
     (void)kmeans_assign(context, sample, out.centroid.view(), label, {});
     (void)kmeans_update(context, sample, label, out.centroid.view(), count);
   }
-  out.near = nearest_cells(out.centroid);
+  out.near = nearest_cells(context, out.centroid);
   return out;
 }
 

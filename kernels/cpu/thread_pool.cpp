@@ -1,6 +1,7 @@
 #include "kernels/cpu/thread_pool.h"
 
 #include <algorithm>
+#include <chrono>
 #include <system_error>
 
 #if defined(__linux__)
@@ -10,7 +11,30 @@
 namespace tracer::cpu {
 namespace {
 
+constexpr std::chrono::microseconds kSpin{50};
+
 thread_local bool inside_loop = false;
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#else
+  std::this_thread::yield();
+#endif
+}
+
+// Loops follow each other closely: waiting a little for the next is cheaper than sleep and a wake-up. Bounded, because
+// other threads may want the processor.
+template <class Done>
+void spin(Done done) {
+  const auto until = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 16; ++i) {
+      if (done()) return;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < until);
+}
 
 }  // namespace
 
@@ -67,6 +91,7 @@ void ThreadPool::run(int64_t count, Body body, void* context) {
   }
   started_.notify_all();
   drain(job, 0);
+  spin([this] { return running_.load(std::memory_order_acquire) == 0; });
   std::unique_lock lock(mutex_);
   finished_.wait(lock, [this] { return running_ == 0; });
 }
@@ -75,6 +100,7 @@ void ThreadPool::work(int worker) {
   uint64_t seen = 0;
   for (;;) {
     Job job;
+    spin([&] { return generation_.load(std::memory_order_acquire) != seen; });
     {
       std::unique_lock lock(mutex_);
       started_.wait(lock, [&] { return stopping_ || generation_ != seen; });

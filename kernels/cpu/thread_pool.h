@@ -50,8 +50,8 @@ class ThreadPool {
   std::condition_variable started_;
   std::condition_variable finished_;
   Job job_;
-  uint64_t generation_ = 0;
-  int running_ = 0;
+  std::atomic<uint64_t> generation_{0};
+  std::atomic<int> running_{0};
   bool stopping_ = false;
 
   // Constant after construction.
