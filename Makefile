@@ -24,7 +24,7 @@ test-llm: build
 
 # The page of `tracer report --html` in a real browser, which is installed first (Debian's chromium: 122 MB, 414 MB on disk).
 test-report: build
-	@tests/report/chromium.sh
+	@tests/report/install.sh
 	@ctest --test-dir $(dir) --output-on-failure -R '^report\.' $(CTEST_ARGS)
 
 bench: build

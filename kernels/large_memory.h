@@ -1,5 +1,5 @@
-// Memory of matrices and panels: on huge pages where it is large and the system has them. Rows that are read all over it
-// would each pay a walk through the page tables (two-dimensional in a virtual machine), and a fresh one is taken in
+// Memory of matrices and panels: on huge pages where it is large and the system has them. Rows that are read all over
+// it would each pay a walk through the page tables (two-dimensional in a virtual machine), and a fresh one is taken in
 // steps of 2 MiB instead of 4 KiB.
 #pragma once
 

@@ -40,7 +40,7 @@ struct RowBatch {
     std::string label;
     std::string input;
   };
-  struct Stretch {  // vectors of consecutive positions
+  struct Stretch {      // vectors of consecutive positions
     int64_t first = 0;  // in the file
     int64_t at = 0;     // in the batch
     int64_t count = 0;

@@ -36,6 +36,7 @@ class NpyReader {
   // Rows first .. first+count-1 into `out` (count x cols, any stride), as float32 (float64 is rounded to nearest).
   // kBadInput names row and column of a NaN or infinity (also a float64 too large for float32), or a row that is all
   // zeros (it has no direction). kIo when reading fails or the file shrank. kInternal when the range or shape is wrong.
+  // `out` is unspecified after an error. Several threads may read at once.
   Status read_rows(int64_t first, int64_t count, HostMatrix<float> out) const;
 
  private:

@@ -23,8 +23,9 @@ namespace {
 
 constexpr int32_t kRowsTogether = 16;  // of ScreenKernels::chain_scores
 constexpr int32_t kMostTogether = 32;
-constexpr int64_t kHomePanels = 12, kMostHomePanels = 512;  // of a tile
-constexpr int64_t kWaveFloats = int64_t{1} << 22;           // of projected queries at a time
+constexpr int32_t kLeftAtHome = kMostPending / 2;          // of what is pending for a query
+constexpr int64_t kHomePanels = 8, kMostHomePanels = 512;  // of a tile
+constexpr int64_t kWaveFloats = int64_t{1} << 22;          // of projected queries at a time
 
 struct Task {
   const Context& context;
@@ -80,12 +81,12 @@ int32_t choose(const Task& t, const QueryBlock& b, int64_t j, Pending<Most>& p) 
                             p.index);
 }
 
-// Looks at the last `chosen` of what is pending, then at the others as long as they matter.
+// Looks at the last `chosen` of what is pending, then at the others as long as they matter and are more than `enough`.
 template <int32_t Most>
-void look(const Task& t, QueryBlock& b, int64_t j, Pending<Most>& p, int32_t chosen) {
+void look(const Task& t, QueryBlock& b, int64_t j, Pending<Most>& p, int32_t chosen, int32_t enough = 0) {
   const float* rows[kMostTogether];
   alignas(64) float f[kMostTogether];
-  while (chosen > 0) {
+  while (chosen > 0 && p.count > enough) {
     const int32_t at = p.count - chosen;
     const int32_t filled = round_up(chosen, kRowsTogether);
     for (int32_t l = 0; l < filled; ++l) rows[l] = row_of(t, p.index[at + (l < chosen ? l : 0)]);
@@ -103,7 +104,8 @@ void look(const Task& t, QueryBlock& b, int64_t j, Pending<Most>& p, int32_t cho
 
 // Looks at all that is pending of `count` queries; the rows of the next query travel meanwhile.
 template <int32_t Most>
-void look_at_all(const Task& t, QueryBlock& b, int64_t first, int64_t count, Pending<Most>* pending) {
+void look_at_all(const Task& t, QueryBlock& b, int64_t first, int64_t count, Pending<Most>* pending,
+                 int32_t enough = 0) {
   int32_t chosen = 0;
   for (int64_t i = 0; i <= count; ++i) {
     int32_t next = 0;
@@ -112,7 +114,7 @@ void look_at_all(const Task& t, QueryBlock& b, int64_t first, int64_t count, Pen
       next = choose(t, b, first + i, p);
       for (int32_t l = p.count - next; l < p.count; ++l) prefetch(row_of(t, p.index[l]), t.screen.d);
     }
-    if (i > 0) look(t, b, first + i - 1, pending[i - 1], chosen);
+    if (i > 0) look(t, b, first + i - 1, pending[i - 1], chosen, enough);
     chosen = next;
   }
 }
@@ -210,7 +212,7 @@ std::vector<int32_t> home_panels(const Screen& s, const QueryBlock& b, int64_t j
   return home;
 }
 
-// Searches a tile's home panels.
+// Searches a tile's home panels. What little still matters then waits for what the other panels have.
 std::vector<int32_t> search_home(const Task& t, QueryBlock& b, int64_t j0, int64_t rows, TileBounds& tile) {
   const std::vector<int32_t> home = home_panels(t.screen, b, j0, rows);
   for (Pending<kMostCandidates>& p : b.home) p.count = 0;
@@ -225,7 +227,13 @@ std::vector<int32_t> search_home(const Task& t, QueryBlock& b, int64_t j0, int64
     sharpen(t, b, j0, some, p, tile);
     add_pending(t, b, j0, some, p, tile, b.home);
   }
-  look_at_all(t, b, j0, rows, b.home);
+  look_at_all(t, b, j0, rows, b.home, kLeftAtHome);
+  for (int64_t i = 0; i < rows; ++i) {
+    Pending<kMostPending>& left = b.pending[j0 + i];
+    left.count = b.home[i].count;
+    std::copy_n(b.home[i].bound, left.count, left.bound);
+    std::copy_n(b.home[i].index, left.count, left.index);
+  }
   return home;
 }
 
