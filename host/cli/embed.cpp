@@ -11,7 +11,7 @@ namespace {
 struct EmbedCommand {
   Common common;
   InputOptions input;
-  std::optional<std::string> precision;
+  LocalEncoderOptions encoder_options;
   std::string output;
 
   int run();
@@ -79,7 +79,7 @@ int EmbedCommand::run() {
   options.read_timestamp = false;
   auto reader = io::TraceReader::open(input.traces, options);
   if (!reader.ok()) return fail(console, reader.status());
-  auto encoder = open_named_encoder(input, precision, (*backend)->threads(), console);
+  auto encoder = open_named_encoder(input, encoder_options, (*backend)->threads(), console);
   if (!encoder.ok()) return fail(console, encoder.status());
   auto out = io::NpyWriter::create(output, encoder->identity.dimension);
   if (!out.ok()) return fail(console, out.status());
@@ -112,7 +112,7 @@ void add_embed(CLI::App& app, int& exit_code) {
   sub->add_option("IN", command->input.traces, "rows: JSONL or CSV, plain or gzip; - for standard input")->required();
   sub->add_option("-o,--output", command->output, "vectors: .npy, float32, one unit row a data line")->required();
   add_row_options(*sub, command->input, false);
-  add_precision_option(*sub, command->precision);
+  add_local_encoder_options(*sub, command->encoder_options);
   add_common(*sub, command->common, true);
   sub->callback([command, &exit_code] { exit_code = command->run(); });
 }

@@ -11,24 +11,37 @@ constexpr char kDoing[] = "embedding";
 
 }  // namespace
 
-void add_precision_option(CLI::App& app, std::optional<std::string>& precision) {
-  app.add_option("--precision", precision,
+std::string LocalEncoderOptions::given() const {
+  return precision ? "--precision" : prompt.text ? "--embed-prompt" : prompt.name ? "--embed-prompt-name" : "";
+}
+
+void add_local_encoder_options(CLI::App& app, LocalEncoderOptions& o) {
+  app.add_option("--precision", o.precision,
                  "of the text encoder: float32 (default); bfloat16 or int8, faster on processors that have them")
       ->check(CLI::IsMember({"float32", "bfloat16", "int8"}))
       ->excludes(app.get_option("--embed-url"));
+  CLI::Option* text =
+      app.add_option("--embed-prompt", o.prompt.text,
+                     "put this in front of every text, as the encoder was trained: \"query: \"; \"\" for "
+                     "nothing (default: the default prompt of its config_sentence_transformers.json)");
+  text->excludes(app.get_option("--embed-url"));
+  app.add_option("--embed-prompt-name", o.prompt.name,
+                 "put the prompt of this name in that file in front of every text")
+      ->excludes(app.get_option("--embed-url"))
+      ->excludes(text);
 }
 
 Precision precision_of(const std::optional<std::string>& option) {
   return option ? *parse_precision(*option) : Precision::kFloat32;
 }
 
-Result<Encoder> open_named_encoder(const InputOptions& input, const std::optional<std::string>& precision, int threads,
+Result<Encoder> open_named_encoder(const InputOptions& input, const LocalEncoderOptions& local, int threads,
                                    const Console& console) {
   if (!input.embed.url.empty()) return open_embed_server(input.embed, input.encoder, console);
   auto cache = open_cache(input.embed, console);
   if (!cache.ok()) return cache.status();
-  auto encoder = open_encoder(input.encoder.empty() ? default_encoder_folder() : input.encoder, precision_of(precision),
-                              threads, std::move(cache).value());
+  auto encoder = open_encoder(input.encoder.empty() ? default_encoder_folder() : input.encoder,
+                              precision_of(local.precision), threads, std::move(cache).value(), local.prompt);
   if (encoder.ok()) console.note("embedding text with " + describe(encoder->identity));
   return encoder;
 }

@@ -14,12 +14,20 @@
 
 namespace tracer::cli {
 
-// --precision, and what it stands for when it was not given. After add_row_options.
-void add_precision_option(CLI::App& app, std::optional<std::string>& precision);
+// How an encoder of this machine is run, where no policy says it.
+struct LocalEncoderOptions {
+  std::optional<std::string> precision;
+  PromptChoice prompt;
+
+  // The option that makes no sense where vectors are given, or "".
+  std::string given() const;
+};
+// --precision, --embed-prompt, --embed-prompt-name. After add_row_options.
+void add_local_encoder_options(CLI::App& app, LocalEncoderOptions& options);
 Precision precision_of(const std::optional<std::string>& option);
 
 // The server named with --embed-url, else the folder named with --embed-model, else the default one.
-Result<Encoder> open_named_encoder(const InputOptions& input, const std::optional<std::string>& precision, int threads,
+Result<Encoder> open_named_encoder(const InputOptions& input, const LocalEncoderOptions& local, int threads,
                                    const Console& console);
 
 // What came from a cache and what was asked of a server; a note where there is either.

@@ -28,7 +28,7 @@ struct FitCommand {
   FitOptions fit;
   SplitFlags split;
   MemberFlags members;
-  std::optional<std::string> precision;
+  LocalEncoderOptions encoder_options;
   std::vector<std::string> never;  // as given: labels, or several with commas between
   std::string output = ".tracer";
   bool cascade = false;
@@ -138,7 +138,8 @@ int FitCommand::run() {
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
   const bool embeds = vectors->empty();
-  if (!embeds && precision) return usage_error(console, "--precision is for text, but vectors are given: " + *vectors);
+  if (const std::string given = encoder_options.given(); !embeds && !given.empty())
+    return usage_error(console, given + " is for text, but vectors are given: " + *vectors);
   const std::string overwrites = check_outputs({{"--rejects", rejects_path()}, {"--embed-cache", input.embed.cache}},
                                                {{"TRACES", input.traces}, {"--embeddings", *vectors}}, output);
   if (!overwrites.empty()) return usage_error(console, overwrites);
@@ -148,7 +149,7 @@ int FitCommand::run() {
   if (!ledger.ok()) return fail(console, ledger.status());
   std::optional<Encoder> encoder;
   if (embeds) {  // before the rows: a missing model should not cost their reading
-    auto opened = open_named_encoder(input, precision, (*backend)->threads(), console);
+    auto opened = open_named_encoder(input, encoder_options, (*backend)->threads(), console);
     if (!opened.ok()) return fail(console, opened.status());
     encoder = std::move(opened).value();
   }
@@ -252,7 +253,7 @@ void add_fit(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   sub->add_flag("--approximate", fit.approximate, "where runs do not certify exactly, use a design effect and say so");
   sub->add_option("--seed", fit.split.seed, "same seed, same bytes")->capture_default_str();
-  add_precision_option(*sub, command->precision);
+  add_local_encoder_options(*sub, command->encoder_options);
   sub->add_option("-o,--output", command->output, "folder of the policy")->capture_default_str();
   add_common(*sub, command->common, true);
   sub->callback([command, &exit_code] { exit_code = command->run(); });

@@ -24,7 +24,7 @@ struct ScanCommand {
   FitOptions fit;  // alpha, delta, sweep and split of it
   SplitFlags split;
   CallPrices prices;
-  std::optional<std::string> precision;
+  LocalEncoderOptions encoder_options;
   std::string output, html;
   bool force = false;
 
@@ -64,8 +64,8 @@ int ScanCommand::run() {
     return usage_error(console, "--calls-per-day tells a saving: give --price-in and --price-out too");
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
-  if (!vectors->empty() && precision)
-    return usage_error(console, "--precision is for text, but vectors are given: " + *vectors);
+  if (const std::string given = encoder_options.given(); !vectors->empty() && !given.empty())
+    return usage_error(console, given + " is for text, but vectors are given: " + *vectors);
   if (html == "-" && (output == "-" || common.console.json))
     return usage_error(console, "two outputs want standard output; give --html a file");
   const std::string clash = check_outputs(
@@ -77,7 +77,7 @@ int ScanCommand::run() {
   if (!backend.ok()) return fail(console, backend.status());
   std::optional<Encoder> encoder;
   if (vectors->empty()) {
-    auto opened = open_named_encoder(input, precision, (*backend)->threads(), console);
+    auto opened = open_named_encoder(input, encoder_options, (*backend)->threads(), console);
     if (!opened.ok()) return fail(console, opened.status());
     encoder.emplace(std::move(opened).value());
   }
@@ -139,7 +139,7 @@ void add_scan(CLI::App& app, int& exit_code) {
   sub->add_option("--tokens-in", command->prices.tokens_in, "tokens of a call, the prompt among them")->check(money);
   sub->add_option("--tokens-out", command->prices.tokens_out, "tokens of an answer")->check(money);
   sub->add_option("--calls-per-day", command->prices.calls_per_day, "of your traffic")->check(CLI::Range(0.0, 1e15));
-  add_precision_option(*sub, command->precision);
+  add_local_encoder_options(*sub, command->encoder_options);
   sub->add_flag("--force", command->force, "scan a log that is too short to prove much");
   sub->add_option("-o,--output", command->output, "write the JSON document to this file (-: standard output)");
   sub->add_option("--html", command->html,

@@ -36,7 +36,7 @@ struct SweepCommand {
   FitOptions fit;
   SplitFlags split;
   MemberFlags members;
-  std::optional<std::string> precision;
+  LocalEncoderOptions encoder_options;
   int64_t seeds = 5, first_seed = 0;
   std::optional<std::string> curve;  // as given
   std::optional<double> target;
@@ -82,7 +82,8 @@ Status check_writable(const std::string& path) {
 
 // "" or a usage error in words.
 std::string SweepCommand::check_usage(const std::string& vectors, const std::string& test_vectors) const {
-  if (!vectors.empty() && precision) return "--precision is for text, but vectors are given: " + vectors;
+  if (const std::string given = encoder_options.given(); !vectors.empty() && !given.empty())
+    return given + " is for text, but vectors are given: " + vectors;
   if (state_file == "-") return "--state: name a file";
   if (input.traces == "-" && test.traces == "-") return "TRACES and --test cannot both be standard input";
   int to_stdout = common.console.json;
@@ -243,7 +244,7 @@ int SweepCommand::run() {
 
   std::optional<Encoder> encoder;
   if (vectors->empty()) {
-    auto opened = open_named_encoder(input, precision, (*backend)->threads(), console);
+    auto opened = open_named_encoder(input, encoder_options, (*backend)->threads(), console);
     if (!opened.ok()) return fail(console, opened.status());
     encoder.emplace(std::move(opened).value());
   }
@@ -315,7 +316,7 @@ void add_sweep(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   sub->add_flag("--simultaneous", fit.simultaneous, "the targets of a fit hold together, at delta / their number each");
   sub->add_flag("--approximate", fit.approximate, "where runs do not certify exactly, use a design effect");
-  add_precision_option(*sub, command->precision);
+  add_local_encoder_options(*sub, command->encoder_options);
   sub->add_option("--csv", command->csv,
                   "write a line for each size, seed and alpha to this file (-: standard output)");
   sub->add_option("--json-file", command->json_file, "write the JSON document to this file");

@@ -21,7 +21,8 @@ EncoderIdentity identity_of(const EncoderFolder& folder, Precision precision) {
   if (ec) whole = folder.path;
   std::string name = whole.filename().string();
   if (name.empty() || name == kUnknownEncoder) name = "encoder";
-  return {name, folder.digest, to_string(precision), folder.shape.hidden, folder.max_tokens, whole.string(), ""};
+  return {name, folder.digest, to_string(precision), folder.shape.hidden, folder.max_tokens, whole.string(),
+          "",   folder.prompt};
 }
 
 Result<Encoder> start(EncoderFolder folder, Precision precision, int threads, std::shared_ptr<VectorCache> cache) {
@@ -32,9 +33,11 @@ Result<Encoder> start(EncoderFolder folder, Precision precision, int threads, st
     return made.code() == ErrorCode::kBadInput ? bad_input(folder.path + ": " + made.message()) : made;
   EncoderIdentity identity = identity_of(folder, precision);
   const std::string made_by = identity.digest + " " + identity.precision + " " + arithmetic_here((*module)->version());
+  std::string prompt = std::move(folder.prompt);
   TextEncoder encoder(std::move(folder.tokenizer), std::move(transformer), folder.shape.hidden, folder.max_tokens,
                       threads);
-  return Encoder{std::move(identity), std::make_unique<LocalText>(std::move(encoder), made_by, std::move(cache))};
+  return Encoder{std::move(identity),
+                 std::make_unique<LocalText>(std::move(encoder), std::move(prompt), made_by, std::move(cache))};
 }
 
 }  // namespace
@@ -47,8 +50,8 @@ std::string default_encoder_folder() {
 }
 
 Result<Encoder> open_encoder(const std::string& path, Precision precision, int threads,
-                             std::shared_ptr<VectorCache> cache) {
-  auto folder = read_encoder_folder(path);
+                             std::shared_ptr<VectorCache> cache, const PromptChoice& prompt) {
+  auto folder = read_encoder_folder(path, prompt);
   if (!folder.ok()) return folder.status();
   return start(std::move(folder).value(), precision, threads, std::move(cache));
 }
@@ -59,7 +62,7 @@ Result<Encoder> open_encoder_of(const EncoderIdentity& wanted, const std::string
   const std::string path = !named.empty()                ? named
                            : fs::exists(wanted.path, ec) ? wanted.path
                                                          : default_encoder_folder();
-  auto folder = read_encoder_folder(path);
+  auto folder = read_encoder_folder(path, {.text = wanted.prompt, .name = {}});
   if (!folder.ok()) return folder.status();
   const Precision precision = *parse_precision(wanted.precision);
   const EncoderIdentity found = identity_of(*folder, precision);

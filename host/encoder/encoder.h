@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/text/text_encoder.h"
+#include "host/encoder/encoder_folder.h"
 #include "host/encoder/encoder_identity.h"
 #include "host/encoder/text_source.h"
 #include "host/encoder/vector_cache.h"
@@ -24,10 +25,11 @@ std::string default_encoder_folder();
 // Reads the folder and opens libtorch. Errors as read_encoder_folder and open_transformer_module. cache: where vectors
 // are looked for first, and kept; nullptr for none.
 Result<Encoder> open_encoder(const std::string& folder, Precision precision, int threads,
-                             std::shared_ptr<VectorCache> cache = nullptr);
+                             std::shared_ptr<VectorCache> cache = nullptr, const PromptChoice& prompt = {});
 
-// The encoder that made a policy's vectors: `folder` where it is not empty, else where it was, else the default.
-// Another one is kBadInput, with what was expected and what was found. `whose`, for messages: the policy's path.
+// The encoder that made a policy's vectors, with its prompt: `folder` where it is not empty, else where it was, else
+// the default. Another one is kBadInput, with what was expected and what was found. `whose`, for messages: the policy's
+// path.
 Result<Encoder> open_encoder_of(const EncoderIdentity& wanted, const std::string& folder, int threads,
                                 const std::string& whose, std::shared_ptr<VectorCache> cache = nullptr);
 

@@ -259,15 +259,32 @@ Result<TokenizerFiles> read_tokenizer(const std::string& base, const Json& confi
   return parse_vocabulary(*text, config, vocabulary, base + "/tokenizer_config.json");
 }
 
-// Prompts are text of the model's own in front of every input; this version does not add any.
-Status check_prompts(const std::string& folder) {
+// The prompt of that name in config_sentence_transformers.json.
+Result<std::string> prompt_named(const Json& config, const std::string& path, const std::string& name) {
+  const Json* prompts = config.is_object() && config.contains("prompts") ? &config["prompts"] : nullptr;
+  if (prompts != nullptr && prompts->is_object() && prompts->contains(name) && (*prompts)[name].is_string())
+    return (*prompts)[name].get<std::string>();
+  std::string known;
+  if (prompts != nullptr && prompts->is_object())
+    for (const auto& [key, value] : prompts->items())
+      if (value.is_string()) known += (known.empty() ? "" : ", ") + key;
+  return bad_input(path + ": \"prompts\": expected one named \"" + name + "\", found " +
+                   (known.empty() ? "none" : known));
+}
+
+Result<std::string> choose_prompt(const std::string& folder, const PromptChoice& choice) {
+  if (choice.text) return *choice.text;
   const std::string path = folder + "/config_sentence_transformers.json";
   auto config = read_optional_json(path);
   if (!config.ok()) return config.status();
+  if (choice.name) return prompt_named(*config, path, *choice.name);
   if (!config->is_object() || !config->contains("default_prompt_name") || (*config)["default_prompt_name"].is_null())
-    return {};
-  return bad_input(path + ": \"default_prompt_name\": expected none (this version adds no prompt to a text), found " +
-                   (*config)["default_prompt_name"].dump(-1, ' ', true, Json::error_handler_t::replace));
+    return std::string();
+  JsonFields f(*config, path);
+  std::string name;
+  f.text("default_prompt_name", name);
+  TRACER_RETURN_IF_ERROR(f.status());
+  return prompt_named(*config, path, name);
 }
 
 std::string digest_of(const EncoderFolder& e, const TokenizerFiles& files, const std::string& weights_sha256) {
@@ -279,34 +296,36 @@ std::string digest_of(const EncoderFolder& e, const TokenizerFiles& files, const
                   "\n");
   const WordPieceOptions& o = files.options;
   const TransformerShape& s = e.shape;
-  const Json all = {{"weights", weights_sha256},
-                    {"tokens", tokens.hex()},
-                    {"clean_text", o.clean_text},
-                    {"handle_chinese_chars", o.handle_chinese_chars},
-                    {"strip_accents", o.strip_accents},
-                    {"lowercase", o.lowercase},
-                    {"unknown", o.unknown},
-                    {"prefix", o.prefix},
-                    {"start", o.start},
-                    {"end", o.end},
-                    {"max_input_chars_per_word", o.max_input_chars_per_word},
-                    {"max_tokens", e.max_tokens},
-                    {"heads", s.heads},
-                    {"layers", e.weights.layers.size()},
-                    {"norm_epsilon", s.norm_epsilon},
-                    {"activation", static_cast<int>(s.activation)},
-                    {"pooling", static_cast<int>(s.pooling)}};
+  Json all = {{"weights", weights_sha256},
+              {"tokens", tokens.hex()},
+              {"clean_text", o.clean_text},
+              {"handle_chinese_chars", o.handle_chinese_chars},
+              {"strip_accents", o.strip_accents},
+              {"lowercase", o.lowercase},
+              {"unknown", o.unknown},
+              {"prefix", o.prefix},
+              {"start", o.start},
+              {"end", o.end},
+              {"max_input_chars_per_word", o.max_input_chars_per_word},
+              {"max_tokens", e.max_tokens},
+              {"heads", s.heads},
+              {"layers", e.weights.layers.size()},
+              {"norm_epsilon", s.norm_epsilon},
+              {"activation", static_cast<int>(s.activation)},
+              {"pooling", static_cast<int>(s.pooling)}};
+  if (!e.prompt.empty()) all["prompt"] = e.prompt;
   return io::sha256_hex(all.dump(-1, ' ', true, Json::error_handler_t::replace));
 }
 
 }  // namespace
 
-Result<EncoderFolder> read_encoder_folder(const std::string& path) {
+Result<EncoderFolder> read_encoder_folder(const std::string& path, const PromptChoice& choice) {
   if (!exists(path)) return io::errno_error(path, "cannot open", ENOENT);
   auto modules = read_modules(path);
   if (!modules.ok()) return modules.status();
   const std::string base = modules->transformer.empty() ? path : path + "/" + modules->transformer;
-  TRACER_RETURN_IF_ERROR(check_prompts(path));
+  auto prompt = choose_prompt(path, choice);
+  if (!prompt.ok()) return prompt.status();
   TransformerShape shape;
   int64_t layers = 0;
   auto config = read_json(base + "/config.json");
@@ -317,6 +336,10 @@ Result<EncoderFolder> read_encoder_folder(const std::string& path) {
     auto json = read_json(pooling);
     if (!json.ok()) return json.status();
     TRACER_RETURN_IF_ERROR(parse_pooling(*json, pooling, shape.pooling));
+    if (!prompt->empty() && json->contains("include_prompt") && (*json)["include_prompt"] == false)
+      return bad_input(pooling +
+                       ": \"include_prompt\": expected true (the mean is over a prompt's tokens too), found "
+                       "false");
   }
   auto tokenizer_config = read_optional_json(base + "/tokenizer_config.json");
   if (!tokenizer_config.ok()) return tokenizer_config.status();
@@ -334,6 +357,7 @@ Result<EncoderFolder> read_encoder_folder(const std::string& path) {
   EncoderFolder out{.path = path,
                     .digest = "",
                     .max_tokens = 0,
+                    .prompt = std::move(prompt).value(),
                     .tokenizer = std::move(tokenizer).value(),
                     .shape = shape,
                     .weights = {},

@@ -28,7 +28,9 @@ std::string server_digest(const std::string& dialect, const std::string& name, i
 std::string describe(const EncoderIdentity& e) {
   if (!e.known()) return kUnknownEncoder;
   if (e.is_server()) return e.name + " (" + e.dialect + ", dimension " + std::to_string(e.dimension) + ")";
-  return e.name + " (" + e.precision + ", " + e.digest.substr(0, 12) + ")";
+  const std::string prompt =
+      e.prompt.empty() ? "" : ", prompt " + Json(e.prompt).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return e.name + " (" + e.precision + ", " + e.digest.substr(0, 12) + prompt + ")";
 }
 
 Json encoder_json(const EncoderIdentity& e) {
@@ -36,6 +38,7 @@ Json encoder_json(const EncoderIdentity& e) {
   Json json = {{"name", e.name},           {"dimension", e.dimension},   {"digest", e.digest},
                {"precision", e.precision}, {"max_tokens", e.max_tokens}, {"path", e.path}};
   if (e.is_server()) json["dialect"] = e.dialect;
+  if (!e.prompt.empty()) json["prompt"] = e.prompt;
   return json;
 }
 
@@ -58,6 +61,10 @@ Result<EncoderIdentity> parse_encoder(const Json& json, const std::string& where
       return bad_input(where + ": \"dialect\": expected openai, tei or json, found \"" + e.dialect + "\"");
     if (e.digest != server_digest(e.dialect, e.name, e.dimension))
       return bad_input(where + ": \"digest\": not that of this dialect, name and dimension");
+  }
+  if (json.contains("prompt")) {
+    f.text("prompt", e.prompt);
+    TRACER_RETURN_IF_ERROR(f.status());
   }
   if (!parse_precision(e.precision))
     return bad_input(where + ": \"precision\": expected " + kPrecisions + ", found \"" + e.precision + "\"");

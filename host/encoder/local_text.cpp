@@ -28,8 +28,11 @@ std::vector<VectorKey> keys_of(const std::string& made_by, std::span<const std::
 
 }  // namespace
 
-LocalText::LocalText(TextEncoder encoder, std::string made_by, std::shared_ptr<VectorCache> cache)
-    : encoder_(std::move(encoder)), made_by_(kArithmetic + std::move(made_by)), cache_(std::move(cache)) {}
+LocalText::LocalText(TextEncoder encoder, std::string prompt, std::string made_by, std::shared_ptr<VectorCache> cache)
+    : encoder_(std::move(encoder)),
+      prompt_(std::move(prompt)),
+      made_by_(kArithmetic + std::move(made_by)),
+      cache_(std::move(cache)) {}
 
 Status LocalText::encode(std::span<const std::string> texts, HostMatrix<float> out,
                          const std::function<void(int64_t)>& done) {
@@ -45,7 +48,10 @@ Status LocalText::encode(std::span<const std::string> texts, HostMatrix<float> o
       return {};
     }
   }
-  TRACER_RETURN_IF_ERROR(encoder_.encode(texts, out, done));
+  std::vector<std::string> prompted;
+  if (!prompt_.empty())
+    for (const std::string& text : texts) prompted.push_back(prompt_ + text);
+  TRACER_RETURN_IF_ERROR(encoder_.encode(prompt_.empty() ? texts : prompted, out, done));
   counts_.made += n;
   if (cache_ && n > 0) cache_->put(keys, out);
   return {};

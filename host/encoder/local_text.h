@@ -15,8 +15,9 @@ namespace tracer {
 // the key of a vector holds all of these, and a group is taken from the cache whole or computed whole.
 class LocalText : public TextSource {
  public:
-  // made_by: whatever decides the vectors beside the texts, as one text. cache: nullptr for none.
-  LocalText(TextEncoder encoder, std::string made_by, std::shared_ptr<VectorCache> cache);
+  // prompt: put in front of every text. made_by: whatever decides the vectors beside the texts, the prompt included, as
+  // one text. cache: nullptr for none.
+  LocalText(TextEncoder encoder, std::string prompt, std::string made_by, std::shared_ptr<VectorCache> cache);
 
   Status encode(std::span<const std::string> texts, HostMatrix<float> out,
                 const std::function<void(int64_t)>& done) override;
@@ -25,6 +26,7 @@ class LocalText : public TextSource {
 
  private:
   TextEncoder encoder_;
+  const std::string prompt_;
   const std::string made_by_;
   const std::shared_ptr<VectorCache> cache_;
   Counts counts_;

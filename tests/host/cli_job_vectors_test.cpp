@@ -65,7 +65,7 @@ class CliJobVectors : public CliTest {
 };
 
 TEST_F(CliJobVectors, GoFromTheJobIntoTheUpdate) {
-  const EncoderIdentity encoder{"e", "d1", "float32", 16, 128, "somewhere", ""};
+  const EncoderIdentity encoder{"e", "d1", "float32", 16, 128, "somewhere", "", ""};
   ASSERT_TRUE(write_vector_note(folder.path("q.npy"), encoder).ok());
   run_job(0);
   const Outcome o = export_job({});

@@ -185,6 +185,37 @@ TEST_F(CliText, PrecisionIsPartOfTheEncoder) {
 
 // TRACER_ISA takes the tile unit away, as on a processor without one: int8 gives the same bytes by VNNI,
 // bfloat16 is libtorch's.
+TEST_F(CliText, APromptIsPartOfTheEncoder) {
+  const Outcome fitted = fit({"--embed-prompt", "text label "});
+  ASSERT_EQ(fitted.code, 0) << fitted.err;
+  EXPECT_TRUE(contains(fitted.err, ", prompt \"text label \")")) << fitted.err;
+  EXPECT_EQ(manifest()["encoders"][0]["prompt"], "text label ");
+  // Unasked on what follows: the same decisions as on vectors made with it, and others' vectors are refused.
+  const auto embed = [&](const std::string& out, std::vector<std::string> more) {
+    std::vector<std::string> args = {"embed", "log.jsonl", "-o", out, "--embed-model", "model"};
+    args.insert(args.end(), more.begin(), more.end());
+    return run(args);
+  };
+  ASSERT_EQ(embed("with.npy", {"--embed-prompt", "text label "}).code, 0);
+  ASSERT_EQ(embed("without.npy", {}).code, 0);
+  EXPECT_NE(slurp(folder.path("with.npy")), slurp(folder.path("without.npy")));
+  ASSERT_EQ(run({"route", "p", "log.jsonl", "-o", "text.jsonl"}).code, 0);
+  ASSERT_EQ(run({"route", "p", "log.jsonl", "--embeddings", "with.npy", "-o", "vectors.jsonl"}).code, 0);
+  EXPECT_EQ(slurp(folder.path("text.jsonl")), slurp(folder.path("vectors.jsonl")));
+  const Outcome other = run({"route", "p", "log.jsonl", "--embeddings", "without.npy", "-o", "no.jsonl"});
+  EXPECT_EQ(other.code, 1);
+  EXPECT_TRUE(contains(other.err, "another encoder than p was fitted with")) << other.err;
+  // By name.
+  EXPECT_EQ(embed("named.npy", {"--embed-prompt-name", "query"}).code, 1);
+  folder.write("model/config_sentence_transformers.json", Json{{"prompts", {{"query", "text label "}}}}.dump());
+  ASSERT_EQ(embed("named.npy", {"--embed-prompt-name", "query"}).code, 0);
+  EXPECT_EQ(slurp(folder.path("named.npy")), slurp(folder.path("with.npy")));
+  ASSERT_EQ(embed("bare.npy", {}).code, 0);
+  EXPECT_EQ(slurp(folder.path("bare.npy")), slurp(folder.path("without.npy")));
+  EXPECT_EQ(embed("both.npy", {"--embed-prompt-name", "query", "--embed-prompt", "a"}).code, 2);
+  EXPECT_EQ(fit({"--embeddings", "with.npy", "--embed-prompt", "a"}).code, 2);
+}
+
 TEST_F(CliText, WithoutTilesInt8IsTheSameAndBfloat16IsClose) {
   write_tiny_encoder(folder, "model", kWhole);
   const auto embed = [&](const std::string& precision, const std::string& out) {

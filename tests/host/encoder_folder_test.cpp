@@ -80,6 +80,46 @@ TEST_F(EncoderFolderTest, TheDigestCoversWhatDecidesVectorsAndNothingElse) {
   differs("weights");
 }
 
+TEST_F(EncoderFolderTest, APromptIsNamedGivenOrTheDefault) {
+  const std::string bare = digest();
+  const auto read = [&](const PromptChoice& choice) { return read_encoder_folder(path, choice); };
+  const auto prompt = [&](const PromptChoice& choice) {
+    const auto found = read(choice);
+    EXPECT_TRUE(found.ok()) << found.status().message();
+    return found.ok() ? found->prompt : "failed";
+  };
+  EXPECT_EQ(prompt({}), "");
+  EXPECT_EQ(prompt({.text = "card: ", .name = {}}), "card: ");
+  edit("config_sentence_transformers.json", [](Json& j) {
+    j["prompts"] = {{"query", "query: "}, {"document", ""}};
+    j["default_prompt_name"] = nullptr;
+  });
+  EXPECT_EQ(prompt({}), "");
+  EXPECT_EQ(digest(), bare);
+  EXPECT_EQ(prompt({.text = {}, .name = "query"}), "query: ");
+  EXPECT_EQ(prompt({.text = {}, .name = "document"}), "");
+  EXPECT_EQ(prompt({.text = "other: ", .name = "query"}), "other: ");
+  const std::string named = read({.text = {}, .name = "query"})->digest;
+  EXPECT_NE(named, bare);
+  EXPECT_NE(named, read({.text = "other: ", .name = {}})->digest);
+  EXPECT_EQ(read({.text = "", .name = {}})->digest, bare);
+  const auto unknown = read({.text = {}, .name = "passage"});
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_EQ(unknown.status().code(), ErrorCode::kBadInput);
+  EXPECT_TRUE(
+      contains(unknown.status().message(),
+               "config_sentence_transformers.json: \"prompts\": expected one named \"passage\", found query, document"))
+      << unknown.status().message();
+  edit("config_sentence_transformers.json", [](Json& j) { j["default_prompt_name"] = "query"; });
+  EXPECT_EQ(prompt({}), "query: ");
+  EXPECT_EQ(digest(), named);
+  EXPECT_EQ(prompt({.text = "", .name = {}}), "");
+  // The mean over the text's tokens alone is not computed.
+  edit("1_Pooling/config.json", [](Json& j) { j["include_prompt"] = false; });
+  expect_refused("1_Pooling/config.json", "include_prompt");
+  EXPECT_EQ(prompt({.text = "", .name = {}}), "");
+}
+
 TEST_F(EncoderFolderTest, TheSameRulesFromEitherTokenizerFile) {
   const std::string other = write_tiny_encoder(folder, "v", {.vocab_txt = true});
   EXPECT_EQ(read_encoder_folder(other)->digest, digest());
@@ -142,7 +182,13 @@ TEST_F(EncoderFolderTest, WhatWouldChangeTheVectorsIsRefused) {
        [](Json& j) {
          j = {{{"type", "Transformer"}, {"path", "../elsewhere"}}, {{"type", "Pooling"}, {"path", "1_Pooling"}}};
        }},
-      {"config_sentence_transformers.json", "default_prompt_name", [](Json& j) { j["default_prompt_name"] = "query"; }},
+      {"config_sentence_transformers.json", "default_prompt_name", [](Json& j) { j["default_prompt_name"] = 7; }},
+      {"config_sentence_transformers.json", "expected one named \"query\", found none",
+       [](Json& j) { j["default_prompt_name"] = "query"; }},
+      {"config_sentence_transformers.json", "expected one named \"query\", found none",
+       [](Json& j) {
+         j = {{"default_prompt_name", "query"}, {"prompts", {{"query", 7}}}};
+       }},
       {"tokenizer.json", "BertNormalizer", [](Json& j) { j["normalizer"]["type"] = "NFKC"; }},
       {"tokenizer.json", "BertPreTokenizer", [](Json& j) { j["pre_tokenizer"]["type"] = "Whitespace"; }},
       {"tokenizer.json", "WordPiece", [](Json& j) { j["model"]["type"] = "BPE"; }},

@@ -295,6 +295,38 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"no_layer", {.hidden = 64, .layers = 0, .intermediate = 64}}),
     [](const auto& info) { return std::string(info.param.name); });
 
+TEST(Encoder, APromptIsTextInFront) {
+  SKIP_WITHOUT_TORCH();
+  io::TempFolder folder;
+  const std::string path = write_tiny_encoder(folder, "m", {});
+  const std::vector<std::string> texts = example_texts();
+  std::vector<std::string> prompted;
+  for (const std::string& text : texts) prompted.push_back("lost number " + text);
+  const auto expected = embed(path, Precision::kFloat32, 2, prompted);
+  ASSERT_TRUE(expected.ok()) << expected.status().message();
+  auto encoder = open_encoder(path, Precision::kFloat32, 2, nullptr, {.text = "lost number ", .name = {}});
+  ASSERT_TRUE(encoder.ok()) << encoder.status().message();
+  EXPECT_EQ(encoder->identity.prompt, "lost number ");
+  Matrix<float> found(expected->rows(), expected->cols());
+  ASSERT_TRUE(encoder->text->encode(texts, found.view()).ok());
+  EXPECT_EQ(std::memcmp(found.data(), expected->data(), sizeof(float) * static_cast<size_t>(found.size())), 0);
+  // A policy's encoder keeps its prompt, and a policy without one gets none.
+  auto again = open_encoder_of(encoder->identity, "", 1, "p");
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(again->identity.prompt, "lost number ");
+  folder.write("m/config_sentence_transformers.json",
+               Json{{"prompts", {{"query", "lost number "}}}, {"default_prompt_name", "query"}}.dump());
+  auto by_default = open_encoder(path, Precision::kFloat32, 1);
+  ASSERT_TRUE(by_default.ok()) << by_default.status().message();
+  EXPECT_TRUE(by_default->identity.makes_vectors_of(encoder->identity));
+  EncoderIdentity none = encoder->identity;
+  none.prompt = "";
+  none.digest = read_encoder_folder(path, {.text = "", .name = {}})->digest;
+  auto without = open_encoder_of(none, "", 1, "p");
+  ASSERT_TRUE(without.ok()) << without.status().message();
+  EXPECT_EQ(without->identity.prompt, "");
+}
+
 TEST(Encoder, Int8OfAShapeWithoutTilesIsRefused) {
   SKIP_WITHOUT_TORCH();
   io::TempFolder folder;
