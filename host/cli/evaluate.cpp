@@ -48,38 +48,33 @@ Status EvaluateCommand::count(Backend& backend, const LoadedPolicy& loaded, Batc
     if (!out.ok()) return out.status();
     errors_out.emplace(std::move(out).value());
   }
-  std::optional<PreparedStage> stage;
-  RowBatch batch;
-  std::vector<RowScore> scores;
-  while (true) {
-    auto more = reader.next(backend, batch);
-    if (!more.ok()) return more.status();
-    if (!*more) break;
-    TRACER_RETURN_IF_ERROR(score_batch(backend, loaded, batch, stage, scores));
-    reader.read_ahead();
-    for (size_t i = 0; i < batch.rows.size(); ++i) {
-      const RowBatch::Row& row = batch.rows[i];
+  const auto take = [&](const ScoredBatch& scored) -> Status {
+    for (size_t i = 0; i < scored.batch.rows.size(); ++i) {
+      const RowBatch::Row& row = scored.batch.rows[i];
+      const RowScore& score = scored.scores[i];
       const auto known = index.find(row.label);
       const int32_t teacher = known == index.end() ? -1 : known->second;
       if (teacher >= 0)
         ++labels_[teacher].rows;
       else
         ++unknown_labels_;
-      const Reason reason = decide(scores[i], loaded.rule);
+      const Reason reason = decide(score, loaded.rule);
       counts_.add(reason);
-      stages_.add(scores[i], reason == Reason::kAccepted, scores[i].features.label == teacher);
+      stages_.add(score, reason == Reason::kAccepted, score.features.label == teacher);
       if (reason != Reason::kAccepted) continue;
-      const int32_t answer = scores[i].features.label;
+      const int32_t answer = score.features.label;
       const bool agrees = answer == teacher;
       agree_ += agrees;
       ++labels_[answer].handled, labels_[answer].agree += agrees;
       if (agrees || !errors_out) continue;
       Json line = {{"line", row.line},     {"id", row.id ? Json(*row.id) : Json(nullptr)},
                    {"input", row.input},   {"surrogate", p.labels[answer]},
-                   {"teacher", row.label}, {"score", scores[i].score}};
+                   {"teacher", row.label}, {"score", score.score}};
       TRACER_RETURN_IF_ERROR(errors_out->write_line(line.dump(-1, ' ', false, Json::error_handler_t::replace)));
     }
-  }
+    return {};
+  };
+  TRACER_RETURN_IF_ERROR(score_all(backend, loaded, reader, take));
   if (errors_out) TRACER_RETURN_IF_ERROR(errors_out->close());
   if (counts_.rows() > 0) return {};
   return bad_input(input.traces + (reader.rejects().count() == 0

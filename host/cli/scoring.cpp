@@ -24,8 +24,7 @@ void merge_answers(const RowBatch& batch, std::vector<RowScore>& scores) {
   }
 }
 
-}  // namespace
-
+// Prepares the stage at the first batch: one that is not full is all there is, and few rows need little preparing.
 Status score_batch(Backend& backend, const LoadedPolicy& loaded, const RowBatch& batch,
                    std::optional<PreparedStage>& stage, std::vector<RowScore>& scores) {
   const HostMatrix<const float> x = batch.view();
@@ -42,6 +41,8 @@ Status score_batch(Backend& backend, const LoadedPolicy& loaded, const RowBatch&
     TRACER_RETURN_IF_ERROR(check_score(loaded, scores[i], "line " + std::to_string(batch.rows[i].line)));
   return {};
 }
+
+}  // namespace
 
 Status score_all(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader,
                  const std::function<Status(ScoredBatch&)>& take) {

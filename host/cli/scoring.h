@@ -17,14 +17,9 @@ struct ScoredBatch {
   std::vector<RowScore> scores;
 };
 
-// Scores of a batch's rows, those that the text stage of a cascade answered included. Every score is finite (kBadInput
-// names the line of one that is not). Prepares the stage at the first batch: one that is not full is all there is, and
-// few rows need little preparing.
-Status score_batch(Backend& backend, const LoadedPolicy& loaded, const RowBatch& batch,
-                   std::optional<PreparedStage>& stage, std::vector<RowScore>& scores);
-
 // Gives every batch of the reader to `take`, in order; while a batch is scored, a thread hands over the one before.
-// What was scored before an error has been taken, and an error of `take` comes first.
+// The scores of rows that the text stage of a cascade answered are among them. Every score is finite (kBadInput names
+// the line of one that is not). What was scored before an error has been taken, and an error of `take` comes first.
 Status score_all(Backend& backend, const LoadedPolicy& loaded, BatchReader& reader,
                  const std::function<Status(ScoredBatch&)>& take);
 
