@@ -1,5 +1,9 @@
 // Decision features beside libtorch's own operations (addmm, softmax, topk, entropy), in turns, in one run; float32 and
 // bfloat16 storage. Usage: bench_torch_features [THREADS [ROUNDS]]. Medians of processor time over threads.
+//
+// "of the bound": of what the machine's measured rates of matrix products and of reading allow. The bound is the slower
+// of libtorch's product of the rows with the weights of all members, alone and of operands in the storage type, and of
+// reading the rows in float32 once from memory; the former is measured in every round.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
@@ -41,6 +45,18 @@ double median(std::vector<double> v) {
   return v[v.size() / 2];
 }
 
+// Seconds to read a byte, over all threads.
+double read_seconds() {
+  const at::Tensor large = at::ones({int64_t{1} << 26}, at::kFloat);
+  double best = 1e30;
+  for (int i = 0; i < 5; ++i) {
+    const double start = processor_seconds();
+    (void)large.sum();
+    best = std::min(best, processor_seconds() - start);
+  }
+  return best / static_cast<double>(large.nbytes());
+}
+
 struct Theirs {
   at::Tensor best, label, entropy;
 };
@@ -57,7 +73,7 @@ Theirs features(const at::Tensor& x, const std::vector<at::Tensor>& w) {
   return {best, label, at::special_entr(p).sum(1) / std::log(classes)};
 }
 
-int run(Backend& backend, int64_t classes, int64_t members, Storage storage, int rounds) {
+int run(Backend& backend, int64_t classes, int64_t members, Storage storage, int rounds, double read) {
   const bool narrow = storage == Storage::kBFloat16;
   Matrix<float> x = random_matrix(kRows, kDimension, 1, 0.09f);
   std::vector<Matrix<float>> w;
@@ -91,20 +107,27 @@ int run(Backend& backend, int64_t classes, int64_t members, Storage storage, int
     std::fprintf(stderr, "the features differ by %g\n", worst);
     return 1;
   }
-  std::vector<double> mine, other, ratio;
+  const at::Tensor rows = narrow ? tx.to(at::kBFloat16) : tx, all = at::cat(tw, 1);
+  const double reading = read * static_cast<double>(tx.nbytes());
+  std::vector<double> mine, other, ratio, bound;
   for (int i = 0; i < rounds; ++i) {
     const double start = processor_seconds();
     theirs();
     const double middle = processor_seconds();
     (void)ours();
+    const double end = processor_seconds();
+    (void)at::mm(rows, all);
+    bound.push_back(std::max(processor_seconds() - end, reading) / (end - middle));
     other.push_back(middle - start);
-    mine.push_back(processor_seconds() - middle);
+    mine.push_back(end - middle);
     ratio.push_back(other.back() / mine.back());
   }
   const double per_thread = static_cast<double>(kRows) * backend.threads();
-  std::printf("%5ld classes, %ld member(s), %s: %10.0f rows/s, libtorch %10.0f (%.2f x), largest difference %.1e\n",
-              static_cast<long>(classes), static_cast<long>(members), narrow ? "bfloat16" : "float32 ",
-              per_thread / median(mine), per_thread / median(other), median(ratio), worst);
+  std::printf(
+      "%5ld classes, %ld member(s), %s: %10.0f rows/s, %.0f %% of the bound, libtorch %10.0f (%.2f x), largest "
+      "difference %.1e\n",
+      static_cast<long>(classes), static_cast<long>(members), narrow ? "bfloat16" : "float32 ",
+      per_thread / median(mine), 100 * median(bound), per_thread / median(other), median(ratio), worst);
   return 0;
 }
 
@@ -119,10 +142,12 @@ int main_with(int threads, int rounds) {
   at::set_num_threads((*backend)->threads());
   std::printf("%s/%s/%d threads beside libtorch, %d threads\n", std::string((*backend)->name()).c_str(),
               std::string((*backend)->isa()).c_str(), (*backend)->threads(), at::get_num_threads());
+  const double read = read_seconds();
+  std::printf("reading: %.1f GB a processor second\n", 1e-9 / read);
   for (const Storage storage : {Storage::kFloat32, Storage::kBFloat16}) {
     for (const int64_t classes : {77, 1000}) {
       for (const int64_t members : {1, 3}) {
-        if (run(**backend, classes, members, storage, rounds) != 0) return 1;
+        if (run(**backend, classes, members, storage, rounds, read) != 0) return 1;
       }
     }
   }
