@@ -53,7 +53,7 @@ ci:
 	@.ci/run
 
 gpu-bundle: bootstrap $(dir)/build.ninja
-	@cmake --build --preset $(PRESET) --target kernels_tests bench_gpu tracer
+	@cmake --build --preset $(PRESET) --target kernels_tests bench_gpu tracer torch_tests rival_encoder tracer_transformer
 	@cmake/gpu_bundle.sh $(CURDIR) $(dir)
 
 clean:

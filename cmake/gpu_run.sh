@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs the bundle that `make gpu-bundle` packed: the test table and the benches on this machine's GPU, then fit and route
 # on it and on the CPU, whose decisions have to be the same. Needs an NVIDIA driver; cuBLAS where the linker, the toolkit
-# or a Python package has it (TRACER_CUBLAS names another). Exit code 77: there is no GPU here, and nothing was tested.
-# 90 seconds on an H100.
+# or a Python package has it (TRACER_CUBLAS names another); for the text encoder, libtorch where python3 has torch. Exit
+# code 77: there is no GPU here, and nothing was tested. 90 seconds on an H100 without the encoder.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 if [[ -z ${TRACER_CUBLAS:-} ]] && ! ldconfig -p | grep -q 'libcublas\.so\.13'; then
@@ -25,6 +25,16 @@ step() {
   "$@" || { echo "FAILED ($?): $*"; failed=$((failed + 1)); }
 }
 step "tests" ./kernels_tests --gtest_brief=1
+torch=$(env -u LD_LIBRARY_PATH python3 -c 'import os, torch; print(os.path.join(torch.__path__[0], "lib"))' 2> /dev/null)
+if [[ -n $torch ]]; then
+  export TRACER_TORCH_LIB=$torch
+  with_torch() { LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$torch "$@"; }
+  step "tests of the encoder" with_torch ./torch_tests
+  step "the encoder beside sentence-transformers" env -u LD_LIBRARY_PATH python3 encoder.py . data --model model --random-weights \
+    --device cuda --sets banking77_train --texts 10003 --rounds 5
+else
+  echo "SKIPPED: the text encoder: python3 has no torch, whose libtorch it needs"
+fi
 step "benches" ./bench_gpu --benchmark_repetitions=5 --benchmark_min_time=0.1 \
   --benchmark_report_aggregates_only=true
 if [[ -r data/banking77_train.npy ]]; then

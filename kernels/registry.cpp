@@ -1,10 +1,8 @@
 // Which backends there are and which one runs.
-#include <charconv>
 #include <cstdlib>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 #include "kernels/backend.h"
@@ -12,6 +10,7 @@
 #include "kernels/cpu/isa_select.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/probe.h"
+#include "kernels/device_name.h"
 #include "kernels/self_test.h"
 
 namespace tracer {
@@ -45,17 +44,6 @@ const BackendInfo& cuda_verdict() {
   return verdict;
 }
 
-// The N of "cuda:N", 0 for "cuda"; nothing for any other name.
-std::optional<int> cuda_device(std::string_view device) {
-  if (device == "cuda") return 0;
-  if (!device.starts_with("cuda:")) return std::nullopt;
-  const std::string_view digits = device.substr(5);
-  int number = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (error != std::errc() || end != digits.data() + digits.size() || number < 0) return std::nullopt;
-  return number;
-}
-
 }  // namespace
 
 std::vector<BackendInfo> list_backends() {
@@ -65,15 +53,9 @@ std::vector<BackendInfo> list_backends() {
 }
 
 Result<std::unique_ptr<Backend>> make_backend(const BackendOptions& options) {
-  std::string device = options.device.empty() ? "auto" : options.device;
-  std::string from = "device";
-  if (device == "auto") {
-    const std::string chosen = environment("TRACER_DEVICE");
-    if (!chosen.empty()) {
-      device = chosen;
-      from = "TRACER_DEVICE";
-    }
-  }
+  const std::string device = chosen_device(options.device);
+  const bool named = !options.device.empty() && options.device != "auto";
+  const std::string from = named ? "device" : "TRACER_DEVICE";
   if (options.threads < 0) return bad_input("threads must be 0 (all) or more, not " + std::to_string(options.threads));
   if (const std::optional<int> number = cuda_device(device)) {
     Result<std::unique_ptr<Backend>> made = trusted_cuda(*number, options.threads);

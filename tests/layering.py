@@ -1,5 +1,5 @@
 """Fails when an include goes against host -> engine -> kernels, when CUDA leaves kernels/cuda/, or when torch leaves
-engine/torch/ (and bench/torch/, which compares with it). Usage: layering.py ROOT, or layering.py --self-test (each rule against a tree that breaks it)."""
+engine/torch/ (and bench/torch/, which compares with it, and tests/torch/). Usage: layering.py ROOT, or layering.py --self-test (each rule against a tree that breaks it)."""
 
 import pathlib
 import re
@@ -41,7 +41,7 @@ def violations(root):
                     found.append(f"{name}: {room}/ must not include {target}")
                 if CUDA_HEADER.match(target) and not in_cuda:
                     found.append(f"{name}: CUDA header {target} outside kernels/cuda/")
-                if TORCH_HEADER.match(target) and not name.startswith(("engine/torch/", "bench/torch/")):
+                if TORCH_HEADER.match(target) and not name.startswith(("engine/torch/", "bench/torch/", "tests/torch/")):
                     found.append(f"{name}: torch header {target} outside engine/torch/")
     return found
 

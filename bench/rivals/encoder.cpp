@@ -16,6 +16,7 @@
 #include "host/encoder/encoder_folder.h"
 #include "host/io/file.h"
 #include "host/io/json_fields.h"
+#include "kernels/device_name.h"
 
 namespace tracer {
 namespace {
@@ -42,7 +43,7 @@ class Bench {
   Status run(const std::string& precision) {
     const auto parsed = parse_precision(precision);
     if (!parsed) return bad_input("precision: expected " + std::string(kPrecisions) + ", found " + precision);
-    auto encoder = open_encoder(folder_, *parsed, threads_);
+    auto encoder = open_encoder(folder_, *parsed, {threads_, chosen_device("auto")});
     if (!encoder.ok()) return encoder.status();
     TextSource& text = *encoder->text;
     Matrix<float>& out = vectors_[precision];

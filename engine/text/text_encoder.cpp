@@ -12,21 +12,19 @@
 namespace tracer {
 namespace {
 
-// Activations of a batch stay near the caches, and a matrix product is tall enough to run at full speed.
-constexpr int64_t kBatchTokens = 1024;
-
 // A stretch of the texts in order of length.
 struct Stretch {
   int64_t first = 0, count = 0;
 };
 
 // Longest first, so that what is left at the end is short. Texts are never split; one alone may exceed the limit.
-std::vector<Stretch> batches_of(const std::vector<std::vector<int32_t>>& ids, const std::vector<int64_t>& order) {
+std::vector<Stretch> batches_of(const std::vector<std::vector<int32_t>>& ids, const std::vector<int64_t>& order,
+                                int64_t most_tokens) {
   std::vector<Stretch> batches;
   int64_t tokens = 0;
   for (int64_t i = 0; i < static_cast<int64_t>(order.size()); ++i) {
     const auto length = static_cast<int64_t>(ids[order[i]].size());
-    if (batches.empty() || tokens + length > kBatchTokens) {
+    if (batches.empty() || tokens + length > most_tokens) {
       batches.push_back({i, 0});
       tokens = 0;
     }
@@ -111,7 +109,7 @@ Status TextEncoder::compute(std::span<const std::string> texts, const std::vecto
   std::vector<int64_t> order(ids.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return ids[a].size() > ids[b].size(); });
-  const std::vector<Stretch> batches = batches_of(ids, order);
+  const std::vector<Stretch> batches = batches_of(ids, order, transformer_->batch_tokens());
 
   std::mutex reporting;
   return parallel(static_cast<int64_t>(batches.size()), threads_, [&](int64_t b) -> Status {

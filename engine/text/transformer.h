@@ -78,21 +78,31 @@ class Transformer {
   virtual Status encode(const TokenBatch& batch, HostMatrix<float> out) const = 0;
   // Whether a row's bytes depend on its own sequence alone, not on the batch.
   virtual bool rows_stand_alone() const = 0;
+  // Of a batch that it computes at its full rate. On a CPU activations stay near the caches and a matrix product is
+  // tall enough.
+  virtual int64_t batch_tokens() const { return 1024; }
 };
 
 // What `engine/torch` exports under kTransformerModuleSymbol.
 struct TransformerModule {
   int interface;             // kTransformerModuleInterface
-  const char* (*version)();  // libtorch's
-  // Copies the weights. kBadInput where int8 is asked of a processor, or a shape, that has no way to compute it.
-  Status (*make)(const TransformerShape&, const TransformerWeights&, Precision, std::unique_ptr<Transformer>*);
+  const char* (*version)();  // of the libtorch it was built with
+  Status (*check)();         // kDevice where another version of libtorch runs
+  // Opens libtorch's CUDA half, from the folder of the libtorch that runs. kDevice, saying what is missing, where there
+  // is none, it cannot be loaded, or finds no device of that number. Cost: seconds the first time it is there.
+  Status (*open_cuda)(int device);
+  // Copies the weights. On the CPU, or on a CUDA device: as open_cuda. kBadInput where int8 is asked of a processor, or
+  // a shape, that has no way to compute it, or of a GPU.
+  Status (*make)(const TransformerShape&, const TransformerWeights&, Precision, std::optional<int> cuda_device,
+                 std::unique_ptr<Transformer>*);
 };
-inline constexpr int kTransformerModuleInterface = 2;
+inline constexpr int kTransformerModuleInterface = 3;
 inline constexpr char kTransformerModuleSymbol[] = "tracer_transformer_module";
 
 // Opens libtracer_torch.so (once; it stays open) at $TRACER_TORCH_MODULE, else in the folder of the running program.
-// kDevice, saying what the loader said, when it cannot be opened, or is of another build. Thread-safe. Cost: 0.2 to
-// 0.4 s the first time.
+// The libtorch that runs is that in the folder $TRACER_TORCH_LIB, else the one it was built with. kDevice, saying what
+// the loader said, when either cannot be opened, or is of another build. Thread-safe. Cost: 0.2 to 0.4 s the first
+// time.
 Result<const TransformerModule*> open_transformer_module();
 
 }  // namespace tracer

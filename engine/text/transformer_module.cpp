@@ -20,7 +20,17 @@ std::string module_path() {
   return (program.parent_path() / kModuleFile).string();
 }
 
+// A library of the same name that is loaded already is the one that the module gets.
+Status open_named_libtorch() {
+  const char* folder = std::getenv("TRACER_TORCH_LIB");
+  if (folder == nullptr || *folder == '\0') return {};
+  const std::string library = (std::filesystem::path(folder) / "libtorch_cpu.so").string();
+  if (::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr) return {};
+  return device_error("text cannot be embedded: TRACER_TORCH_LIB: " + std::string(::dlerror()));
+}
+
 Result<const TransformerModule*> open_module() {
+  TRACER_RETURN_IF_ERROR(open_named_libtorch());
   const std::string path = module_path();
   const std::string start = "text cannot be embedded: " + path + ": ";
   void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -31,6 +41,7 @@ Result<const TransformerModule*> open_module() {
   if (module->interface != kTransformerModuleInterface)
     return device_error(start + "expected interface " + std::to_string(kTransformerModuleInterface) + ", found " +
                         std::to_string(module->interface));
+  if (Status same = module->check(); !same.ok()) return device_error(start + same.message());
   return module;
 }
 

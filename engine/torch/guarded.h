@@ -19,7 +19,8 @@ Status guarded(const Work& work) {
     return out_of_memory("embedding text");
   } catch (const c10::Error& error) {
     const std::string what = error.what_without_backtrace();
-    if (what.find("not enough memory") != std::string::npos) return out_of_memory("embedding text");
+    if (what.find("not enough memory") != std::string::npos || what.find("out of memory") != std::string::npos)
+      return out_of_memory("embedding text");
     return internal_error("libtorch: " + what);
   } catch (const std::exception& error) {
     return internal_error(std::string("libtorch: ") + error.what());

@@ -35,7 +35,7 @@ int AuditCommand::run() {
     return fail(console, one);
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
-  auto read = read_kept_rows(input, *vectors, rejects, true, *loaded, (*backend)->threads(), console);
+  auto read = read_kept_rows(input, *vectors, rejects, true, *loaded, **backend, console);
   if (!read.ok()) return fail(console, read.status());
   auto scores = score_kept(**backend, loaded->artifact.policy, read->rows);
   if (!scores.ok()) return fail(console, scores.status());

@@ -102,7 +102,7 @@ int DiffCommand::run() {
                                    describe(a) + ", " + describe(b)));
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
-  auto rows = read_kept_rows(input, *vectors, rejects, true, sides_[0], (*backend)->threads(), console);
+  auto rows = read_kept_rows(input, *vectors, rejects, true, sides_[0], **backend, console);
   if (!rows.ok()) return fail(console, rows.status());
   std::vector<AuditRow> scores[2];
   for (int s = 0; s < 2; ++s) {

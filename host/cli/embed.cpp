@@ -79,7 +79,7 @@ int EmbedCommand::run() {
   options.read_timestamp = false;
   auto reader = io::TraceReader::open(input.traces, options);
   if (!reader.ok()) return fail(console, reader.status());
-  auto encoder = open_named_encoder(input, encoder_options, (*backend)->threads(), console);
+  auto encoder = open_named_encoder(input, encoder_options, **backend, console);
   if (!encoder.ok()) return fail(console, encoder.status());
   auto out = io::NpyWriter::create(output, encoder->identity.dimension);
   if (!out.ok()) return fail(console, out.status());

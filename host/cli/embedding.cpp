@@ -35,14 +35,22 @@ Precision precision_of(const std::optional<std::string>& option) {
   return option ? *parse_precision(*option) : Precision::kFloat32;
 }
 
-Result<Encoder> open_named_encoder(const InputOptions& input, const LocalEncoderOptions& local, int threads,
+EncoderMachine machine_of(const Backend& backend) { return {backend.threads(), std::string(backend.name())}; }
+
+void note_encoder(const Encoder& encoder, const Console& console) {
+  console.note("embedding text with " + describe(encoder.identity) + (encoder.place.empty() ? "" : ", ") +
+               encoder.place);
+}
+
+Result<Encoder> open_named_encoder(const InputOptions& input, const LocalEncoderOptions& local, const Backend& backend,
                                    const Console& console) {
   if (!input.embed.url.empty()) return open_embed_server(input.embed, input.encoder, console);
   auto cache = open_cache(input.embed, console);
   if (!cache.ok()) return cache.status();
-  auto encoder = open_encoder(input.encoder.empty() ? default_encoder_folder() : input.encoder,
-                              precision_of(local.precision), threads, std::move(cache).value(), local.prompt);
-  if (encoder.ok()) console.note("embedding text with " + describe(encoder->identity));
+  auto encoder =
+      open_encoder(input.encoder.empty() ? default_encoder_folder() : input.encoder, precision_of(local.precision),
+                   machine_of(backend), std::move(cache).value(), local.prompt);
+  if (encoder.ok()) note_encoder(*encoder, console);
   return encoder;
 }
 

@@ -26,8 +26,14 @@ struct LocalEncoderOptions {
 void add_local_encoder_options(CLI::App& app, LocalEncoderOptions& options);
 Precision precision_of(const std::optional<std::string>& option);
 
+// An encoder computes where the backend does.
+EncoderMachine machine_of(const Backend& backend);
+
+// Which encoder is at work, and where.
+void note_encoder(const Encoder& encoder, const Console& console);
+
 // The server named with --embed-url, else the folder named with --embed-model, else the default one.
-Result<Encoder> open_named_encoder(const InputOptions& input, const LocalEncoderOptions& local, int threads,
+Result<Encoder> open_named_encoder(const InputOptions& input, const LocalEncoderOptions& local, const Backend& backend,
                                    const Console& console);
 
 // What came from a cache and what was asked of a server; a note where there is either.

@@ -138,7 +138,7 @@ int EvaluateCommand::run() {
   if (!loaded.ok()) return fail(console, loaded.status());
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
-  auto source = open_vectors(*vectors, input, *loaded, (*backend)->threads(), console);
+  auto source = open_vectors(*vectors, input, *loaded, **backend, console);
   if (!source.ok()) return fail(console, source.status());
   auto reader =
       BatchReader::open(input, true, !errors.empty(), loaded->artifact.policy.dimension, rejects, *source, console);

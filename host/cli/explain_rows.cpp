@@ -126,14 +126,14 @@ Result<Place> place_of(const ExplainSource& source, const LoadedPolicy& loaded) 
 
 }  // namespace
 
-Result<UnseenRows> read_unseen(const ExplainSource& source, const LoadedPolicy& loaded, int threads,
+Result<UnseenRows> read_unseen(const ExplainSource& source, const LoadedPolicy& loaded, const Backend& backend,
                                const Console& console) {
   auto place = place_of(source, loaded);
   if (!place.ok()) return place.status();
   const InputOptions& input = place->input;
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return vectors.status();
-  auto encoder = open_vectors(*vectors, input, loaded, threads, console);
+  auto encoder = open_vectors(*vectors, input, loaded, backend, console);
   if (!encoder.ok()) return encoder.status();
   const std::string group_by = place->own ? group_key(source, loaded.artifact.run) : "";
   auto file = read_log(input, group_by, input.rejects, true, console);

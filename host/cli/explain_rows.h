@@ -44,7 +44,7 @@ struct UnseenRows {
 // Of the policy's own log, wherever it lies, the certify rows: the split is drawn again as `fit` drew it and checked
 // against the rows that the policy holds. Of another file, all rows. kBadInput where the log has changed or is gone, or
 // where its split cannot be drawn again (a policy that `update` deployed learned from all of it).
-Result<UnseenRows> read_unseen(const ExplainSource& source, const LoadedPolicy& loaded, int threads,
+Result<UnseenRows> read_unseen(const ExplainSource& source, const LoadedPolicy& loaded, const Backend& backend,
                                const Console& console);
 
 }  // namespace tracer::cli

@@ -93,7 +93,7 @@ std::optional<int> open_to_explain(const PolicyOptions& options, ExplainSource& 
 
 Result<Explained> explain_unseen(Backend& backend, const LoadedPolicy& loaded, const ExplainSource& source,
                                  const Console& console) {
-  auto unseen = read_unseen(source, loaded, backend.threads(), console);
+  auto unseen = read_unseen(source, loaded, backend, console);
   if (!unseen.ok()) return unseen.status();
   Explained out;
   Explanation& e = out.explanation;

@@ -149,7 +149,7 @@ int FitCommand::run() {
   if (!ledger.ok()) return fail(console, ledger.status());
   std::optional<Encoder> encoder;
   if (embeds) {  // before the rows: a missing model should not cost their reading
-    auto opened = open_named_encoder(input, encoder_options, (*backend)->threads(), console);
+    auto opened = open_named_encoder(input, encoder_options, **backend, console);
     if (!opened.ok()) return fail(console, opened.status());
     encoder = std::move(opened).value();
   }

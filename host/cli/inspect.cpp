@@ -32,7 +32,7 @@ struct InspectCommand {
   int run();
   std::string named() const { return text ? "the text" : "row " + std::to_string(row) + " of " + input.embeddings; }
   bool answer_text(const LoadedPolicy& loaded, RowScore& score, Matrix<float>& probability) const;
-  Status read_vector(const LoadedPolicy& loaded, int threads, HostMatrix<float> x) const;
+  Status read_vector(const LoadedPolicy& loaded, const Backend& backend, HostMatrix<float> x) const;
   Json decision_json(const LoadedPolicy& loaded, const RowScore& score) const;
   Json describe_text(const LoadedPolicy& loaded, const RowScore& score, const Matrix<float>& probability) const;
   Json describe(const LoadedPolicy& loaded, const RowScore& score, const Matrix<float>& probability,
@@ -156,8 +156,8 @@ bool InspectCommand::answer_text(const LoadedPolicy& loaded, RowScore& score, Ma
   return text_stage_answers(score, loaded.rule);
 }
 
-Status InspectCommand::read_vector(const LoadedPolicy& loaded, int threads, HostMatrix<float> x) const {
-  auto source = open_vectors(input.embeddings, input, loaded, threads, common.console);
+Status InspectCommand::read_vector(const LoadedPolicy& loaded, const Backend& backend, HostMatrix<float> x) const {
+  auto source = open_vectors(input.embeddings, input, loaded, backend, common.console);
   if (!source.ok()) return source.status();
   if (source->encoder) return source->encoder->text->encode({&*text, 1}, x);
   auto reader = io::NpyReader::open(source->npy);
@@ -187,7 +187,7 @@ int InspectCommand::run() {
   const auto score = [&]() -> Status {
     scores.resize(1);
     if (answer_text(*loaded, scores[0], probability)) return check_score(*loaded, scores[0], named());
-    TRACER_RETURN_IF_ERROR(read_vector(*loaded, (*backend)->threads(), x.view()));
+    TRACER_RETURN_IF_ERROR(read_vector(*loaded, **backend, x.view()));
     TRACER_RETURN_IF_ERROR((*backend)->normalise_rows(x.view()));
     auto stage = prepare_stage(**backend, p.stages[0], {loaded->certificate.threshold}, 1);
     if (!stage.ok()) return stage.status();

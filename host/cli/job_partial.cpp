@@ -111,7 +111,7 @@ int export_partial(const Common& common, const std::string& job, const std::stri
   if (!differs.empty()) return fail(console, bad_input(job + ": not the same job: " + differs));
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
-  auto source = open_vectors(*vectors, in, *loaded, (*backend)->threads(), console);
+  auto source = open_vectors(*vectors, in, *loaded, **backend, console);
   if (!source.ok()) return fail(console, source.status());
   auto reader = BatchReader::open(in, false, true, loaded->artifact.policy.dimension, "", *source, console);
   if (!reader.ok()) return fail(console, reader.status());

@@ -37,8 +37,9 @@ Result<KeptRows> rows_of_policy(const LoadedPolicy& loaded, const std::string& w
 }  // namespace
 
 Result<ReadRows> read_kept_rows(const InputOptions& input, const std::string& vectors, const std::string& rejects,
-                                bool provenance, const LoadedPolicy& loaded, int threads, const Console& console) {
-  auto source = open_vectors(vectors, input, loaded, threads, console);
+                                bool provenance, const LoadedPolicy& loaded, const Backend& backend,
+                                const Console& console) {
+  auto source = open_vectors(vectors, input, loaded, backend, console);
   if (!source.ok()) return source.status();
   io::TraceReadOptions options;
   options.reader = reader_options(input);
@@ -74,7 +75,7 @@ Result<ReadRows> read_kept_rows(const InputOptions& input, const std::string& ve
 }
 
 Result<KeptRows> original_rows(const OriginalOptions& options, const InputOptions& input, const LoadedPolicy& loaded,
-                               int threads, const Console& console) {
+                               const Backend& backend, const Console& console) {
   const Provenance& from = loaded.artifact.provenance;
   InputOptions original = input;
   const bool given = !options.traces.empty();
@@ -95,7 +96,7 @@ Result<KeptRows> original_rows(const OriginalOptions& options, const InputOption
   }
   auto vectors = vectors_path(original);
   if (!vectors.ok()) return vectors.status();
-  auto read = read_kept_rows(original, *vectors, "", false, loaded, threads, console);
+  auto read = read_kept_rows(original, *vectors, "", false, loaded, backend, console);
   if (!read.ok()) return read.status();
   return std::move(read->rows);
 }

@@ -19,7 +19,7 @@ struct OriginalOptions {
 // in its place, the learn rows that the policy holds, with a warning. input: keys and encoder. kBadInput where another
 // log is given, or where the policy holds no rows either.
 Result<KeptRows> original_rows(const OriginalOptions& options, const InputOptions& input, const LoadedPolicy& loaded,
-                               int threads, const Console& console);
+                               const Backend& backend, const Console& console);
 
 // Rows of a file with provenance as they are kept. Vectors are checked against the policy's encoder and dimension.
 struct ReadRows {
@@ -27,6 +27,7 @@ struct ReadRows {
   KeptRows rows;
 };
 Result<ReadRows> read_kept_rows(const InputOptions& input, const std::string& vectors, const std::string& rejects,
-                                bool provenance, const LoadedPolicy& loaded, int threads, const Console& console);
+                                bool provenance, const LoadedPolicy& loaded, const Backend& backend,
+                                const Console& console);
 
 }  // namespace tracer::cli

@@ -41,12 +41,12 @@ Result<LoadedPolicy> load_policy(const PolicyOptions& options, const Console& co
 namespace {
 
 Result<Encoder> open_encoder_of_policy(const EncoderIdentity& wanted, const InputOptions& input,
-                                       const std::string& folder, int threads, const Console& console) {
+                                       const std::string& folder, const Backend& backend, const Console& console) {
   if (!wanted.is_server() && input.embed.url.empty()) {
     auto cache = open_cache(input.embed, console);
     if (!cache.ok()) return cache.status();
-    auto encoder = open_encoder_of(wanted, input.encoder, threads, folder, std::move(cache).value());
-    if (encoder.ok()) console.note("embedding text with " + describe(encoder->identity));
+    auto encoder = open_encoder_of(wanted, input.encoder, machine_of(backend), folder, std::move(cache).value());
+    if (encoder.ok()) note_encoder(*encoder, console);
     return encoder;
   }
   // Texts, and a key, go nowhere but where the command line says: a policy may come from elsewhere.
@@ -67,7 +67,7 @@ Result<Encoder> open_encoder_of_policy(const EncoderIdentity& wanted, const Inpu
 }  // namespace
 
 Result<VectorSource> open_vectors(const std::string& npy, const InputOptions& input, const LoadedPolicy& loaded,
-                                  int threads, const Console& console) {
+                                  const Backend& backend, const Console& console) {
   const EncoderIdentity& wanted = loaded.artifact.provenance.encoder;
   VectorSource source{npy, std::nullopt};
   if (loaded.artifact.policy.text && loaded.rule.text_threshold < 1) {
@@ -79,7 +79,7 @@ Result<VectorSource> open_vectors(const std::string& npy, const InputOptions& in
       return bad_input(loaded.folder +
                        ": fitted on given vectors, whose encoder it does not know, so that it takes no text: "
                        "give vectors, as .npy beside the rows or with --embeddings FILE");
-    auto encoder = open_encoder_of_policy(wanted, input, loaded.folder, threads, console);
+    auto encoder = open_encoder_of_policy(wanted, input, loaded.folder, backend, console);
     if (!encoder.ok()) return encoder.status();
     source.encoder = std::move(encoder).value();
     return source;

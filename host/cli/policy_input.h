@@ -38,7 +38,7 @@ Result<LoadedPolicy> load_policy(const PolicyOptions& options, const Console& co
 // and where text meets a policy that was fitted on given vectors. A file without a note is taken with a warning when
 // the policy knows its encoder.
 Result<VectorSource> open_vectors(const std::string& npy, const InputOptions& input, const LoadedPolicy& loaded,
-                                  int threads, const Console& console);
+                                  const Backend& backend, const Console& console);
 
 // kBadInput where the policy is a cascade: for commands that look at vectors alone.
 Status refuse_cascade(const std::string& folder, const Policy& policy, const std::string& command);

@@ -99,7 +99,7 @@ int RouteCommand::run() {
   if (!loaded.ok()) return fail(console, loaded.status());
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
-  auto source = open_vectors(*vectors, input, *loaded, (*backend)->threads(), console);
+  auto source = open_vectors(*vectors, input, *loaded, **backend, console);
   if (!source.ok()) return fail(console, source.status());
   auto reader = BatchReader::open(input, false, false, loaded->artifact.policy.dimension, rejects, *source, console);
   if (!reader.ok()) return fail(console, reader.status());

@@ -282,7 +282,7 @@ int RunCommand::pass(Backend& backend, const LoadedPolicy& loaded, const Llm& ll
   const Console& console = common.console;
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
-  auto source = open_vectors(*vectors, input, loaded, backend.threads(), console);
+  auto source = open_vectors(*vectors, input, loaded, backend, console);
   if (!source.ok() && source.status().code() == ErrorCode::kInterrupted) return exit_code_of_signal();
   if (!source.ok()) return fail(console, source.status());
   auto reader =

@@ -77,7 +77,7 @@ int ScanCommand::run() {
   if (!backend.ok()) return fail(console, backend.status());
   std::optional<Encoder> encoder;
   if (vectors->empty()) {
-    auto opened = open_named_encoder(input, encoder_options, (*backend)->threads(), console);
+    auto opened = open_named_encoder(input, encoder_options, **backend, console);
     if (!opened.ok()) return fail(console, opened.status());
     encoder.emplace(std::move(opened).value());
   }

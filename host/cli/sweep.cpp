@@ -244,7 +244,7 @@ int SweepCommand::run() {
 
   std::optional<Encoder> encoder;
   if (vectors->empty()) {
-    auto opened = open_named_encoder(input, encoder_options, (*backend)->threads(), console);
+    auto opened = open_named_encoder(input, encoder_options, **backend, console);
     if (!opened.ok()) return fail(console, opened.status());
     encoder.emplace(std::move(opened).value());
   }

@@ -53,7 +53,7 @@ Result<TestLog> read_test(Backend& backend, const InputOptions& test, const std:
                        "; embed it with `tracer embed` and give --test-embeddings");
     InputOptions same = test;
     same.encoder = known.path;
-    auto opened = open_named_encoder(same, {known.precision, {known.prompt, {}}}, backend.threads(), console);
+    auto opened = open_named_encoder(same, {known.precision, {known.prompt, {}}}, backend, console);
     if (!opened.ok()) return opened.status();
     own.emplace(std::move(opened).value());
     encoder = &*own;

@@ -56,10 +56,10 @@ struct UpdateCommand {
 
 Status UpdateCommand::take_in(Backend& backend, VersionStore& store) {
   const std::string rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
-  auto read = read_kept_rows(input, vectors_, rejects, true, champion_, backend.threads(), common.console);
+  auto read = read_kept_rows(input, vectors_, rejects, true, champion_, backend, common.console);
   if (!read.ok()) return read.status();
   if (!store.has_original()) {
-    auto rows = original_rows(original, input, champion_, backend.threads(), common.console);
+    auto rows = original_rows(original, input, champion_, backend, common.console);
     if (!rows.ok()) return rows.status();
     TRACER_RETURN_IF_ERROR(store.add_original(*rows));
   }

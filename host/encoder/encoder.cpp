@@ -2,10 +2,13 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 #include "host/encoder/encoder_folder.h"
 #include "host/encoder/local_text.h"
 #include "host/encoder/remote_text.h"
+#include "kernels/cuda/probe.h"
+#include "kernels/device_name.h"
 
 namespace tracer {
 namespace {
@@ -25,19 +28,35 @@ EncoderIdentity identity_of(const EncoderFolder& folder, Precision precision) {
           "",   folder.prompt};
 }
 
-Result<Encoder> start(EncoderFolder folder, Precision precision, int threads, std::shared_ptr<VectorCache> cache) {
+// The GPU of the machine, where libtorch can compute there at that precision; `place` says so, or why not.
+std::optional<int> gpu_of(const TransformerModule& module, const EncoderMachine& machine, Precision precision,
+                          std::string& place) {
+  const std::optional<int> wanted = cuda_device(machine.device);
+  if (!wanted) return std::nullopt;
+  const Status open =
+      precision == Precision::kInt8 ? device_error("precision int8 is for processors") : module.open_cuda(*wanted);
+  place = open.ok() ? "on " + machine.device : "on the CPU: " + open.message();
+  return open.ok() ? wanted : std::nullopt;
+}
+
+Result<Encoder> start(EncoderFolder folder, Precision precision, const EncoderMachine& machine,
+                      std::shared_ptr<VectorCache> cache) {
   auto module = open_transformer_module();
   if (!module.ok()) return module.status();
+  std::string place;
+  const std::optional<int> gpu = gpu_of(**module, machine, precision, place);
   std::unique_ptr<Transformer> transformer;
-  if (Status made = (*module)->make(folder.shape, folder.weights, precision, &transformer); !made.ok())
+  if (Status made = (*module)->make(folder.shape, folder.weights, precision, gpu, &transformer); !made.ok())
     return made.code() == ErrorCode::kBadInput ? bad_input(folder.path + ": " + made.message()) : made;
   EncoderIdentity identity = identity_of(folder, precision);
-  const std::string made_by = identity.digest + " " + identity.precision + " " + arithmetic_here((*module)->version());
+  std::string made_by = identity.digest + " " + identity.precision + " " + arithmetic_here((*module)->version());
+  if (gpu) made_by += " " + cuda::probe(*gpu).detail;
   std::string prompt = std::move(folder.prompt);
   TextEncoder encoder(std::move(folder.tokenizer), std::move(transformer), folder.shape.hidden, folder.max_tokens,
-                      threads);
+                      machine.threads);
   return Encoder{std::move(identity),
-                 std::make_unique<LocalText>(std::move(encoder), std::move(prompt), made_by, std::move(cache))};
+                 std::make_unique<LocalText>(std::move(encoder), std::move(prompt), made_by, std::move(cache)),
+                 std::move(place)};
 }
 
 }  // namespace
@@ -49,14 +68,14 @@ std::string default_encoder_folder() {
   return (fs::read_symlink("/proc/self/exe", ec).parent_path() / kDefaultModel).string();
 }
 
-Result<Encoder> open_encoder(const std::string& path, Precision precision, int threads,
+Result<Encoder> open_encoder(const std::string& path, Precision precision, const EncoderMachine& machine,
                              std::shared_ptr<VectorCache> cache, const PromptChoice& prompt) {
   auto folder = read_encoder_folder(path, prompt);
   if (!folder.ok()) return folder.status();
-  return start(std::move(folder).value(), precision, threads, std::move(cache));
+  return start(std::move(folder).value(), precision, machine, std::move(cache));
 }
 
-Result<Encoder> open_encoder_of(const EncoderIdentity& wanted, const std::string& named, int threads,
+Result<Encoder> open_encoder_of(const EncoderIdentity& wanted, const std::string& named, const EncoderMachine& machine,
                                 const std::string& whose, std::shared_ptr<VectorCache> cache) {
   std::error_code ec;
   const std::string path = !named.empty()                ? named
@@ -69,7 +88,7 @@ Result<Encoder> open_encoder_of(const EncoderIdentity& wanted, const std::string
   if (!found.makes_vectors_of(wanted))
     return bad_input(path + ": another encoder than " + whose + " was fitted with: expected " + describe(wanted) +
                      ", found " + describe(found) + (named.empty() ? "; name the folder with --embed-model" : ""));
-  return start(std::move(folder).value(), precision, threads, std::move(cache));
+  return start(std::move(folder).value(), precision, machine, std::move(cache));
 }
 
 Result<Encoder> open_server(llm::EmbedApi api, llm::EmbedClientOptions options, const llm::HttpOptions& http,
@@ -81,7 +100,7 @@ Result<Encoder> open_server(llm::EmbedApi api, llm::EmbedClientOptions options, 
       std::move(cache));
   auto identity = text->identify();
   if (!identity.ok()) return identity.status();
-  return Encoder{std::move(identity).value(), std::move(text)};
+  return Encoder{std::move(identity).value(), std::move(text), ""};
 }
 
 Status check_encoder(const EncoderIdentity& wanted, const EncoderIdentity& found, const std::string& whose) {

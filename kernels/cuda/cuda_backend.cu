@@ -17,7 +17,8 @@ Result<std::unique_ptr<Backend>> make_cuda_backend(int device, std::unique_ptr<B
   if (!context.ok()) return context.status();
   const std::string isa =
       "sm_" + std::to_string(major) + std::to_string(minor) + ((*context)->products.available() ? "+cublas" : "");
-  return std::unique_ptr<Backend>(std::make_unique<DeviceBackend>("cuda", isa, std::move(*context), std::move(host)));
+  const std::string name = device == 0 ? "cuda" : "cuda:" + std::to_string(device);
+  return std::unique_ptr<Backend>(std::make_unique<DeviceBackend>(name, isa, std::move(*context), std::move(host)));
 }
 
 }  // namespace tracer::cuda

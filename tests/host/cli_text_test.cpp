@@ -381,7 +381,16 @@ TEST_F(CliText, WithoutTheModuleTextIsRefusedAndVectorsAreNot) {
   EXPECT_TRUE(contains(text.err, "nothing.so")) << text.err;
   EXPECT_EQ(vectors.code, 0) << vectors.err;
   EXPECT_EQ(Json::parse(doctor.out)["libtorch"]["usable"], false);
+  EXPECT_EQ(Json::parse(doctor.out)["libtorch_cuda"]["usable"], false);
   EXPECT_EQ(Json::parse(run({"doctor", "--json"}).out)["libtorch"]["usable"], true);
+}
+
+TEST_F(CliText, ANamedLibtorchIsTheOneOpened) {
+  ::setenv("TRACER_TORCH_LIB", folder.path("elsewhere").c_str(), 1);
+  const Outcome text = fit();
+  ::unsetenv("TRACER_TORCH_LIB");
+  EXPECT_EQ(text.code, 1);
+  EXPECT_TRUE(contains(text.err, "TRACER_TORCH_LIB: " + folder.path("elsewhere"))) << text.err;
 }
 
 TEST_F(CliText, AFullDiskLeavesTheEarlierVectors) {

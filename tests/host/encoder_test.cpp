@@ -132,7 +132,7 @@ std::vector<std::string> example_texts() {
 
 Result<Matrix<float>> embed(const std::string& path, Precision precision, int threads,
                             const std::vector<std::string>& texts) {
-  auto encoder = open_encoder(path, precision, threads);
+  auto encoder = open_encoder(path, precision, {threads});
   if (!encoder.ok()) return encoder.status();
   Matrix<float> out(static_cast<int64_t>(texts.size()), encoder->identity.dimension);
   const Status status = encoder->text->encode(texts, out.view());
@@ -262,7 +262,7 @@ TEST_P(EncoderTiles, ARowIsTheSameBytesInAnyCompany) {
     const auto together = embed(path, precision, 3, texts);
     if (!together.ok() && without_tiles(together.status())) GTEST_SKIP() << together.status().message();
     ASSERT_TRUE(together.ok()) << together.status().message();
-    auto encoder = open_encoder(path, precision, 1);
+    auto encoder = open_encoder(path, precision, {1});
     ASSERT_TRUE(encoder.ok());
     for (size_t i = 0; i < texts.size(); i += 7) {
       const size_t count = std::min<size_t>(1 + i % 5, texts.size() - i);
@@ -295,6 +295,27 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"no_layer", {.hidden = 64, .layers = 0, .intermediate = 64}}),
     [](const auto& info) { return std::string(info.param.name); });
 
+// Device 100 is on no machine, and int8 on no GPU.
+TEST(Encoder, WithoutTheGpuItIsOnTheCpuAndSaysWhy) {
+  SKIP_WITHOUT_TORCH();
+  io::TempFolder folder;
+  const std::string path = write_tiny_encoder(folder, "m", {.hidden = 64, .heads = 4, .intermediate = 128});
+  const std::vector<std::string> texts = example_texts();
+  for (const Precision precision : {Precision::kFloat32, Precision::kInt8}) {
+    const auto here = embed(path, precision, 1, texts);
+    if (!here.ok() && precision == Precision::kInt8 && without_tiles(here.status())) continue;
+    ASSERT_TRUE(here.ok()) << here.status().message();
+    auto encoder = open_encoder(path, precision, {1, "cuda:100"});
+    ASSERT_TRUE(encoder.ok()) << encoder.status().message();
+    EXPECT_EQ(encoder->place.find("on the CPU: "), 0u) << encoder->place;
+    EXPECT_GT(encoder->place.size(), 25u) << encoder->place;
+    Matrix<float> there(here->rows(), here->cols());
+    ASSERT_TRUE(encoder->text->encode(texts, there.view()).ok());
+    EXPECT_EQ(std::memcmp(there.data(), here->data(), sizeof(float) * static_cast<size_t>(there.size())), 0);
+    EXPECT_EQ(open_encoder(path, precision, {1, "cpu"})->place, "");
+  }
+}
+
 TEST(Encoder, APromptIsTextInFront) {
   SKIP_WITHOUT_TORCH();
   io::TempFolder folder;
@@ -304,25 +325,25 @@ TEST(Encoder, APromptIsTextInFront) {
   for (const std::string& text : texts) prompted.push_back("lost number " + text);
   const auto expected = embed(path, Precision::kFloat32, 2, prompted);
   ASSERT_TRUE(expected.ok()) << expected.status().message();
-  auto encoder = open_encoder(path, Precision::kFloat32, 2, nullptr, {.text = "lost number ", .name = {}});
+  auto encoder = open_encoder(path, Precision::kFloat32, {2}, nullptr, {.text = "lost number ", .name = {}});
   ASSERT_TRUE(encoder.ok()) << encoder.status().message();
   EXPECT_EQ(encoder->identity.prompt, "lost number ");
   Matrix<float> found(expected->rows(), expected->cols());
   ASSERT_TRUE(encoder->text->encode(texts, found.view()).ok());
   EXPECT_EQ(std::memcmp(found.data(), expected->data(), sizeof(float) * static_cast<size_t>(found.size())), 0);
   // A policy's encoder keeps its prompt, and a policy without one gets none.
-  auto again = open_encoder_of(encoder->identity, "", 1, "p");
+  auto again = open_encoder_of(encoder->identity, "", {1}, "p");
   ASSERT_TRUE(again.ok()) << again.status().message();
   EXPECT_EQ(again->identity.prompt, "lost number ");
   folder.write("m/config_sentence_transformers.json",
                Json{{"prompts", {{"query", "lost number "}}}, {"default_prompt_name", "query"}}.dump());
-  auto by_default = open_encoder(path, Precision::kFloat32, 1);
+  auto by_default = open_encoder(path, Precision::kFloat32, {1});
   ASSERT_TRUE(by_default.ok()) << by_default.status().message();
   EXPECT_TRUE(by_default->identity.makes_vectors_of(encoder->identity));
   EncoderIdentity none = encoder->identity;
   none.prompt = "";
   none.digest = read_encoder_folder(path, {.text = "", .name = {}})->digest;
-  auto without = open_encoder_of(none, "", 1, "p");
+  auto without = open_encoder_of(none, "", {1}, "p");
   ASSERT_TRUE(without.ok()) << without.status().message();
   EXPECT_EQ(without->identity.prompt, "");
 }
@@ -331,7 +352,7 @@ TEST(Encoder, Int8OfAShapeWithoutTilesIsRefused) {
   SKIP_WITHOUT_TORCH();
   io::TempFolder folder;
   const std::string path = write_tiny_encoder(folder, "m");
-  const auto encoder = open_encoder(path, Precision::kInt8, 1);
+  const auto encoder = open_encoder(path, Precision::kInt8, {1});
   ASSERT_FALSE(encoder.ok());
   EXPECT_EQ(encoder.status().code(), ErrorCode::kBadInput);
   EXPECT_EQ(encoder.status().message().find(path + ": precision int8"), 0u) << encoder.status().message();
