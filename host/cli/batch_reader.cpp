@@ -1,6 +1,7 @@
 #include "host/cli/batch_reader.h"
 
 #include <algorithm>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -125,10 +126,16 @@ Status BatchReader::read_vectors(Backend& backend, RowBatch& batch) {
     batch.vectors = Matrix<float>(std::min(kBatchRows, vectors_->rows()), vectors_->cols());
   const std::vector<RowBatch::Stretch>& stretches = batch.stretches;
   std::vector<Status> read(stretches.size());
+  std::vector<uint8_t> too_large(stretches.size());  // for the memory left; no body may throw
   parallel_for(backend, static_cast<int64_t>(stretches.size()), [&](int64_t i) {
     const auto [first, at, count] = stretches[static_cast<size_t>(i)];
-    read[static_cast<size_t>(i)] = vectors_->read_rows(first, count, batch.vectors.view().rows_from(at, count));
+    try {
+      read[static_cast<size_t>(i)] = vectors_->read_rows(first, count, batch.vectors.view().rows_from(at, count));
+    } catch (const std::bad_alloc&) {
+      too_large[static_cast<size_t>(i)] = 1;
+    }
   });
+  if (std::count(too_large.begin(), too_large.end(), 1) > 0) return out_of_memory("reading vectors");
   for (const Status& status : read) TRACER_RETURN_IF_ERROR(status);
   int64_t kept = 0;
   for (size_t i = 0; i < batch.answered.size(); ++i) {

@@ -14,19 +14,18 @@ constexpr int kIterations = 4;
 Matrix<int32_t> nearest_cells(const Context& context, const Matrix<float>& centroid) {
   const int64_t cells = centroid.rows(), near = std::min(Cells::kNear, cells);
   Matrix<int32_t> out(cells, near);
-  run(*context.pool, cells, [&](int64_t c, int) {
-    std::vector<double> distance(static_cast<size_t>(cells));
-    std::vector<int32_t> order(static_cast<size_t>(cells));
-    for (int64_t o = 0; o < cells; ++o) {
-      distance[static_cast<size_t>(o)] =
-          o == c ? -1 : squared_distance(centroid.row(c), centroid.row(o), centroid.cols());
-    }
-    std::iota(order.begin(), order.end(), 0);
-    std::partial_sort(order.begin(), order.begin() + near, order.end(), [&](int32_t a, int32_t b) {
-      const double da = distance[static_cast<size_t>(a)], db = distance[static_cast<size_t>(b)];
-      return da < db || (da == db && a < b);
+  Matrix<double> distances(context.pool->threads(), cells);
+  Matrix<int32_t> orders(context.pool->threads(), cells);
+  run(*context.pool, cells, [&](int64_t c, int worker) {
+    double* distance = distances.row(worker);
+    int32_t* order = orders.row(worker);
+    for (int64_t o = 0; o < cells; ++o)
+      distance[o] = o == c ? -1 : squared_distance(centroid.row(c), centroid.row(o), centroid.cols());
+    std::iota(order, order + cells, 0);
+    std::partial_sort(order, order + near, order + cells, [&](int32_t a, int32_t b) {
+      return distance[a] < distance[b] || (distance[a] == distance[b] && a < b);
     });
-    std::copy_n(order.begin(), near, out.row(c));
+    std::copy_n(order, near, out.row(c));
   });
   return out;
 }
