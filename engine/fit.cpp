@@ -9,6 +9,7 @@
 #include "engine/pick.h"
 #include "engine/random.h"
 #include "engine/refit.h"
+#include "engine/residual.h"
 #include "engine/sample.h"
 
 namespace tracer {
@@ -220,13 +221,20 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
   result.candidates = search.tried;
   result.chosen = search.best;
   result.cut = std::move(search.cut);
-  if (!result.cut.empty()) result.warnings.push_back(cut_warning(*options.budget_seconds, result.cut));
   phases.done("search");
 
   auto stage = refit(backend, search, learn, classes);
   if (!stage.ok()) return stage.status();
   result.policy.stages.push_back(std::move(stage).value());
   phases.done("refit");
+  if (options.residual && !(input.spent && input.spent())) {
+    auto added = add_residual(backend, input, learn, options.alpha, {search, result.policy.stages.back()}, progress);
+    if (!added.ok()) return added.status();
+    phases.done("residual");
+  } else if (options.residual) {
+    result.cut.push_back("rsb");
+  }
+  if (!result.cut.empty()) result.warnings.push_back(cut_warning(*options.budget_seconds, result.cut));
 
   std::optional<TextSearchResult> text;
   if (!options.cascade_texts.empty()) {
@@ -309,6 +317,7 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
       c.threshold = threshold_below(floor.least_score);
       c.method = "l2d";
     }
+    if (c.certified && result.policy.stages[0].residual) c.method = "rsb";
     if (c.method == "l2d" && !result.policy.stages[0].acceptor.label_offset.empty()) c.method = "l2d_label";
     add_details(traces, s, answered, side, c);
     count_text_rows(side, by_text, c);

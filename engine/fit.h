@@ -39,6 +39,7 @@ struct FitOptions {
   int64_t max_references = 100000;       // learn rows that neighbours are looked up among and candidates compared on
   MemberSet members;                     // to try beside softmax regression and neighbours
   bool label_thresholds = false;         // try the family l2d_label beside global and l2d
+  bool residual = false;                 // try the family rsb
   double label_floor = 0;                // labels that learn does not show to agree this often are deferred; 0: none
   int64_t keep_certify = 0;              // certify rows whose vectors the result keeps, at most
   std::optional<double> budget_seconds;  // of learning; once spent, no further candidate is tried

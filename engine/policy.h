@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -68,7 +69,8 @@ struct OodGate {
   std::vector<double> label_limit;  // C
 };
 
-// A surrogate on vectors, with what accepts its answers. The engine runs exactly one.
+// A surrogate on vectors, with what accepts its answers. The engine runs exactly one, and under the family rsb the one
+// that it holds for its residual.
 struct Stage {
   SoftmaxMember softmax;
   NeighbourMember neighbours;
@@ -79,6 +81,10 @@ struct Stage {
   std::vector<double> label_frequency;  // C: share of the learn rows
   Acceptor acceptor;
   OodGate gate;
+  // rsb (engine/residual.h): answers the rows that pass the gate and that this one scores at or below residual_below.
+  // Label, score and gate of such a row are the residual's. It has none of its own.
+  std::unique_ptr<Stage> residual;
+  double residual_below = 0;  // in (0, 1) where there is a residual
 };
 
 // The first stage of a cascade: softmax regression on the hashed n-grams of a row's text (engine/text/ngrams.h), with
@@ -123,7 +129,7 @@ struct Certificate {
   bool certified = false;
   bool approximate = false;  // tested with a design effect, not exactly
   std::string method;        // "global": handles all that pass the gate; "l2d": above a threshold; "l2d_label": above
-                             // one for each label; "refused"
+                             // one for each label; "rsb": either, by two stages; "refused"
   std::string unit;          // "rows", "runs" or "groups"
   std::string reason;        // why it was refused
   double threshold = 1;      // handle iff score > threshold

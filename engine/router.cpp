@@ -119,8 +119,13 @@ Status features_of(Backend& backend, const PreparedStage& prepared, HostMatrix<c
   return {};
 }
 
-Status score(Backend& backend, const PreparedStage& prepared, HostMatrix<const float> x, std::vector<RowScore>& out,
-             Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
+Status answer_residual(Backend& backend, const PreparedStage& prepared, HostMatrix<const float> x, bool canonical,
+                       std::vector<RowScore>& out, Matrix<float>* probability);
+
+// canonical: every row, not those next to a boundary alone.
+Status score(Backend& backend, const PreparedStage& prepared, HostMatrix<const float> x, bool canonical,
+             std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
+             Matrix<float>* probability) {
   const Stage& stage = *prepared.stage;
   const int64_t k = std::max(stage.neighbours.k, stage.kernel.k);
   Matrix<int32_t> index(x.rows, k);
@@ -133,14 +138,35 @@ Status score(Backend& backend, const PreparedStage& prepared, HostMatrix<const f
   parallel_for(backend, (x.rows + kRows - 1) / kRows, [&](int64_t block) {
     for (int64_t i = block * kRows; i < std::min(x.rows, (block + 1) * kRows); ++i) {
       const RowFeatures& f = features[i];
-      out[i] = {f, accept_score(stage.acceptor, f, stage.label_frequency[f.label]), out_of_distribution(stage.gate, f),
-                false};
-      if (near_boundary(stage, out[i], prepared.thresholds))
+      out[i] = {f, accept_score(stage.acceptor, f, stage.label_frequency[f.label]), out_of_distribution(stage.gate, f)};
+      if (canonical || near_boundary(stage, out[i], prepared.thresholds))
         out[i] = canonical_score(stage, x.row(i), index.row(i), near.row(i));
     }
   });
   if (neighbours != nullptr) *neighbours = std::move(index);
   if (similarity != nullptr) *similarity = std::move(near);
+  return prepared.residual ? answer_residual(backend, prepared, x, canonical, out, probability) : Status();
+}
+
+// Rows that the stage leaves to its residual are that one's.
+Status answer_residual(Backend& backend, const PreparedStage& prepared, HostMatrix<const float> x, bool canonical,
+                       std::vector<RowScore>& out, Matrix<float>* probability) {
+  std::vector<int64_t> left;
+  for (size_t i = 0; i < out.size(); ++i)
+    if (!out[i].gated && out[i].score <= prepared.stage->residual_below) left.push_back(static_cast<int64_t>(i));
+  if (left.empty()) return {};
+  Matrix<float> rows(static_cast<int64_t>(left.size()), x.cols), mixed;
+  for (size_t j = 0; j < left.size(); ++j) std::copy_n(x.row(left[j]), x.cols, rows.row(static_cast<int64_t>(j)));
+  std::vector<RowScore> answers;
+  TRACER_RETURN_IF_ERROR(score(backend, *prepared.residual, std::as_const(rows).view(), canonical, answers, nullptr,
+                               nullptr, probability != nullptr ? &mixed : nullptr));
+  for (size_t j = 0; j < left.size(); ++j) {
+    RowScore& row = out[static_cast<size_t>(left[j])];
+    row = answers[j];
+    row.residual = true;
+    if (probability != nullptr)
+      std::copy_n(mixed.row(static_cast<int64_t>(j)), mixed.cols(), probability->row(left[j]));
+  }
   return {};
 }
 
@@ -160,8 +186,19 @@ Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage, std::v
       if (!last.ok()) return last.status();
       network_heads.push_back(std::move(last).value());
     }
-    return PreparedStage{&stage, std::move(references).value(), std::move(head).value(), std::move(network_heads),
-                         std::move(thresholds)};
+    std::unique_ptr<PreparedStage> residual;
+    if (stage.residual) {
+      auto second = prepare_stage(backend, *stage.residual, thresholds, rows);
+      if (!second.ok()) return second.status();
+      residual = std::make_unique<PreparedStage>(std::move(second).value());
+      thresholds.push_back(stage.residual_below);
+    }
+    return PreparedStage{&stage,
+                         std::move(references).value(),
+                         std::move(head).value(),
+                         std::move(network_heads),
+                         std::move(thresholds),
+                         std::move(residual)};
   } catch (const std::bad_alloc&) {
     return out_of_memory("preparing " + std::to_string(stage.neighbours.references.rows()) + " references");
   }
@@ -171,7 +208,7 @@ Status score_rows(Backend& backend, const PreparedStage& prepared, HostMatrix<co
                   std::vector<RowScore>& out, Matrix<int32_t>* neighbours, Matrix<float>* similarity,
                   Matrix<float>* probability) {
   try {
-    return score(backend, prepared, x, out, neighbours, similarity, probability);
+    return score(backend, prepared, x, false, out, neighbours, similarity, probability);
   } catch (const std::bad_alloc&) {
     return out_of_memory("scoring " + std::to_string(x.rows) + " rows");
   }
@@ -179,13 +216,11 @@ Status score_rows(Backend& backend, const PreparedStage& prepared, HostMatrix<co
 
 Status score_rows_canonically(Backend& backend, const PreparedStage& prepared, HostMatrix<const float> x,
                               std::vector<RowScore>& out) {
-  Matrix<int32_t> neighbour;
-  Matrix<float> similarity;
-  TRACER_RETURN_IF_ERROR(score_rows(backend, prepared, x, out, &neighbour, &similarity));
-  parallel_for(backend, x.rows, [&](int64_t i) {
-    out[static_cast<size_t>(i)] = canonical_score(*prepared.stage, x.row(i), neighbour.row(i), similarity.row(i));
-  });
-  return {};
+  try {
+    return score(backend, prepared, x, true, out, nullptr, nullptr, nullptr);
+  } catch (const std::bad_alloc&) {
+    return out_of_memory("scoring " + std::to_string(x.rows) + " rows");
+  }
 }
 
 Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,

@@ -26,9 +26,10 @@ const char* to_string(Reason reason);
 
 struct RowScore {
   RowFeatures features;
-  double score = 0;    // in (0, 1): probability that the teacher agrees
-  bool gated = false;  // out of distribution
-  bool text = false;   // answered by the text stage of a cascade (engine/text_stage.h)
+  double score = 0;       // in (0, 1): probability that the teacher agrees
+  bool gated = false;     // out of distribution
+  bool text = false;      // answered by the text stage of a cascade (engine/text_stage.h)
+  bool residual = false;  // answered by the stage that its own left the row to (engine/residual.h)
 };
 
 // What one certificate of a policy handles.
@@ -56,6 +57,7 @@ struct PreparedStage {
   std::unique_ptr<LinearHead> head;
   std::vector<std::unique_ptr<LinearHead>> network_heads;  // aligned with the stage's networks
   std::vector<double> thresholds;
+  std::unique_ptr<PreparedStage> residual;  // of the stage's residual
 };
 // thresholds: of all decisions that the scores are for; rows next to one of them get their canonical score
 // (engine/canonical.h), so that every backend decides alike. rows: about how many there will be; few are not worth much
@@ -64,7 +66,8 @@ Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage, std::v
                                     int64_t rows = std::numeric_limits<int64_t>::max());
 
 // Scores n unit rows with a stage. One row's result depends on the thresholds, never on the other rows. neighbours,
-// when not null, receives the nearest references (n x k). probability (n x C), when not null, the mixture. Cost: 2 n d
+// when not null, receives the nearest references (n x k) of the stage itself. probability (n x C), when not null, the
+// mixture of the stage that answers. Cost: 2 n d
 // (R + C) flops. Memory: O(n (k + C)) beyond the outputs; too little of it is ErrorCode::kOutOfMemory.
 Status score_rows(Backend& backend, const PreparedStage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
                   Matrix<int32_t>* neighbours = nullptr, Matrix<float>* similarity = nullptr,

@@ -38,13 +38,20 @@ struct Scored {
 // near 0.99 a handful of rows moves the share by some percent.
 class Allowance {
  public:
-  explicit Allowance(const SearchInput& input) : rows_(input.x.rows), ratio_(ratio(input)) {
+  explicit Allowance(const SearchInput& input)
+      : other_score_(input.other_score),
+        other_disagree_(input.other_disagree),
+        rows_(input.x.rows + input.other_rows),
+        ratio_(static_cast<double>(input.n_certify) / static_cast<double>(std::max<int64_t>(rows_, 1))) {
     for (double alpha : grid(input.alphas))
       allowed_.push_back(critical_values(std::max<int64_t>(input.n_certify, 1), 1 - alpha, input.delta));
   }
 
   double coverage(const Scored& s) const {
-    const auto disagreements = disagreements_by_rank(eligible_scores(s.score, s.disagree, s.gated));
+    LearnScores eligible = eligible_scores(s.score, s.disagree, s.gated);
+    eligible.score.insert(eligible.score.end(), other_score_.begin(), other_score_.end());
+    eligible.disagree.insert(eligible.disagree.end(), other_disagree_.begin(), other_disagree_.end());
+    const auto disagreements = disagreements_by_rank(eligible);
     std::vector<int64_t> best(allowed_.size(), 0);
     for (size_t r = 1; r < disagreements.size(); ++r) {
       const auto rows = static_cast<int64_t>(static_cast<double>(r) * ratio_);
@@ -66,13 +73,27 @@ class Allowance {
     for (int i = 0; i < kPoints; ++i) points.push_back(first + (last - first) * i / (kPoints - 1));
     return points;
   }
-  static double ratio(const SearchInput& in) {
-    return static_cast<double>(in.n_certify) / static_cast<double>(std::max<int64_t>(in.x.rows, 1));
-  }
+  const std::vector<double>& other_score_;
+  const std::vector<uint8_t>& other_disagree_;
   int64_t rows_;
   double ratio_;
   std::vector<std::vector<int64_t>> allowed_;
 };
+
+// Scores by acceptors of the other folds.
+void cross_fit_scores(const SearchInput& input, const std::vector<double>& frequency,
+                      const std::vector<RowFeatures>& features, const std::vector<uint8_t>& agree,
+                      std::vector<double>& score) {
+  for (int32_t fold = 0; fold < input.folds; ++fold) {
+    std::vector<RowFeatures> seen;
+    std::vector<uint8_t> seen_agree;
+    for (size_t i = 0; i < features.size(); ++i)
+      if (input.fold[i] != fold) seen.push_back(features[i]), seen_agree.push_back(agree[i]);
+    const Acceptor acceptor = fit_acceptor(seen, seen_agree, frequency);
+    for (size_t i = 0; i < features.size(); ++i)
+      if (input.fold[i] == fold) score[i] = accept_score(acceptor, features[i], frequency[features[i].label]);
+  }
+}
 
 Scored score_candidate(const SearchInput& input, const std::vector<double>& frequency,
                        const std::vector<RowFeatures>& features) {
@@ -92,6 +113,7 @@ Scored score_candidate(const SearchInput& input, const std::vector<double>& freq
     s.predicted[i] = features[i].label;
     s.gated[i] = out_of_distribution(s.gate, features[i]) || never[features[i].label];
   }
+  if (input.other_rows > 0) cross_fit_scores(input, frequency, features, agree, s.score);
   return s;
 }
 

@@ -39,6 +39,11 @@ struct SearchInput {
   bool label_thresholds = false;  // to try the family l2d_label
   std::function<bool()> spent;    // true: try nothing more than is needed for a policy; empty: never
   int64_t n_certify = 0;          // the size of the certify set whose allowance they are compared under
+  // rsb: of rows that another stage answers and that pass its gate. They count with the n rows where coverage is
+  // planned, and make acceptors be judged on rows of folds that they did not learn from: rows of a residual are few.
+  std::vector<double> other_score;
+  std::vector<uint8_t> other_disagree;
+  int64_t other_rows = 0;  // those, and the rows that it gates
 };
 
 struct Candidate {

@@ -31,6 +31,34 @@ std::string sums(const std::map<std::string, std::string_view>& files) {
   return text;
 }
 
+Json stage_json(const Stage& s, int encoder) {
+  const double u = s.kernel_weight, v = s.vote_weight;
+  double rest = 1;
+  for (const NetworkMember& n : s.networks) rest -= static_cast<double>(n.weight);
+  Json softmax = {{"kind", "softmax"}, {"weight", rest * (1 - u) * (1 - v)}, {"cost", s.softmax.cost}};
+  Json neighbours = {{"kind", "neighbours"},
+                     {"weight", v},
+                     {"k", s.neighbours.k},
+                     {"sharpness", static_cast<double>(s.neighbours.sharpness)}};
+  Json members = Json::array({softmax, neighbours});
+  if (!s.kernel.vote.empty())
+    members.push_back({{"kind", "kernel"},
+                       {"weight", u * (1 - v)},
+                       {"k", s.kernel.k},
+                       {"temperature", static_cast<double>(s.kernel.temperature)}});
+  for (const NetworkMember& n : s.networks) {
+    Json hidden = Json::array();
+    for (const HiddenLayer& layer : n.hidden) hidden.push_back(layer.b.size());
+    members.push_back({{"kind", n.kind},
+                       {"weight", static_cast<double>(n.weight) * (1 - u) * (1 - v)},
+                       {"hidden", std::move(hidden)},
+                       {"activation", "relu"}});
+  }
+  Json stage = {{"encoder", encoder}, {"members", members}};
+  if (!s.acceptor.label_offset.empty()) stage["family"] = "l2d_label";
+  return stage;
+}
+
 Json manifest_json(const Artifact& a, const std::map<std::string, std::string_view>& parts) {
   const Policy& p = a.policy;
   Json m;
@@ -39,7 +67,10 @@ Json manifest_json(const Artifact& a, const std::map<std::string, std::string_vi
   const bool networks = std::any_of(p.stages.begin(), p.stages.end(), [](const Stage& s) {
     return !s.networks.empty() || !s.acceptor.label_offset.empty();
   });
-  m["format_version"] = p.text          ? kCascadeVersion
+  const bool residual =
+      std::any_of(p.stages.begin(), p.stages.end(), [](const Stage& s) { return s.residual != nullptr; });
+  m["format_version"] = residual        ? kResidualVersion
+                        : p.text        ? kCascadeVersion
                         : networks      ? kNetworksVersion
                         : defers_labels ? kDeferredLabelsVersion
                                         : kFormatVersion;
@@ -57,30 +88,10 @@ Json manifest_json(const Artifact& a, const std::map<std::string, std::string_vi
   }
   m["encoders"].push_back(encoder_json(encoder));
   for (const Stage& s : p.stages) {
-    const double u = s.kernel_weight, v = s.vote_weight;
-    double rest = 1;
-    for (const NetworkMember& n : s.networks) rest -= static_cast<double>(n.weight);
-    Json softmax = {{"kind", "softmax"}, {"weight", rest * (1 - u) * (1 - v)}, {"cost", s.softmax.cost}};
-    Json neighbours = {{"kind", "neighbours"},
-                       {"weight", v},
-                       {"k", s.neighbours.k},
-                       {"sharpness", static_cast<double>(s.neighbours.sharpness)}};
-    Json members = Json::array({softmax, neighbours});
-    if (!s.kernel.vote.empty())
-      members.push_back({{"kind", "kernel"},
-                         {"weight", u * (1 - v)},
-                         {"k", s.kernel.k},
-                         {"temperature", static_cast<double>(s.kernel.temperature)}});
-    for (const NetworkMember& n : s.networks) {
-      Json hidden = Json::array();
-      for (const HiddenLayer& layer : n.hidden) hidden.push_back(layer.b.size());
-      members.push_back({{"kind", n.kind},
-                         {"weight", static_cast<double>(n.weight) * (1 - u) * (1 - v)},
-                         {"hidden", std::move(hidden)},
-                         {"activation", "relu"}});
-    }
-    m["stages"].push_back({{"encoder", p.text ? 1 : 0}, {"members", members}});
-    if (!s.acceptor.label_offset.empty()) m["stages"].back()["family"] = "l2d_label";
+    m["stages"].push_back(stage_json(s, p.text ? 1 : 0));
+    if (!s.residual) continue;
+    m["stages"].push_back(stage_json(*s.residual, p.text ? 1 : 0));
+    m["stages"].back()["residual_below"] = s.residual_below;
   }
   m["traces"] = {{"path", a.provenance.traces_path},
                  {"sha256", a.provenance.traces_sha256},
@@ -108,12 +119,17 @@ std::vector<double> gate_limits(const Stage& s) {
 
 Result<std::string> weights_bytes(const Policy& policy) {
   io::SafetensorsWriter writer;
+  std::vector<const Stage*> stages;
+  for (const Stage& s : policy.stages) {
+    stages.push_back(&s);
+    if (s.residual) stages.push_back(s.residual.get());
+  }
   std::vector<std::vector<double>> limits;
-  limits.reserve(policy.stages.size());  // the writer keeps references
+  limits.reserve(stages.size());  // the writer keeps references
   const int64_t first = policy.text ? 1 : 0;
   if (policy.text) add_text_stage(*policy.text, tensor_prefix(0), writer);
-  for (size_t i = 0; i < policy.stages.size(); ++i) {
-    const Stage& s = policy.stages[i];
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const Stage& s = *stages[i];
     const std::string prefix = tensor_prefix(first + static_cast<int64_t>(i));
     const auto vector = [&](const std::string& name, const auto& v) {
       using T = typename std::decay_t<decltype(v)>::value_type;

@@ -26,6 +26,8 @@ inline constexpr int kDeferredLabelsVersion = 3;
 inline constexpr int kNetworksVersion = 4;
 // Likewise cascades: policies with a text stage before the one on vectors, whatever else they have.
 inline constexpr int kCascadeVersion = 5;
+// Likewise those with a second surrogate (rsb), with or without a text stage.
+inline constexpr int kResidualVersion = 6;
 
 // Where the rows came from. Text and vectors of the log stay outside; learn vectors are inside as references.
 struct Provenance {

@@ -55,16 +55,16 @@ Status check_neighbours(int64_t k, int& out) {
 }
 
 Status parse_stage(const Json& json, int64_t version, const Policy& policy, int64_t stage_number,
-                   const io::SafetensorsFile& file, Stage& stage) {
+                   int64_t wanted_encoder, const io::SafetensorsFile& file, Stage& stage) {
   const int64_t classes = static_cast<int64_t>(policy.labels.size());
   const std::string prefix = tensor_prefix(stage_number);
   JsonFields f(json, "manifest.json: stages");
   int64_t encoder = 0;
-  f.count("encoder", encoder, stage_number);  // each stage has one of its own
+  f.count("encoder", encoder, stage_number);
   const Json& members = f.array("members");
   TRACER_RETURN_IF_ERROR(f.status());
-  if (encoder != stage_number)
-    return bad_input("manifest.json: stages: \"encoder\": expected " + std::to_string(stage_number) + ", found " +
+  if (encoder != wanted_encoder)
+    return bad_input("manifest.json: stages: \"encoder\": expected " + std::to_string(wanted_encoder) + ", found " +
                      std::to_string(encoder));
   bool softmax = false, neighbours = false, kernel = false;
   double weights = 0, kernel_weight = 0;
@@ -155,6 +155,29 @@ Status parse_stage(const Json& json, int64_t version, const Policy& policy, int6
   return {};
 }
 
+// The stages on vectors: one, and in what brought it its residual.
+Status parse_vector_stages(const Json& stages, int64_t version, int64_t first, const io::SafetensorsFile& weights,
+                           Policy& policy) {
+  for (auto s = static_cast<size_t>(first); s < stages.size(); ++s) {
+    Stage stage;
+    TRACER_RETURN_IF_ERROR(parse_stage(stages[s], version, policy, static_cast<int64_t>(s), first, weights, stage));
+    if (policy.stages.empty()) {
+      policy.stages.push_back(std::move(stage));
+      continue;
+    }
+    JsonFields f(stages[s], "manifest.json: stages");
+    double below = 0;
+    f.number("residual_below", below, 0, 1);
+    TRACER_RETURN_IF_ERROR(f.status());
+    if (!(below > 0 && below < 1))
+      return bad_input("manifest.json: stages: \"residual_below\": expected a score between 0 and 1, found " +
+                       std::to_string(below));
+    policy.stages[0].residual = std::make_unique<Stage>(std::move(stage));
+    policy.stages[0].residual_below = below;
+  }
+  return {};
+}
+
 // The labels that a policy defers, in what brought them: version 3, or a later one.
 Status parse_deferred_labels(const Json& manifest, int64_t version, Policy& policy) {
   JsonFields f(manifest, kManifest);
@@ -194,9 +217,9 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
   TRACER_RETURN_IF_ERROR(f.status());
   if (format != kFormatName)
     return bad_input(std::string(kManifest) + ": expected format \"" + kFormatName + "\", found \"" + format + "\"");
-  if (version < kFormatVersion || version > kCascadeVersion)
+  if (version < kFormatVersion || version > kResidualVersion)
     return bad_input(std::string(kManifest) + ": expected format version " + std::to_string(kFormatVersion) + " to " +
-                     std::to_string(kCascadeVersion) + ", found " + std::to_string(version));
+                     std::to_string(kResidualVersion) + ", found " + std::to_string(version));
   f.count("dimension", policy.dimension, int64_t{1} << 24);
   f.number("alpha", policy.alpha, 0, 1);
   f.number("delta", policy.delta, 0, 1);
@@ -216,7 +239,9 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
       std::adjacent_find(policy.labels.begin(), policy.labels.end()) != policy.labels.end())
     return bad_input("manifest.json: labels: expected distinct labels in bytewise order");
   TRACER_RETURN_IF_ERROR(parse_deferred_labels(manifest, version, policy));
-  const size_t text_stages = version == kCascadeVersion ? 1 : 0;  // a cascade has one, first, and the stage on vectors
+  // A cascade has a text stage, first, with an encoder of its own.
+  const bool residual = version == kResidualVersion;
+  const size_t text_stages = version == kCascadeVersion || (residual && encoders.size() == 2) ? 1 : 0;
   if (encoders.size() != text_stages + 1)
     return bad_input("manifest.json: encoders: this version runs " + std::to_string(text_stages + 1) + ", found " +
                      std::to_string(encoders.size()));
@@ -232,19 +257,17 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
   traces.count("rows", artifact.provenance.traces_rows);
   traces.text("vectors", artifact.provenance.vectors_path);
   TRACER_RETURN_IF_ERROR(traces.status());
-  if (stages.size() > text_stages + 1 || stages.size() < 2 * text_stages)
-    return bad_input("manifest.json: stages: this version runs " + std::string(text_stages == 1 ? "2" : "at most 1") +
-                     ", found " + std::to_string(stages.size()));
+  const size_t most = text_stages + (residual ? 2 : 1);
+  if (stages.size() > most || (stages.size() < most && (residual || text_stages == 1)))
+    return bad_input("manifest.json: stages: this version runs " +
+                     std::string(residual || text_stages == 1 ? "" : "at most ") + std::to_string(most) + ", found " +
+                     std::to_string(stages.size()));
   if (text_stages == 1) {
     policy.text.emplace();
     TRACER_RETURN_IF_ERROR(parse_text_stage(stages[0], 0, static_cast<int64_t>(policy.labels.size()), tensor_prefix(0),
                                             weights, *policy.text));
   }
-  for (size_t s = text_stages; s < stages.size(); ++s) {
-    Stage stage;
-    TRACER_RETURN_IF_ERROR(parse_stage(stages[s], version, policy, static_cast<int64_t>(s), weights, stage));
-    policy.stages.push_back(std::move(stage));
-  }
+  TRACER_RETURN_IF_ERROR(parse_vector_stages(stages, version, static_cast<int64_t>(text_stages), weights, policy));
 
   auto certificates = parse_json(certificates_text, kCertificates);
   if (!certificates.ok()) return certificates.status();

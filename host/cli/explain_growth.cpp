@@ -36,6 +36,7 @@ Result<FitOptions> options_of(const LoadedPolicy& loaded) {
   const Json members = run.value("members", Json::array());
   o.members = {names(members, "prototype"), names(members, "mlp"), names(members, "mlp2")};
   o.label_thresholds = names(run.value("families", Json::array()), "l2d_label");
+  o.residual = names(run.value("families", Json::array()), "rsb");
   const auto references = static_cast<int64_t>(policy.stages[0].neighbours.label.size());
   if (references < c.n_learn) o.max_references = std::max(kFewestReferences, references);
   return o;

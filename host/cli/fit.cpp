@@ -96,7 +96,8 @@ Status FitCommand::write(FitResult& result, const io::TraceFile& file, const std
       for (int64_t row : artifact.policy.stages[0].neighbours.row)
         artifact.reference_ids.push_back(file.traces.id[row]);
     // Rows are named by their place in the vector file: bad rows count.
-    for (int64_t& row : artifact.policy.stages[0].neighbours.row) row = file.position[row];
+    for (Stage* s = &artifact.policy.stages[0]; s != nullptr; s = s->residual.get())
+      for (int64_t& row : s->neighbours.row) row = file.position[row];
   }
   const Status written = write_artifact(output, artifact);
   result.policy = std::move(artifact.policy);

@@ -29,7 +29,11 @@ Json run_json(const FitResult& r, const FitOptions& o) {
               {"split", split_json(r)},         {"candidates", candidates}};
   if (o.approximate) run["approximate"] = true;
   if (o.members.any()) run["members"] = member_names(o.members);
-  if (o.label_thresholds) run["families"] = {"global", "l2d", "l2d_label"};
+  if (o.label_thresholds || o.residual) {
+    run["families"] = {"global", "l2d"};
+    if (o.label_thresholds) run["families"].push_back("l2d_label");
+    if (o.residual) run["families"].push_back("rsb");
+  }
   if (!r.policy.stages.empty()) {
     const size_t references = r.policy.stages[0].neighbours.label.size();
     if (references < r.split.learn.size()) run["references"] = {{"rows", references}, {"most", o.max_references}};

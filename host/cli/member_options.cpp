@@ -34,7 +34,9 @@ void add_member_options(CLI::App& app, MemberFlags& flags) {
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--families", flags.families,
-                 "rules to choose from: global,l2d and, to try a threshold for each label too, l2d_label")
+                 "rules to choose from: global,l2d and, to try a threshold for each label too, l2d_label, or a second "
+                 "surrogate for what the "
+                 "first would defer, rsb")
       ->delimiter(',')
       ->capture_default_str();
 }
@@ -47,8 +49,9 @@ Status read_members(const MemberFlags& flags, FitOptions& fit) {
                                      {"prototype", &m.prototype},
                                      {"mlp", &m.mlp},
                                      {"mlp2", &m.mlp2}}));
-  return read_names("--families", flags.families,
-                    {{"global", nullptr}, {"l2d", nullptr}, {"l2d_label", &fit.label_thresholds}});
+  return read_names(
+      "--families", flags.families,
+      {{"global", nullptr}, {"l2d", nullptr}, {"l2d_label", &fit.label_thresholds}, {"rsb", &fit.residual}});
 }
 
 }  // namespace tracer::cli

@@ -109,6 +109,19 @@ inline Artifact artifact_of_version_5() {
   return a;
 }
 
+// The same with the second surrogate that version 6 brought; the text stage, too, where asked for.
+inline Artifact artifact_of_version_6(bool text) {
+  Artifact a = text ? artifact_of_version_5() : small_artifact();
+  Stage second = std::move(artifact_of_version_4().policy.stages[0]);
+  second.softmax.b = {-0.5f, 0.125f, 2.0f};
+  second.neighbours.row = {1, 3, 5, 7, 8};
+  a.policy.stages[0].residual = std::make_unique<Stage>(std::move(second));
+  a.policy.stages[0].residual_below = 0.1 + 0.6;
+  a.policy.certificates[0].method = "rsb";
+  a.frontier[0] = frontier_entry(a.policy.certificates[0]);
+  return a;
+}
+
 // Writes the part into the policy's folder and then the manifest and SHA256SUMS that go with it, as a forger would.
 inline void forge(const std::string& folder, const std::string& part, const std::string& bytes) {
   const auto write = [&](const std::string& name, const std::string& text) {

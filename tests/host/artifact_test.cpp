@@ -177,7 +177,7 @@ TEST(Artifact, DeferredLabelsAreReadBackAndNeedTheirVersion) {
   ASSERT_TRUE(weights.ok());
   const std::vector<Rewrite> cases = {
       {true, "\"format_version\": 3", "\"format_version\": 2", "\"never\": expected format version 3, found 2"},
-      {true, "\"format_version\": 3", "\"format_version\": 6", "expected format version 2 to 5, found 6"},
+      {true, "\"format_version\": 3", "\"format_version\": 7", "expected format version 2 to 6, found 7"},
       {true, "\"never\": [\n  \"card\"", "\"never\": [\n  \"cart\"",
        "manifest.json: never: expected labels of the policy, found \"cart\""},
       {true, "\"never\": [\n  \"card\"", "\"never\": [\n  7", "manifest.json: never: expected strings"},
@@ -255,6 +255,55 @@ TEST(Artifact, NetworksAndThresholdsByLabelAreReadBackAndNeedTheirVersion) {
     const auto r = parse_artifact(text, certificates, *weights);
     ASSERT_FALSE(r.ok()) << c.to;
     EXPECT_TRUE(io::contains(r.status().message(), c.expected)) << c.to << ": " << r.status().message();
+  }
+}
+
+TEST(Artifact, ASecondSurrogateIsReadBackAndNeedsItsVersion) {
+  for (const bool text : {false, true}) {
+    const TempFolder folder;
+    Artifact a = artifact_of_version_6(text);
+    ASSERT_TRUE(write_artifact(folder.path("p"), a).ok());
+    auto b = read_artifact(folder.path("p"));
+    ASSERT_TRUE(b.ok()) << b.status().message();
+    EXPECT_EQ(b->policy.text.has_value(), text);
+    ASSERT_EQ(b->policy.stages.size(), 1u);
+    const Stage& t = b->policy.stages[0];
+    ASSERT_TRUE(t.residual);
+    EXPECT_EQ(t.residual_below, 0.1 + 0.6);  // to the last bit
+    EXPECT_EQ(t.softmax.b, a.policy.stages[0].softmax.b);
+    EXPECT_EQ(t.residual->softmax.b, a.policy.stages[0].residual->softmax.b);
+    EXPECT_EQ(t.residual->neighbours.row, (std::vector<int64_t>{1, 3, 5, 7, 8}));
+    EXPECT_EQ(t.residual->acceptor.label_offset, a.policy.stages[0].residual->acceptor.label_offset);
+    ASSERT_EQ(t.residual->networks.size(), 2u);
+    EXPECT_TRUE(t.networks.empty());
+    EXPECT_EQ(b->policy.certificates[0].method, "rsb");
+    ASSERT_TRUE(write_artifact(folder.path("q"), *b).ok());
+    for (const char* part : {kManifest, kWeights, kCertificates})
+      EXPECT_EQ(slurp(folder.path("p/") + part), slurp(folder.path("q/") + part)) << part;
+    const std::string manifest = slurp(folder.path("p/") + kManifest),
+                      certificates = slurp(folder.path("p/") + kCertificates);
+    const auto weights = io::SafetensorsFile::open(folder.path("p/") + kWeights);
+    ASSERT_TRUE(weights.ok());
+    const std::string runs = text ? "3" : "2", encoder = text ? "1" : "0";
+    const std::string earlier = "\"format_version\": " + std::string(text ? "5" : "4"), second = "\"residual_below\"",
+                      too_many = "this version runs " + std::string(text ? "2" : "at most 1") + ", found " + runs;
+    const std::vector<Rewrite> cases = {
+        {true, "\"format_version\": 6", earlier.c_str(), too_many.c_str()},
+        {true, "\"residual_below\": 0.7", "\"residual_below\": 0.0", "expected a score between 0 and 1"},
+        {true, "\"residual_below\": 0.7", "\"residual_below\": 1.0", "expected a score between 0 and 1"},
+        {true, "\"residual_below\": 0.7", "\"residual_below\": -3", "residual_below"},
+        {true, "\"residual_below\"", "\"other\"", "residual_below"},
+        {true, "\"stages\": [", "\"stages\": [7,", "this version runs "},
+        {true, "\"kind\": \"mlp2\"", "\"kind\": \"forest\"", "prototype, mlp and mlp2, found \"forest\""},
+    };
+    expect_refused(manifest, certificates, *weights, cases);
+    const std::string whole = slurp(folder.path("p/") + kWeights);
+    for (size_t at = 0; at < whole.size(); at += text ? 40009 : 11) {
+      std::string flipped = whole;
+      flipped[at] = static_cast<char>(flipped[at] ^ 4);
+      std::ofstream(folder.path("p/") + kWeights, std::ios::binary) << flipped;
+      ASSERT_FALSE(read_artifact(folder.path("p")).ok()) << at;
+    }
   }
 }
 
@@ -352,7 +401,7 @@ TEST(Artifact, WellSealedNonsenseIsRefusedWithExpectedAndFound) {
     const char *from, *to, *expected;
   };
   const Case cases[] = {
-      {"\"format_version\": 2", "\"format_version\": 1", "expected format version 2 to 5, found 1"},
+      {"\"format_version\": 2", "\"format_version\": 1", "expected format version 2 to 6, found 1"},
       {"\"format\": \"tracer-policy\"", "\"format\": \"other\"", "found \"other\""},
       {"\"dimension\": 4", "\"dimension\": 5", "encoders: \"dimension\": expected 5 as of the policy, found 4"},
       {"\"weight\": 0.25", "\"weight\": 0.5", "expected weights that sum to 1"},

@@ -280,7 +280,7 @@ TEST_F(Cli, UnknownMembersAndFamiliesAreUsageErrors) {
   refused("--members", "softmax,neighbours,forest",
           "--members: expected some of softmax, neighbours, prototype, mlp, mlp2, found \"forest\"");
   refused("--members", "mlp", "--members: softmax is always part");
-  refused("--families", "global,l2d,rsb", "--families: expected some of global, l2d, l2d_label, found \"rsb\"");
+  refused("--families", "global,l2d,l3d", "--families: expected some of global, l2d, l2d_label, rsb, found \"l3d\"");
 }
 
 TEST_F(Cli, ReportInspectAndDoctor) {
