@@ -22,7 +22,9 @@
 #include "host/sweep/chart.h"
 #include "host/sweep/csv.h"
 #include "host/sweep/run_json.h"
+#include "host/sweep/schedule.h"
 #include "host/sweep/state.h"
+#include "kernels/device_name.h"
 #include "tracer_version.h"
 
 namespace tracer::cli {
@@ -38,6 +40,7 @@ struct SweepCommand {
   MemberFlags members;
   LocalEncoderOptions encoder_options;
   int64_t seeds = 5, first_seed = 0;
+  int jobs = 1;
   std::optional<std::string> curve;  // as given
   std::optional<double> target;
   std::string csv, json_file, svg, state_file;
@@ -47,7 +50,8 @@ struct SweepCommand {
  private:
   std::string check_usage(const std::string& vectors, const std::string& test_vectors) const;
   Json config(const Backend& backend) const;
-  Status fit_all(Backend& backend, std::optional<SweepState>& state);
+  Result<Workers> workers_of(Backend& given, std::unique_ptr<Backend>& own) const;
+  Status fit_all(const Workers& workers, std::optional<SweepState>& state);
   Json document(const Backend& backend, const std::vector<SweepCell>& cells, const std::vector<AlphaCurve>& curves,
                 double total) const;
   int report(const Backend& backend, double total) const;
@@ -116,10 +120,11 @@ Json SweepCommand::config(const Backend& backend) const {
                  {"build", TRACER_VERSION " " TRACER_GIT_SHA}};
   if (fit.members.any()) config["members"] = member_names(fit.members);
   if (fit.label_thresholds) config["label_thresholds"] = true;
+  if (fit.residual) config["residual"] = true;
   return config;
 }
 
-Status SweepCommand::fit_all(Backend& backend, std::optional<SweepState>& state) {
+Status SweepCommand::fit_all(const Workers& workers, std::optional<SweepState>& state) {
   std::map<std::pair<int64_t, uint64_t>, SweepRun> finished;
   if (state)
     for (const SweepRun& run : state->runs()) {
@@ -128,36 +133,60 @@ Status SweepCommand::fit_all(Backend& backend, std::optional<SweepState>& state)
                          std::to_string(run.points.size()));
       finished.insert_or_assign({run.traces, run.seed}, run);
     }
-  const auto total = static_cast<int64_t>(sizes_.size()) * seeds;
-  int64_t done = 0, taken_over = 0;
-  double spent = 0, fitted = 0, left = 0;  // the time of a fit is taken to grow with its rows
-  for (int64_t n : sizes_)
-    for (int64_t s = 0; s < seeds; ++s)
-      if (!finished.contains({n, static_cast<uint64_t>(first_seed + s)})) left += static_cast<double>(n);
-  for (int64_t n : sizes_)
-    for (int64_t s = 0; s < seeds; ++s) {
-      ++done;
-      const auto seed = static_cast<uint64_t>(first_seed + s);
-      if (const auto known = finished.find({n, seed}); known != finished.end()) {
-        runs_.push_back(known->second);
-        ++taken_over;
-        continue;
-      }
-      FitOptions options = fit;
-      options.split.seed = seed;
-      const auto start = Clock::now();
-      auto run = sweep_run(backend, log_.traces, vectors_.x, test_ ? &test_->rows : nullptr, n, options);
-      if (!run.ok()) return run.status();
-      if (state) TRACER_RETURN_IF_ERROR(state->append(*run));
-      runs_.push_back(std::move(run).value());
-      const double took = seconds_since(start);
-      spent += took, fitted += static_cast<double>(n), left -= static_cast<double>(n);
-      common.console.note("fit " + std::to_string(done) + " of " + std::to_string(total) + ": " + counted(n, "trace") +
-                          ", seed " + std::to_string(seed) + ", " + duration(took) +
-                          (left > 0 ? "; about " + duration(spent * left / fitted) + " left" : ""));
+  std::vector<SweepTask> tasks;
+  std::vector<size_t> place;    // of a task's run
+  double left = 0, fitted = 0;  // the time of a fit is taken to grow with its rows
+  const auto total = sizes_.size() * static_cast<size_t>(seeds);
+  runs_.resize(total);
+  for (size_t at = 0; at < total; ++at) {
+    const SweepTask task{sizes_[at / static_cast<size_t>(seeds)],
+                         static_cast<uint64_t>(first_seed) + at % static_cast<size_t>(seeds)};
+    if (const auto known = finished.find({task.traces, task.seed}); known != finished.end()) {
+      runs_[at] = known->second;
+      continue;
     }
-  if (taken_over > 0) common.console.note(counted(taken_over, "fit") + " taken from " + state_file);
+    tasks.push_back(task), place.push_back(at);
+    left += static_cast<double>(task.traces);
+  }
+  const auto start = Clock::now();
+  size_t done = total - tasks.size();
+  const auto one = [&](Backend& worker, const SweepTask& task) {
+    FitOptions options = fit;
+    options.split.seed = task.seed;
+    return sweep_run(worker, log_.traces, vectors_.x, test_ ? &test_->rows : nullptr, task.traces, options);
+  };
+  const auto ended = [&](size_t at, SweepRun run) -> Status {
+    if (state) TRACER_RETURN_IF_ERROR(state->append(run));
+    runs_[place[at]] = std::move(run);
+    const auto n = static_cast<double>(tasks[at].traces);
+    left -= n, fitted += n;
+    common.console.note("fit " + std::to_string(++done) + " of " + std::to_string(total) + ": " +
+                        counted(tasks[at].traces, "trace") + ", seed " + std::to_string(tasks[at].seed) +
+                        (left > 0 ? "; about " + duration(seconds_since(start) * left / fitted) + " left" : ""));
+    return {};
+  };
+  TRACER_RETURN_IF_ERROR(run_tasks(workers, tasks, one, ended));
+  if (const size_t known = total - tasks.size(); known > 0)
+    common.console.note(counted(static_cast<int64_t>(known), "fit") + " taken from " + state_file);
   return {};
+}
+
+// GPUs from the one chosen on, or equal shares of the CPU's threads. own: holds the first where it is not the given
+// one.
+Result<Workers> SweepCommand::workers_of(Backend& given, std::unique_ptr<Backend>& own) const {
+  const std::optional<int> gpu = cuda_device(given.name());
+  const int threads = std::max(1, given.threads() / jobs);
+  const auto make = [gpu, threads, this](int n) {
+    auto made = gpu ? make_backend({"cuda:" + std::to_string(*gpu + n), common.threads, ""})
+                    : make_backend({"cpu", threads, ""});
+    if (!made.ok()) made = device_error("--jobs " + std::to_string(jobs) + ": " + made.status().message());
+    return made;
+  };
+  if (gpu || jobs == 1) return Workers{given, jobs, make};
+  auto made = make(0);
+  if (!made.ok()) return made.status();
+  own = std::move(made).value();
+  return Workers{*own, jobs, make};
 }
 
 Json SweepCommand::document(const Backend& backend, const std::vector<SweepCell>& cells,
@@ -177,6 +206,7 @@ Json SweepCommand::document(const Backend& backend, const std::vector<SweepCell>
           {"test_rows", test_ ? Json(test_->rows.rows()) : Json(nullptr)},
           {"device", std::string(backend.name()) + " " + std::string(backend.isa())},
           {"threads", backend.threads()},
+          {"jobs", jobs},
           {"delta", fit.delta},
           {"seeds", std::move(seed_list)},
           {"sizes", sizes_},
@@ -272,7 +302,10 @@ int SweepCommand::run() {
                                                             : fail(console, opened.status());
     state.emplace(std::move(opened).value());
   }
-  if (const Status fitted = fit_all(**backend, state); !fitted.ok()) return fail(console, fitted);
+  std::unique_ptr<Backend> own;
+  auto workers = workers_of(**backend, own);
+  if (!workers.ok()) return fail(console, workers.status());
+  if (const Status fitted = fit_all(*workers, state); !fitted.ok()) return fail(console, fitted);
   return report(**backend, seconds_since(started));
 }
 
@@ -323,6 +356,12 @@ void add_sweep(CLI::App& app, int& exit_code) {
   sub->add_option("--svg", command->svg, "draw coverage against alpha, and the learning curves, to this file");
   sub->add_option("--state", command->state_file,
                   "keep finished fits in this file, and take over those it has: a sweep that was stopped goes on");
+  sub->add_option(
+         "--jobs", command->jobs,
+         "fits at a time: on GPUs one each, from --device's on; on the CPU with an equal share of the threads. "
+         "Each needs its memory; results are the same")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
   add_common(*sub, command->common, true);
   sub->callback([command, &exit_code] { exit_code = command->run(); });
 }

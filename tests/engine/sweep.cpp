@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <thread>
 
 #include "engine/figures.h"
 #include "engine/subsample.h"
@@ -98,6 +99,34 @@ TEST(Sweep, ASmallPartOfASortedLogIsStillSplitByRows) {
   ASSERT_TRUE(run.ok());
   EXPECT_EQ(run->rows, 410);
   EXPECT_EQ(run->points[0].n_learn + run->points[0].n_certify, 410) << "runs would have left guard rows out";
+}
+
+// As host/sweep/schedule.h has it; the thread sanitizer looks on.
+TEST(Sweep, FitsAtTheSameTimeOnBackendsOfTheirOwnAreTheSame) {
+  const auto log = clusters(1200, 4, 16, 1.4, 0.05, 4);
+  const Traces traces = traces_of(log.label, 4);
+  const FreshRows fresh{log.x.clone(), log.label};
+  const auto run = [&](uint64_t seed) {
+    FitOptions options;
+    options.alpha = 0.9, options.sweep = {0.9}, options.residual = true;
+    options.split.seed = seed;
+    const auto backend = testing::cpu(2);
+    auto made = sweep_run(*backend, traces, log.x, &fresh, 800, options);
+    EXPECT_TRUE(made.ok()) << made.status().message();
+    return made.ok() ? std::move(made).value() : SweepRun();
+  };
+  const SweepRun alone[] = {run(0), run(1)};
+  SweepRun together[2];
+  {
+    std::jthread other([&] { together[1] = run(1); });
+    together[0] = run(0);
+  }
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_EQ(together[i].points.size(), 1u);
+    EXPECT_EQ(together[i].points[0].threshold, alone[i].points[0].threshold);
+    EXPECT_EQ(together[i].points[0].fresh_agree, alone[i].points[0].fresh_agree);
+    EXPECT_EQ(together[i].points[0].n_handled, alone[i].points[0].n_handled);
+  }
 }
 
 TEST(Sweep, ARefusalHandlesNothing) {

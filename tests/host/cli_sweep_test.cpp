@@ -125,6 +125,25 @@ TEST_F(CliSweep, SameBytesForAnyNumberOfThreads) {
   EXPECT_EQ(slurp(folder.path("a.svg")), slurp(folder.path("b.svg")));
 }
 
+TEST_F(CliSweep, SameBytesForAnyNumberOfFitsAtATime) {
+  ASSERT_EQ(sweep({"--csv", "a.csv", "--state", "a.state"}).code, 0);
+  for (const std::string jobs : {"2", "9"}) {
+    ASSERT_EQ(sweep({"--csv", "b.csv", "--state", jobs + ".state", "--jobs", jobs}).code, 0);
+    EXPECT_EQ(slurp(folder.path("a.csv")), slurp(folder.path("b.csv"))) << jobs;
+  }
+  // One goes on where another stopped: the state without its last two fits.
+  std::istringstream lines(slurp(folder.path("a.state")));
+  std::vector<std::string> kept;
+  for (std::string line; std::getline(lines, line);) kept.push_back(line);
+  ASSERT_EQ(kept.size(), 7u);
+  std::string some;
+  for (size_t i = 0; i < 5; ++i) some += kept[i] + "\n";
+  folder.write("some.state", some);
+  ASSERT_EQ(sweep({"--csv", "c.csv", "--state", "some.state", "--jobs", "2"}).code, 0);
+  EXPECT_EQ(slurp(folder.path("a.csv")), slurp(folder.path("c.csv")));
+  EXPECT_EQ(sweep({"--jobs", "0"}).code, 2);
+}
+
 TEST_F(CliSweep, ThePictureIsWellFormed) {
   folder.write("<b&\x1b.jsonl", slurp(folder.path("log.jsonl")));
   ASSERT_EQ(run({"sweep", "<b&\x1b.jsonl", "--embeddings", "log.npy", "--alphas", "0.8,0.9,0.9999", "--seeds", "1",
