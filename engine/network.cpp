@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
+
+#include "engine/trees.h"
 
 namespace tracer {
 namespace {
@@ -12,12 +15,17 @@ constexpr int64_t kBlock = 256;  // rows of a task
 }  // namespace
 
 Result<std::unique_ptr<LinearHead>> prepare_network(Backend& backend, const NetworkMember& member) {
+  if (member.kind == "gbt") return std::unique_ptr<LinearHead>();
   const LinearMember last{member.w.view(), member.b, 1.0f};
   return backend.prepare_head({&last, 1}, Storage::kFloat32);
 }
 
-Status network_probabilities(Backend& backend, const NetworkMember& member, const LinearHead& head,
+Status network_probabilities(Backend& backend, const NetworkMember& member, const LinearHead* head,
                              HostMatrix<const float> x, HostMatrix<float> out) {
+  if (head == nullptr) {
+    tree_probabilities(backend, member, x, out);
+    return {};
+  }
   Matrix<float> below;
   HostMatrix<const float> h = x;
   for (const HiddenLayer& layer : member.hidden) {
@@ -28,10 +36,27 @@ Status network_probabilities(Backend& backend, const NetworkMember& member, cons
     h = std::as_const(below).view();
   }
   std::vector<DecisionFeatures> unused(static_cast<size_t>(x.rows));
-  return backend.decision_features(h, head, {}, nullptr, {unused, {}, out});
+  return backend.decision_features(h, *head, {}, nullptr, {unused, {}, out});
+}
+
+void softmax_of(std::span<const float> b, std::span<double> z) {
+  double most = -std::numeric_limits<double>::infinity(), sum = 0;
+  for (size_t c = 0; c < z.size(); ++c)
+    if (b[c] > kRemovedClassBias) most = std::max(most, z[c]);
+  for (size_t c = 0; c < z.size(); ++c) {
+    // As the kernels have it: a removed label's probability is exactly 0, however far down the others lie.
+    z[c] = b[c] <= kRemovedClassBias ? 0.0 : std::exp(z[c] - most);
+    sum += z[c];
+  }
+  for (double& v : z) v /= sum;
 }
 
 std::vector<double> canonical_network(const NetworkMember& member, const float* x, int64_t dimension) {
+  if (member.kind == "gbt") {
+    std::vector<double> z = tree_logits(member.trees, x, static_cast<int64_t>(member.b.size()));
+    softmax_of(member.b, z);
+    return z;
+  }
   std::vector<double> h(x, x + dimension);
   const auto layer = [&](const Matrix<float>& w, const std::vector<float>& b) {
     std::vector<double> z(b.begin(), b.end());
@@ -48,14 +73,7 @@ std::vector<double> canonical_network(const NetworkMember& member, const float* 
     for (double& v : h) v = std::max(v, 0.0);
   }
   h = layer(member.w, member.b);
-  const double most = *std::max_element(h.begin(), h.end());
-  double sum = 0;
-  for (size_t c = 0; c < h.size(); ++c) {
-    // As the kernels have it: a removed label's probability is exactly 0, however far down the others lie.
-    h[c] = member.b[c] <= kRemovedClassBias ? 0.0 : std::exp(h[c] - most);
-    sum += h[c];
-  }
-  for (double& v : h) v /= sum;
+  softmax_of(member.b, h);
   return h;
 }
 

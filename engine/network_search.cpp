@@ -11,6 +11,7 @@
 #include "engine/mlp.h"
 #include "engine/network.h"
 #include "engine/prototype.h"
+#include "engine/tree_search.h"
 
 namespace tracer {
 namespace {
@@ -19,18 +20,8 @@ constexpr double kRidges[] = {0.01, 0.03, 0.1, 0.3, 1};
 constexpr float kTemperatures[] = {0.05f, 0.07f, 0.1f, 0.14f, 0.2f, 0.35f, 0.5f, 0.7f, 1};
 constexpr int64_t kHiddenUnits = 256;
 constexpr int kMostEpochs = 40;
-constexpr int kPatience = 3;
-constexpr double kHopeless = 1.1;
-constexpr int kFirstVerdict = 3;  // epochs before a network can be given up
 constexpr double kLeastWeight = 0.05;
 constexpr double kFloor = 1e-6;  // of a probability in a loss
-
-std::vector<int32_t> rows_of_fold(const NetworkInput& in, int32_t fold, bool inside) {
-  std::vector<int32_t> rows;
-  for (size_t i = 0; i < in.fold.size(); ++i)
-    if ((in.fold[i] == fold) == inside) rows.push_back(static_cast<int32_t>(i));
-  return rows;
-}
 
 // Runs say(x, out) on blocks of the rows named; out is what becomes of those rows of `all`.
 template <class F>
@@ -49,19 +40,14 @@ Status on_rows(Backend& backend, HostMatrix<const float> x, std::span<const int3
   return {};
 }
 
-struct Found {
-  NetworkPlan plan;
-  Matrix<float> probability;  // empty: given up
-};
-
-Result<Found> search_prototype(Backend& backend, const NetworkInput& in) {
+Result<FoundNetwork> search_prototype(Backend& backend, const NetworkInput& in) {
   std::vector<ClassMoments> part;
   for (int32_t fold = 0; fold < in.folds; ++fold) {
     auto moments = class_moments(backend, in.data.x, in.data.label, in.data.classes, rows_of_fold(in, fold, true));
     if (!moments.ok()) return moments.status();
     part.push_back(std::move(moments).value());
   }
-  Found best;
+  FoundNetwork best;
   best.plan.kind = "prototype";
   best.plan.log_loss = std::numeric_limits<double>::infinity();
   for (double ridge : kRidges) {
@@ -105,9 +91,9 @@ MlpOptions mlp_options(const NetworkPlan& plan) {
   return options;
 }
 
-Result<Found> search_mlp(Backend& backend, const NetworkInput& in, const std::string& kind, std::vector<int64_t> hidden,
-                         std::vector<std::string>& cut) {
-  Found best;
+Result<FoundNetwork> search_mlp(Backend& backend, const NetworkInput& in, const std::string& kind,
+                                std::vector<int64_t> hidden, std::vector<std::string>& cut) {
+  FoundNetwork best;
   best.plan.kind = kind, best.plan.hidden = std::move(hidden), best.plan.seed = in.seed;
   best.plan.log_loss = std::numeric_limits<double>::infinity();
   const std::string name = "MLP of hidden layers " + shown(best.plan.hidden);
@@ -135,7 +121,7 @@ Result<Found> search_mlp(Backend& backend, const NetworkInput& in, const std::st
       if (!head.ok()) return head.status();
       TRACER_RETURN_IF_ERROR(on_rows(backend, in.data.x, held_out[fold], probability,
                                      [&](HostMatrix<const float> x, HostMatrix<float> out) {
-                                       return network_probabilities(backend, member, **head, x, out);
+                                       return network_probabilities(backend, member, head->get(), x, out);
                                      }));
     }
     const double loss = out_of_fold_log_loss(std::as_const(probability).view(), in.data.label);
@@ -156,11 +142,19 @@ Result<Found> search_mlp(Backend& backend, const NetworkInput& in, const std::st
 
 }  // namespace
 
+std::vector<int32_t> rows_of_fold(const NetworkInput& in, int32_t fold, bool inside) {
+  std::vector<int32_t> rows;
+  for (size_t i = 0; i < in.fold.size(); ++i)
+    if ((in.fold[i] == fold) == inside) rows.push_back(static_cast<int32_t>(i));
+  return rows;
+}
+
 std::vector<std::string> member_names(const MemberSet& members) {
   std::vector<std::string> names;
   if (members.prototype) names.push_back("prototype");
   if (members.mlp) names.push_back("mlp");
   if (members.mlp2) names.push_back("mlp2");
+  if (members.gbt) names.push_back("gbt");
   return names;
 }
 
@@ -173,7 +167,7 @@ double out_of_fold_log_loss(HostMatrix<const float> probability, std::span<const
 
 Result<OutOfFoldNetworks> out_of_fold_networks(Backend& backend, const NetworkInput& in) {
   OutOfFoldNetworks found;
-  const auto keep = [&](Result<Found> result) -> Status {
+  const auto keep = [&](Result<FoundNetwork> result) -> Status {
     if (!result.ok()) return result.status();
     if (result->probability.empty()) return {};
     found.plan.push_back(std::move(result->plan));
@@ -192,6 +186,11 @@ Result<OutOfFoldNetworks> out_of_fold_networks(Backend& backend, const NetworkIn
   if (in.members.mlp) TRACER_RETURN_IF_ERROR(keep(search_mlp(backend, in, "mlp", {kHiddenUnits}, found.cut)));
   if (in.members.mlp2)
     TRACER_RETURN_IF_ERROR(keep(search_mlp(backend, in, "mlp2", {kHiddenUnits, kHiddenUnits}, found.cut)));
+  if (in.members.gbt && in.spent && in.spent()) {
+    found.cut.push_back("gradient-boosted trees");
+  } else if (in.members.gbt) {
+    TRACER_RETURN_IF_ERROR(keep(search_trees(backend.threads(), in, found.cut)));
+  }
   return found;
 }
 
@@ -235,6 +234,9 @@ Result<NetworkMember> learn_network(Backend& backend, const NetworkData& data, c
     auto moments = class_moments(backend, data.x, data.label, data.classes, rows);
     if (!moments.ok()) return moments.status();
     member = fit_prototype(backend, *moments, plan.ridge, plan.temperature);
+    if (!member.ok()) return member.status();
+  } else if (plan.kind == "gbt") {
+    member = learn_trees(data, plan);
     if (!member.ok()) return member.status();
   } else {
     MlpTrainer trainer(backend, data.x, data.label, data.classes, std::move(rows), mlp_options(plan));

@@ -17,7 +17,8 @@ struct MemberSet {
   bool prototype = false;
   bool mlp = false;   // one hidden layer
   bool mlp2 = false;  // two
-  bool any() const { return prototype || mlp || mlp2; }
+  bool gbt = false;   // gradient-boosted trees
+  bool any() const { return prototype || mlp || mlp2 || gbt; }
 };
 std::vector<std::string> member_names(const MemberSet& members);
 
@@ -29,7 +30,7 @@ struct NetworkPlan {
   double ridge = 0;     // of a prototype
   double temperature = 1;
   std::vector<int64_t> hidden;  // of an MLP
-  int epochs = 0;
+  int epochs = 0;               // of a "gbt", rounds
   uint64_t seed = 0;
 };
 
@@ -50,6 +51,19 @@ struct NetworkInput {
   std::function<void(const std::string&)> progress;
 };
 
+// A network as one search leaves it.
+struct FoundNetwork {
+  NetworkPlan plan;
+  Matrix<float> probability;  // n x C, out-of-fold; empty: given up
+};
+// When training by epochs (or rounds) ends.
+inline constexpr int kPatience = 3;       // epochs without a lower loss
+inline constexpr int kFirstVerdict = 3;   // epochs before a network can be given up
+inline constexpr double kHopeless = 1.1;  // times NetworkInput::loss
+
+// Rows of the fold, or of all others.
+std::vector<int32_t> rows_of_fold(const NetworkInput& in, int32_t fold, bool inside);
+
 struct OutOfFoldNetworks {
   std::vector<NetworkPlan> plan;
   std::vector<Matrix<float>> probability;  // aligned: n x C, out-of-fold
@@ -59,8 +73,9 @@ struct OutOfFoldNetworks {
 // Prototypes of several ridges and temperatures, the best of them; MLPs trained in all folds side by side until
 // out-of-fold loss has not fallen for three epochs, and taken as they were at its least. A network that cannot win is
 // given up and left out: loss curves flatten, so one that would stay above 1.1 times input.loss even if all epochs that
-// are left brought as much as the last one did. Deterministic for any number of threads, as long as `spent` is.
-// Memory: n C floats a network, and for MLPs 5 floats a weight and fold.
+// are left brought as much as the last one did. Trees likewise, by rounds (engine/gradient_boosting.h), a fold on a
+// thread. kDevice where those are asked for and XGBoost is not there. Deterministic for any number of threads, as long
+// as `spent` is. Memory: n C floats a network, and for MLPs 5 floats a weight and fold.
 Result<OutOfFoldNetworks> out_of_fold_networks(Backend& backend, const NetworkInput& input);
 
 // Weights of the softmax regression (first) and of the networks, at least 0 and of sum 1, of least out-of-fold loss: a

@@ -43,17 +43,29 @@ struct HiddenLayer {
   std::vector<float> b;  // out
 };
 
+// Regression trees (engine/trees.h): tree t adds the value of the leaf that a row falls into to the logit of label
+// t mod C.
+struct Trees {
+  std::vector<int64_t> root;         // T: the first node of each
+  std::vector<int32_t> feature;      // N nodes; -1: a leaf
+  std::vector<float> value;          // N: a row goes left where its feature is below it; of a leaf, what it adds
+  std::vector<int32_t> left, right;  // N: nodes; of no meaning at a leaf
+};
+
 // A member that is asked for by name: its hidden layers, one after the other, then softmax(h W + b). Without hidden
-// layers it is linear: a class prototype.
+// layers it is linear: a class prototype. "gbt" has trees instead of W and hidden layers.
 struct NetworkMember {
-  std::string kind;  // "prototype", "mlp" or "mlp2"
+  std::string kind;  // "prototype", "mlp", "mlp2" or "gbt"
   std::vector<HiddenLayer> hidden;
   Matrix<float> w;       // of the last layer: (units of the last hidden layer, or d) x C
-  std::vector<float> b;  // C; kRemovedBias for labels that learn never showed
+  std::vector<float> b;  // C; kRemovedBias for labels that learn never showed; of a "gbt" else 0
   float weight = 0;      // w_m of Stage
+  Trees trees;           // of a "gbt"
 };
-inline constexpr size_t kMostNetworks = 3;  // one of each kind
-inline bool is_network(std::string_view kind) { return kind == "prototype" || kind == "mlp" || kind == "mlp2"; }
+inline constexpr size_t kMostNetworks = 4;  // one of each kind
+inline bool is_network(std::string_view kind) {
+  return kind == "prototype" || kind == "mlp" || kind == "mlp2" || kind == "gbt";
+}
 
 // Probability that the teacher agrees: logistic regression on acceptor_features (engine/acceptor.h).
 struct Acceptor {

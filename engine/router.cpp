@@ -85,7 +85,7 @@ Status features_of(Backend& backend, const PreparedStage& prepared, HostMatrix<c
     networks.emplace_back(n, classes);
     weights.push_back(stage.networks[m].weight);
     TRACER_RETURN_IF_ERROR(
-        network_probabilities(backend, stage.networks[m], *prepared.network_heads[m], x, networks.back().view()));
+        network_probabilities(backend, stage.networks[m], prepared.network_heads[m].get(), x, networks.back().view()));
   }
   if (!networks.empty()) {
     q = Matrix<float>(n, classes);

@@ -47,12 +47,15 @@ Json stage_json(const Stage& s, int encoder) {
                        {"k", s.kernel.k},
                        {"temperature", static_cast<double>(s.kernel.temperature)}});
   for (const NetworkMember& n : s.networks) {
-    Json hidden = Json::array();
-    for (const HiddenLayer& layer : n.hidden) hidden.push_back(layer.b.size());
-    members.push_back({{"kind", n.kind},
-                       {"weight", static_cast<double>(n.weight) * (1 - u) * (1 - v)},
-                       {"hidden", std::move(hidden)},
-                       {"activation", "relu"}});
+    Json member = {{"kind", n.kind}, {"weight", static_cast<double>(n.weight) * (1 - u) * (1 - v)}};
+    if (n.kind == "gbt") {
+      member["trees"] = n.trees.root.size(), member["nodes"] = n.trees.feature.size();
+    } else {
+      member["hidden"] = Json::array();
+      for (const HiddenLayer& layer : n.hidden) member["hidden"].push_back(layer.b.size());
+      member["activation"] = "relu";
+    }
+    members.push_back(std::move(member));
   }
   Json stage = {{"encoder", encoder}, {"members", members}};
   if (!s.acceptor.label_offset.empty()) stage["family"] = "l2d_label";
@@ -146,6 +149,15 @@ Result<std::string> weights_bytes(const Policy& policy) {
       vector(kKernelPrior, s.kernel.prior);
     }
     for (const NetworkMember& n : s.networks) {
+      if (n.kind == "gbt") {
+        vector(kTreesRoot, n.trees.root);
+        vector(kTreesFeature, n.trees.feature);
+        vector(kTreesValue, n.trees.value);
+        vector(kTreesLeft, n.trees.left);
+        vector(kTreesRight, n.trees.right);
+        vector(network_tensor(n.kind, "b"), n.b);
+        continue;
+      }
       for (size_t l = 0; l < n.hidden.size(); ++l) {
         writer.add(prefix + hidden_tensor(n.kind, l, "w"), n.hidden[l].w);
         vector(hidden_tensor(n.kind, l, "b"), n.hidden[l].b);

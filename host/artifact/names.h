@@ -29,6 +29,12 @@ inline std::string network_tensor(const std::string& kind, const char* name) { r
 inline std::string hidden_tensor(const std::string& kind, size_t layer, const char* name) {
   return kind + ".hidden." + std::to_string(layer) + "." + name;
 }
+// Of a "gbt", whose b is as a network's.
+inline constexpr char kTreesRoot[] = "gbt.trees.root";
+inline constexpr char kTreesFeature[] = "gbt.trees.feature";
+inline constexpr char kTreesValue[] = "gbt.trees.value";
+inline constexpr char kTreesLeft[] = "gbt.trees.left";
+inline constexpr char kTreesRight[] = "gbt.trees.right";
 // Of a text stage.
 inline constexpr char kNgramsW[] = "ngrams.w";
 inline constexpr char kNgramsB[] = "ngrams.b";

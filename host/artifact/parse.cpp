@@ -3,6 +3,7 @@
 
 #include "engine/acceptor.h"
 #include "engine/label_index.h"
+#include "engine/trees.h"
 #include "host/artifact/artifact.h"
 #include "host/artifact/names.h"
 #include "host/artifact/parts.h"
@@ -45,6 +46,29 @@ Status parse_network(JsonFields& m, const std::string& kind, const Policy& polic
   TRACER_RETURN_IF_ERROR(copy_matrix(file, prefix + network_tensor(kind, "w"), below, classes, network.w));
   TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + network_tensor(kind, "b"), classes, network.b));
   return check_some_label(network.b, prefix + network_tensor(kind, "b"));
+}
+
+// Gradient-boosted trees: how many from the manifest, what they are from the tensors.
+Status parse_trees(JsonFields& m, const Policy& policy, const std::string& prefix, const io::SafetensorsFile& file,
+                   NetworkMember& member) {
+  constexpr int64_t kMostNodes = int64_t{1} << 31;
+  const auto classes = static_cast<int64_t>(policy.labels.size());
+  int64_t trees = 0, nodes = 0;
+  m.count("trees", trees, kMostNodes);
+  m.count("nodes", nodes, kMostNodes);
+  TRACER_RETURN_IF_ERROR(m.status());
+  member.kind = "gbt";
+  Trees& t = member.trees;
+  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kTreesRoot, trees, t.root));
+  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kTreesFeature, nodes, t.feature));
+  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kTreesValue, nodes, t.value));
+  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kTreesLeft, nodes, t.left));
+  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kTreesRight, nodes, t.right));
+  if (const std::string problem = trees_problem(t, policy.dimension, classes); !problem.empty())
+    return bad_input(std::string(kWeights) + ": " + prefix + "gbt.trees: expected " + problem);
+  const std::string b = prefix + network_tensor(member.kind, "b");
+  TRACER_RETURN_IF_ERROR(copy_vector(file, b, classes, member.b));
+  return check_some_label(member.b, b);
 }
 
 // How many neighbours a member asks for.
@@ -117,12 +141,13 @@ Status parse_stage(const Json& json, int64_t version, const Policy& policy, int6
                std::none_of(stage.networks.begin(), stage.networks.end(),
                             [&](const NetworkMember& n) { return n.kind == kind; })) {
       NetworkMember network;
-      TRACER_RETURN_IF_ERROR(parse_network(m, kind, policy, prefix, file, network));
+      TRACER_RETURN_IF_ERROR(kind == "gbt" ? parse_trees(m, policy, prefix, file, network)
+                                           : parse_network(m, kind, policy, prefix, file, network));
       network.weight = static_cast<float>(weight);  // of the whole mixture as yet
       stage.networks.push_back(std::move(network));
     } else {
       return bad_input("manifest.json: members: expected one softmax, one neighbours and at most one kernel member" +
-                       std::string(version >= kNetworksVersion ? ", prototype, mlp and mlp2" : "") + ", found \"" +
+                       std::string(version >= kNetworksVersion ? ", prototype, mlp, mlp2 and gbt" : "") + ", found \"" +
                        kind + "\"");
     }
   }

@@ -1,3 +1,4 @@
+#include "engine/gradient_boosting.h"
 #include "host/cli/command.h"
 #include "host/encoder/encoder.h"
 #include "host/encoder/encoder_folder.h"
@@ -41,6 +42,8 @@ int DoctorCommand::run() const {
                         {"detail", torch.ok() ? std::string((*torch)->version()) : torch.status().message()}};
   const Status on_cuda = torch.ok() ? (*torch)->open_cuda(0) : torch.status();
   report["libtorch_cuda"] = {{"usable", on_cuda.ok()}, {"detail", on_cuda.ok() ? "device 0" : on_cuda.message()}};
+  const Status xgboost = open_xgboost();
+  report["xgboost"] = {{"usable", xgboost.ok()}, {"detail", xgboost.ok() ? "member gbt" : xgboost.message()}};
   const std::string model = default_encoder_folder();
   const auto encoder = read_encoder_folder(model);
   report["encoder"] = {{"usable", encoder.ok()},
@@ -65,7 +68,7 @@ int DoctorCommand::run() const {
   for (const Json& b : report["backends"])
     text += b["name"].get<std::string>() + ": " + (b["usable"].get<bool>() ? "usable: " : "not usable: ") +
             b["detail"].get<std::string>() + "\n";
-  for (const char* name : {"libtorch", "libtorch_cuda", "encoder"})
+  for (const char* name : {"libtorch", "libtorch_cuda", "encoder", "xgboost"})
     text += std::string(name) + ": " + (report[name]["usable"].get<bool>() ? "usable: " : "not usable: ") +
             report[name]["detail"].get<std::string>() + "\n";
   if (backend.ok())

@@ -29,8 +29,9 @@ Status read_names(const std::string& option, const std::vector<std::string>& nam
 }  // namespace
 
 void add_member_options(CLI::App& app, MemberFlags& flags) {
-  app.add_option("--members", flags.members,
-                 "members to learn: softmax,neighbours and any of prototype,mlp,mlp2, which are kept where they help")
+  app.add_option(
+         "--members", flags.members,
+         "members to learn: softmax,neighbours and any of prototype,mlp,mlp2,gbt, which are kept where they help")
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--families", flags.families,
@@ -48,7 +49,8 @@ Status read_members(const MemberFlags& flags, FitOptions& fit) {
                                      {"neighbours", nullptr},
                                      {"prototype", &m.prototype},
                                      {"mlp", &m.mlp},
-                                     {"mlp2", &m.mlp2}}));
+                                     {"mlp2", &m.mlp2},
+                                     {"gbt", &m.gbt}}));
   return read_names(
       "--families", flags.families,
       {{"global", nullptr}, {"l2d", nullptr}, {"l2d_label", &fit.label_thresholds}, {"rsb", &fit.residual}});

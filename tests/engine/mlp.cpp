@@ -104,7 +104,7 @@ TEST(Mlp, LearnsWhatNoLinearModelCan) {
     auto head = prepare_network(*backend, member);
     ASSERT_TRUE(head.ok());
     Matrix<float> p(200, 3);
-    ASSERT_TRUE(network_probabilities(*backend, member, **head, log.x.view().rows_from(1000, 200), p.view()).ok());
+    ASSERT_TRUE(network_probabilities(*backend, member, head->get(), log.x.view().rows_from(1000, 200), p.view()).ok());
     int right = 0;
     for (int64_t i = 0; i < 200; ++i) {
       right += std::max_element(p.row(i), p.row(i) + 3) - p.row(i) == log.label[static_cast<size_t>(1000 + i)];

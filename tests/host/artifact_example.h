@@ -76,8 +76,8 @@ inline Artifact artifact_of_version_4() {
     for (int64_t i = 0; i < m.size(); ++i) m.data()[i] = 0.25f - static_cast<float>(i) * 0.125f;
     return m;
   };
-  s.networks.push_back({"prototype", {}, filled(kDim, kClasses), {0.5f, 0.25f, -1e4f}, 0.125f});
-  s.networks.push_back({"mlp2", {}, filled(2, kClasses), {0.125f, 0.25f, -1e4f}, 0.3f});
+  s.networks.push_back({"prototype", {}, filled(kDim, kClasses), {0.5f, 0.25f, -1e4f}, 0.125f, {}});
+  s.networks.push_back({"mlp2", {}, filled(2, kClasses), {0.125f, 0.25f, -1e4f}, 0.3f, {}});
   s.networks[1].hidden.push_back({filled(kDim, 3), {1, 2, 3}});
   s.networks[1].hidden.push_back({filled(3, 2), {4, 5}});
   const auto features = static_cast<size_t>(acceptor_feature_count(2));
@@ -85,6 +85,21 @@ inline Artifact artifact_of_version_4() {
   s.acceptor.coef.assign(features + 1, -0.5);
   s.acceptor.label_offset = {0.5, -0.25, 0};
   a.policy.certificates[0].method = "l2d_label";
+  return a;
+}
+
+// The small one with trees, as version 4 has them.
+inline Artifact artifact_with_trees() {
+  Artifact a = small_artifact();
+  Stage& s = a.policy.stages[0];
+  NetworkMember member;
+  member.kind = "gbt", member.weight = 0.25f, member.b = {0, 0, -1e4f};
+  member.trees = {
+      {0, 3, 4}, {3, -1, -1, -1, -1}, {0.25f, 1.5f, -0.5f, 0.125f, -0.75f}, {1, 0, 0, 0, 0}, {2, 0, 0, 0, 0}};
+  s.networks.push_back(std::move(member));
+  const auto features = static_cast<size_t>(acceptor_feature_count(1));
+  s.acceptor.mean.assign(features, 0.125), s.acceptor.scale.assign(features, 2.0);
+  s.acceptor.coef.assign(features + 1, -0.5);
   return a;
 }
 

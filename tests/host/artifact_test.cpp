@@ -240,7 +240,7 @@ TEST(Artifact, NetworksAndThresholdsByLabelAreReadBackAndNeedTheirVersion) {
       {"\"format_version\": 4", "\"format_version\": 3", "at most one kernel member, found \"prototype\""},
       {"\"kind\": \"prototype\"", "\"kind\": \"mlp2\"", "\"hidden\": expected 2 layers of a mlp2, found 0"},
       {"\"kind\": \"mlp2\"", "\"kind\": \"prototype\"", "found \"prototype\""},
-      {"\"kind\": \"mlp2\"", "\"kind\": \"forest\"", "prototype, mlp and mlp2, found \"forest\""},
+      {"\"kind\": \"mlp2\"", "\"kind\": \"forest\"", "prototype, mlp, mlp2 and gbt, found \"forest\""},
       {"\"activation\": \"relu\"", "\"activation\": \"tanh\"", "expected \"relu\", found \"tanh\""},
       {"      3,\n", "      4,\n", "mlp2.hidden.0.w"},
       {"      3,\n", "      0,\n", "expected whole numbers from 1"},
@@ -255,6 +255,46 @@ TEST(Artifact, NetworksAndThresholdsByLabelAreReadBackAndNeedTheirVersion) {
     const auto r = parse_artifact(text, certificates, *weights);
     ASSERT_FALSE(r.ok()) << c.to;
     EXPECT_TRUE(io::contains(r.status().message(), c.expected)) << c.to << ": " << r.status().message();
+  }
+}
+
+TEST(Artifact, TreesAreReadBackAndChecked) {
+  const TempFolder folder;
+  Artifact a = artifact_with_trees();
+  ASSERT_TRUE(write_artifact(folder.path("p"), a).ok());
+  auto b = read_artifact(folder.path("p"));
+  ASSERT_TRUE(b.ok()) << b.status().message();
+  ASSERT_EQ(b->policy.stages[0].networks.size(), 1u);
+  const NetworkMember &s = a.policy.stages[0].networks[0], &t = b->policy.stages[0].networks[0];
+  EXPECT_EQ(t.kind, "gbt");
+  EXPECT_EQ(t.weight, s.weight);
+  EXPECT_EQ(t.b, s.b);
+  EXPECT_EQ(t.trees.root, s.trees.root);
+  EXPECT_EQ(t.trees.feature, s.trees.feature);
+  EXPECT_EQ(t.trees.value, s.trees.value);
+  EXPECT_EQ(t.trees.left, s.trees.left);
+  EXPECT_EQ(t.trees.right, s.trees.right);
+  const std::string manifest = slurp(folder.path("p/") + kManifest),
+                    certificates = slurp(folder.path("p/") + kCertificates);
+  const auto weights = io::SafetensorsFile::open(folder.path("p/") + kWeights);
+  ASSERT_TRUE(weights.ok());
+  expect_refused(manifest, certificates, *weights,
+                 {{true, "\"trees\": 3", "\"trees\": 4", "gbt.trees.root"},
+                  {true, "\"trees\": 3", "\"trees\": -3", "\"trees\""},
+                  {true, "\"nodes\": 5", "\"nodes\": 6", "gbt.trees.feature"},
+                  {true, "\"nodes\": 5", "\"nodes\": 1e300", "\"nodes\""},
+                  {true, "\"format_version\": 4", "\"format_version\": 2", "found \"gbt\""}});
+  // Trees that would not end, in a policy whose digests are right.
+  using Change = void (*)(Trees&);
+  for (const Change change :
+       {Change([](Trees& trees) { trees.left[0] = 0; }), Change([](Trees& trees) { trees.feature[0] = 4; }),
+        Change([](Trees& trees) { trees.right[0] = 4; })}) {
+    Artifact wrong = artifact_with_trees();
+    change(wrong.policy.stages[0].networks[0].trees);
+    ASSERT_TRUE(write_artifact(folder.path("wrong"), wrong).ok());
+    const auto read = read_artifact(folder.path("wrong"));
+    ASSERT_FALSE(read.ok());
+    EXPECT_TRUE(io::contains(read.status().message(), "gbt.trees: expected ")) << read.status().message();
   }
 }
 
@@ -294,7 +334,7 @@ TEST(Artifact, ASecondSurrogateIsReadBackAndNeedsItsVersion) {
         {true, "\"residual_below\": 0.7", "\"residual_below\": -3", "residual_below"},
         {true, "\"residual_below\"", "\"other\"", "residual_below"},
         {true, "\"stages\": [", "\"stages\": [7,", "this version runs "},
-        {true, "\"kind\": \"mlp2\"", "\"kind\": \"forest\"", "prototype, mlp and mlp2, found \"forest\""},
+        {true, "\"kind\": \"mlp2\"", "\"kind\": \"forest\"", "prototype, mlp, mlp2 and gbt, found \"forest\""},
     };
     expect_refused(manifest, certificates, *weights, cases);
     const std::string whole = slurp(folder.path("p/") + kWeights);

@@ -278,7 +278,7 @@ TEST_F(Cli, UnknownMembersAndFamiliesAreUsageErrors) {
     EXPECT_TRUE(io::contains(o.err, expected)) << o.err;
   };
   refused("--members", "softmax,neighbours,forest",
-          "--members: expected some of softmax, neighbours, prototype, mlp, mlp2, found \"forest\"");
+          "--members: expected some of softmax, neighbours, prototype, mlp, mlp2, gbt, found \"forest\"");
   refused("--members", "mlp", "--members: softmax is always part");
   refused("--families", "global,l2d,l3d", "--families: expected some of global, l2d, l2d_label, rsb, found \"l3d\"");
 }
