@@ -128,7 +128,7 @@ TEST(ArtifactSeal, FuzzSeedsAreStillArtifacts) {
   const char* source = std::getenv("TRACER_TEST_SOURCE");
   if (source == nullptr) GTEST_SKIP() << "TRACER_TEST_SOURCE does not name the source tree";
   const fs::path corpus = fs::path(source) / "tests/fuzz/corpus/fuzz_artifact";
-  for (const char* name : {"policy", "no_stage"}) {
+  for (const char* name : {"policy", "no_stage", "second", "trees"}) {
     const std::string all = slurp(corpus / name);
     const size_t first = all.find('\xff'), second = all.find('\xff', first + 1);
     ASSERT_NE(second, std::string::npos) << name;
