@@ -188,6 +188,7 @@ Status TreeTrainer::round() {
 }
 
 Result<std::span<const float>> TreeTrainer::held_out_probability() {
+  if (state_->held_out == nullptr) return std::span<const float>();
   const uint64_t* shape = nullptr;
   uint64_t dimensions = 0;
   const float* result = nullptr;

@@ -120,6 +120,20 @@ TEST(GradientBoosting, WhatIsReadOfTheTreesSaysWhatXgboostSays) {
   EXPECT_GT(right, 150);
 }
 
+TEST(GradientBoosting, NothingNeedsToBeHeldOut) {
+  SKIP_WITHOUT_XGBOOST();
+  const BandLog log = band_log(200, 4);
+  auto trainer = TreeTrainer::create(log.x.view(), log.label, log.x.view().rows_from(0, 0), 2, 1);
+  ASSERT_TRUE(trainer.ok()) << trainer.status().message();
+  ASSERT_TRUE((*trainer)->round().ok());
+  const auto said = (*trainer)->held_out_probability();
+  ASSERT_TRUE(said.ok()) << said.status().message();
+  EXPECT_TRUE(said->empty());
+  const auto trees = (*trainer)->trees();
+  ASSERT_TRUE(trees.ok());
+  EXPECT_EQ(trees->root.size(), 2u);
+}
+
 TEST(GradientBoosting, SameBytesForAnyThreads) {
   SKIP_WITHOUT_XGBOOST();
   const BandLog log = band_log(600, 1);
