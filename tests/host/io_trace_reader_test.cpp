@@ -121,6 +121,8 @@ TEST(TraceReader, BadRowsNameTheField) {
       {R"({"input":"a","label":"b","x":1.})", "a bad number"},
       {R"({"input":"a","label":"b","x":tru})", "not valid JSON"},
       {R"({"input":"a","label":"b","x":truex})", "not valid JSON"},
+      {"{\"input\":\"a\",\"label\":\"b\",\"id\":1\v\f}", "not valid JSON"},  // no white space of JSON's
+      {"{\"input\":\"a\",\"label\":\"b\",\"x\":true\v}", "not valid JSON"},
       {R"({"input":"a","label":"b","x":nul})", "not valid JSON"},
       {R"({"input":"a","label":"b","x":"\q"})", "a bad escape"},
       {R"({"input":"\ud800","label":"b"})", "a bad escape"},
