@@ -53,7 +53,7 @@ void softmax_of(std::span<const float> b, std::span<double> z) {
 
 std::vector<double> canonical_network(const NetworkMember& member, const float* x, int64_t dimension) {
   if (member.kind == "gbt") {
-    std::vector<double> z = tree_logits(member.trees, x, static_cast<int64_t>(member.b.size()));
+    std::vector<double> z = tree_logits(member.trees, x, dimension, static_cast<int64_t>(member.b.size()));
     softmax_of(member.b, z);
     return z;
   }

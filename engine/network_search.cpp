@@ -20,6 +20,9 @@ constexpr double kRidges[] = {0.01, 0.03, 0.1, 0.3, 1};
 constexpr float kTemperatures[] = {0.05f, 0.07f, 0.1f, 0.14f, 0.2f, 0.35f, 0.5f, 0.7f, 1};
 constexpr int64_t kHiddenUnits = 256;
 constexpr int kMostEpochs = 40;
+constexpr int kPatience = 3;      // steps without a lower loss
+constexpr int kFirstVerdict = 3;  // steps before a network can be given up
+constexpr double kHopeless = 1.1;
 constexpr double kLeastWeight = 0.05;
 constexpr double kFloor = 1e-6;  // of a probability in a loss
 
@@ -105,15 +108,12 @@ Result<FoundNetwork> search_mlp(Backend& backend, const NetworkInput& in, const 
                                                     rows_of_fold(in, fold, false), mlp_options(best.plan)));
   }
   Matrix<float> probability(in.data.x.rows, in.data.classes);
-  double last = std::numeric_limits<double>::infinity();
-  int epoch = 0;
-  bool hopeless = false;
-  while (epoch < kMostEpochs && epoch < best.plan.epochs + kPatience && !hopeless) {
+  TrainingProgress progress(kMostEpochs, in.loss);
+  while (!progress.over()) {
     if (in.spent && in.spent()) {
-      cut.push_back(name + (epoch > 0 ? " beyond " + std::to_string(epoch) + " epochs" : ""));
+      cut.push_back(name + (progress.steps() > 0 ? " beyond " + std::to_string(progress.steps()) + " epochs" : ""));
       break;
     }
-    ++epoch;
     for (size_t fold = 0; fold < trainers.size(); ++fold) {
       TRACER_RETURN_IF_ERROR(trainers[fold]->epoch());
       const NetworkMember member = trainers[fold]->network();
@@ -124,19 +124,12 @@ Result<FoundNetwork> search_mlp(Backend& backend, const NetworkInput& in, const 
                                        return network_probabilities(backend, member, head->get(), x, out);
                                      }));
     }
-    const double loss = out_of_fold_log_loss(std::as_const(probability).view(), in.data.label);
-    const double fell = std::max(last - loss, 0.0);
-    hopeless = epoch >= kFirstVerdict && loss - fell * (kMostEpochs - epoch) > kHopeless * in.loss;
-    last = loss;
-    if (!(loss < best.plan.log_loss)) continue;
-    best.plan.log_loss = loss, best.plan.epochs = epoch;
-    best.probability = probability.clone();
+    if (progress.step(out_of_fold_log_loss(std::as_const(probability).view(), in.data.label)))
+      best.probability = probability.clone();
   }
-  if (hopeless) best.probability = Matrix<float>();
-  if (in.progress && epoch > 0)
-    in.progress(name + ": out-of-fold loss " + std::to_string(best.plan.log_loss) + ", " +
-                std::to_string(best.plan.epochs) + " of " + std::to_string(epoch) + " epochs" +
-                (hopeless ? "; given up" : ""));
+  best.plan.log_loss = progress.least(), best.plan.epochs = progress.best();
+  if (progress.hopeless()) best.probability = Matrix<float>();
+  if (in.progress && progress.steps() > 0) in.progress(name + ": " + progress.in_words("epochs"));
   return best;
 }
 
@@ -147,6 +140,23 @@ std::vector<int32_t> rows_of_fold(const NetworkInput& in, int32_t fold, bool ins
   for (size_t i = 0; i < in.fold.size(); ++i)
     if ((in.fold[i] == fold) == inside) rows.push_back(static_cast<int32_t>(i));
   return rows;
+}
+
+bool TrainingProgress::step(double loss) {
+  ++steps_;
+  const double fell = std::max(last_ - loss, 0.0);
+  hopeless_ = steps_ >= kFirstVerdict && loss - fell * (most_ - steps_) > kHopeless * to_beat_;
+  last_ = loss;
+  if (!(loss < least_)) return false;
+  least_ = loss, best_ = steps_;
+  return true;
+}
+
+bool TrainingProgress::over() const { return steps_ >= most_ || steps_ >= best_ + kPatience || hopeless_; }
+
+std::string TrainingProgress::in_words(const char* steps) const {
+  return "out-of-fold loss " + std::to_string(least_) + ", " + std::to_string(best_) + " of " + std::to_string(steps_) +
+         " " + steps + (hopeless_ ? "; given up" : "");
 }
 
 std::vector<std::string> member_names(const MemberSet& members) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -56,10 +57,28 @@ struct FoundNetwork {
   NetworkPlan plan;
   Matrix<float> probability;  // n x C, out-of-fold; empty: given up
 };
-// When training by epochs (or rounds) ends.
-inline constexpr int kPatience = 3;       // epochs without a lower loss
-inline constexpr int kFirstVerdict = 3;   // epochs before a network can be given up
-inline constexpr double kHopeless = 1.1;  // times NetworkInput::loss
+// Training by steps (epochs, rounds), as the out-of-fold loss after each shows it, and when it ends.
+class TrainingProgress {
+ public:
+  // to_beat: NetworkInput::loss.
+  TrainingProgress(int most, double to_beat) : most_(most), to_beat_(to_beat) {}
+
+  bool step(double loss);  // one more; whether its loss is the least so far
+  bool over() const;
+  bool hopeless() const { return hopeless_; }
+  int steps() const { return steps_; }
+  int best() const { return best_; }  // step of the least loss; 0: none yet
+  double least() const { return least_; }
+  // "out-of-fold loss 0.3, 8 of 11 epochs"
+  std::string in_words(const char* steps) const;
+
+ private:
+  const int most_;
+  const double to_beat_;
+  int steps_ = 0, best_ = 0;
+  double last_ = std::numeric_limits<double>::infinity(), least_ = last_;
+  bool hopeless_ = false;
+};
 
 // Rows of the fold, or of all others.
 std::vector<int32_t> rows_of_fold(const NetworkInput& in, int32_t fold, bool inside);

@@ -38,9 +38,7 @@ struct Part {
 
 Part part_of(const LearnRows& learn, std::vector<int32_t> at) {
   Part part{std::move(at), {}, {}};
-  part.x = Matrix<float>(static_cast<int64_t>(part.at.size()), learn.x.cols);
-  for (size_t i = 0; i < part.at.size(); ++i)
-    std::copy_n(learn.x.row(part.at[i]), learn.x.cols, part.x.row(static_cast<int64_t>(i)));
+  part.x = pick_rows(learn.x, part.at);
   part.rows = {std::as_const(part.x).view(), pick(learn.label, part.at), pick(learn.fold, part.at),
                pick(learn.row, part.at)};
   return part;

@@ -12,6 +12,7 @@
 #include "engine/gate.h"
 #include "engine/kernel_vote.h"
 #include "engine/network.h"
+#include "engine/pick.h"
 
 namespace tracer {
 
@@ -155,11 +156,11 @@ Status answer_residual(Backend& backend, const PreparedStage& prepared, HostMatr
   for (size_t i = 0; i < out.size(); ++i)
     if (!out[i].gated && out[i].score <= prepared.stage->residual_below) left.push_back(static_cast<int64_t>(i));
   if (left.empty()) return {};
-  Matrix<float> rows(static_cast<int64_t>(left.size()), x.cols), mixed;
-  for (size_t j = 0; j < left.size(); ++j) std::copy_n(x.row(left[j]), x.cols, rows.row(static_cast<int64_t>(j)));
+  const Matrix<float> rows = pick_rows(x, left);
+  Matrix<float> mixed;
   std::vector<RowScore> answers;
-  TRACER_RETURN_IF_ERROR(score(backend, *prepared.residual, std::as_const(rows).view(), canonical, answers, nullptr,
-                               nullptr, probability != nullptr ? &mixed : nullptr));
+  TRACER_RETURN_IF_ERROR(score(backend, *prepared.residual, rows.view(), canonical, answers, nullptr, nullptr,
+                               probability != nullptr ? &mixed : nullptr));
   for (size_t j = 0; j < left.size(); ++j) {
     RowScore& row = out[static_cast<size_t>(left[j])];
     row = answers[j];

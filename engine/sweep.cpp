@@ -5,6 +5,7 @@
 #include <new>
 
 #include "engine/figures.h"
+#include "engine/pick.h"
 #include "engine/router.h"
 #include "engine/subsample.h"
 
@@ -62,10 +63,7 @@ Result<SweepRun> run(Backend& backend, const Traces& log, const Matrix<float>& x
   if (!kind.ok()) return kind.status();
   const auto rows = subsample(log, *kind, traces, options.split.seed);
   if (*kind == SplitKind::kRows) options.split.kind = SplitKind::kRows;
-  Matrix<float> vectors(static_cast<int64_t>(rows.size()), x.cols());
-  for (size_t i = 0; i < rows.size(); ++i) std::copy_n(x.row(rows[i]), x.cols(), vectors.row(static_cast<int64_t>(i)));
-
-  auto fitted = fit(backend, take_rows(log, rows), std::move(vectors), options, progress);
+  auto fitted = fit(backend, take_rows(log, rows), pick_rows(x.view(), rows), options, progress);
   if (!fitted.ok()) return fitted.status();
   SweepRun result;
   result.traces = traces;

@@ -2,33 +2,23 @@
 
 #include <algorithm>
 #include <barrier>
-#include <limits>
 #include <memory>
 #include <new>
-#include <numeric>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include "engine/gradient_boosting.h"
+#include "engine/pick.h"
 #include "engine/softmax_path.h"
 
 namespace tracer {
 namespace {
 
-// Of a fold, or of all rows where nothing is held out.
-Result<std::unique_ptr<TreeTrainer>> tree_trainer(const NetworkData& data, const std::vector<int32_t>& rows,
-                                                  const std::vector<int32_t>& held_out, uint64_t seed) {
-  const auto taken = [&](const std::vector<int32_t>& some) {
-    Matrix<float> out(static_cast<int64_t>(some.size()), data.x.cols);
-    for (size_t i = 0; i < some.size(); ++i)
-      std::copy_n(data.x.row(some[i]), data.x.cols, out.row(static_cast<int64_t>(i)));
-    return out;
-  };
-  const Matrix<float> x = taken(rows), other = taken(held_out);
+std::vector<int32_t> labels_of(const NetworkData& data, const std::vector<int32_t>& rows) {
   std::vector<int32_t> label;
   for (int32_t r : rows) label.push_back(data.label[static_cast<size_t>(r)]);
-  return TreeTrainer::create(x.view(), label, other.view(), data.classes, seed);
+  return label;
 }
 
 // Rounds of all folds in step. XGBoost keeps what it knows of rows by thread, so a fold's trainer lives and works on
@@ -41,9 +31,9 @@ class TreeSearch {
         threads_(std::clamp(threads, 1, in.folds)),
         step_(threads_),
         status_(static_cast<size_t>(threads_)),
-        probability_(in.data.x.rows, in.data.classes) {
+        probability_(in.data.x.rows, in.data.classes),
+        progress_(kMostRounds, in.loss) {
     best_.plan.kind = "gbt", best_.plan.seed = in.seed;
-    best_.plan.log_loss = std::numeric_limits<double>::infinity();
   }
 
   Result<FoundNetwork> run() {
@@ -58,11 +48,9 @@ class TreeSearch {
     work(0);
     others.clear();  // joins
     for (Status& status : status_) TRACER_RETURN_IF_ERROR(status);
-    if (hopeless_) best_.probability = Matrix<float>();
-    if (in_.progress && round_ > 0)
-      in_.progress("gradient-boosted trees: out-of-fold loss " + std::to_string(best_.plan.log_loss) + ", " +
-                   std::to_string(best_.plan.epochs) + " of " + std::to_string(round_) + " rounds" +
-                   (hopeless_ ? "; given up" : ""));
+    best_.plan.log_loss = progress_.least(), best_.plan.epochs = progress_.best();
+    if (progress_.hopeless()) best_.probability = Matrix<float>();
+    if (in_.progress) in_.progress("gradient-boosted trees: " + progress_.in_words("rounds"));
     return std::move(best_);
   }
 
@@ -101,7 +89,10 @@ class TreeSearch {
   Status begin(int t, std::vector<Fold>& mine) {
     for (int32_t fold = t; fold < in_.folds; fold += threads_) {
       Fold f{rows_of_fold(in_, fold, true), nullptr};
-      auto trainer = tree_trainer(in_.data, rows_of_fold(in_, fold, false), f.held_out, in_.seed);
+      const std::vector<int32_t> rows = rows_of_fold(in_, fold, false);
+      const Matrix<float> x = pick_rows(in_.data.x, rows), held_out = pick_rows(in_.data.x, f.held_out);
+      auto trainer =
+          TreeTrainer::create(x.view(), labels_of(in_.data, rows), held_out.view(), in_.data.classes, in_.seed);
       if (!trainer.ok()) return trainer.status();
       f.trainer = std::move(trainer).value();
       mine.push_back(std::move(f));
@@ -123,18 +114,11 @@ class TreeSearch {
 
   // Sets stop_ after the last round.
   Status judge() {
-    ++round_;
-    const double loss = out_of_fold_log_loss(std::as_const(probability_).view(), in_.data.label);
-    const double fell = std::max(last_ - loss, 0.0);
-    hopeless_ = round_ >= kFirstVerdict && loss - fell * (kMostRounds - round_) > kHopeless * in_.loss;
-    last_ = loss;
-    if (loss < best_.plan.log_loss) {
-      best_.plan.log_loss = loss, best_.plan.epochs = round_;
+    if (progress_.step(out_of_fold_log_loss(std::as_const(probability_).view(), in_.data.label)))
       best_.probability = probability_.clone();
-    }
-    stop_ = round_ >= kMostRounds || round_ >= best_.plan.epochs + kPatience || hopeless_;
+    stop_ = progress_.over();
     if (!stop_ && in_.spent && in_.spent()) {
-      cut_.push_back("gradient-boosted trees beyond " + std::to_string(round_) + " rounds");
+      cut_.push_back("gradient-boosted trees beyond " + std::to_string(progress_.steps()) + " rounds");
       stop_ = true;
     }
     return {};
@@ -147,9 +131,8 @@ class TreeSearch {
   std::vector<Status> status_;  // by thread
   Matrix<float> probability_;   // out-of-fold, of the round
   FoundNetwork best_;
-  double last_ = std::numeric_limits<double>::infinity();
-  int round_ = 0;
-  bool hopeless_ = false, stop_ = false;
+  TrainingProgress progress_;
+  bool stop_ = false;
 };
 
 }  // namespace
@@ -161,9 +144,7 @@ Result<FoundNetwork> search_trees(int threads, const NetworkInput& in, std::vect
 
 Result<NetworkMember> learn_trees(const NetworkData& data, const NetworkPlan& plan) {
   TRACER_RETURN_IF_ERROR(open_xgboost());
-  std::vector<int32_t> rows(data.label.size());
-  std::iota(rows.begin(), rows.end(), 0);
-  auto trainer = tree_trainer(data, rows, {}, plan.seed);
+  auto trainer = TreeTrainer::create(data.x, data.label, data.x.rows_from(0, 0), data.classes, plan.seed);
   if (!trainer.ok()) return trainer.status();
   for (int round = 0; round < plan.epochs; ++round) TRACER_RETURN_IF_ERROR((*trainer)->round());
   auto trees = (*trainer)->trees();

@@ -48,10 +48,9 @@ const char* trees_problem(const Trees& trees, int64_t dimension, int64_t classes
   return "";
 }
 
-std::vector<double> tree_logits(const Trees& trees, const float* x, int64_t classes) {
+std::vector<double> tree_logits(const Trees& trees, const float* x, int64_t dimension, int64_t classes) {
   std::vector<double> z(static_cast<size_t>(classes), 0.0);
-  const int64_t width = trees.feature.empty() ? 1 : *std::max_element(trees.feature.begin(), trees.feature.end()) + 1;
-  add_trees(trees, {x, 1, std::max<int64_t>(width, 1), std::max<int64_t>(width, 1)}, classes, z.data());
+  add_trees(trees, {x, 1, dimension, dimension}, classes, z.data());
   return z;
 }
 

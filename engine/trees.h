@@ -15,7 +15,7 @@ const char* trees_problem(const Trees& trees, int64_t dimension, int64_t classes
 
 // Sum of the leaves that the row x falls into, for each label, in float64 in the order of the trees. A row at a
 // threshold goes right.
-std::vector<double> tree_logits(const Trees& trees, const float* x, int64_t classes);
+std::vector<double> tree_logits(const Trees& trees, const float* x, int64_t dimension, int64_t classes);
 
 // out (n x C): softmax of those sums, 0 for labels that b removes. On the CPU whatever the backend: the same bytes.
 // Cost: a walk for each row and tree.

@@ -1,8 +1,6 @@
 #include "engine/torch/cuda_half.h"
 
 #include <ATen/Context.h>
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
 

@@ -62,7 +62,7 @@ class Borrowed {
   explicit Borrowed(StreamPool& pool) : pool_(pool), stream_(pool.take()), guard_(stream_) {}
   Borrowed(const Borrowed&) = delete;
   Borrowed& operator=(const Borrowed&) = delete;
-  // What is still under way belongs to buffers that go after this.
+  // Work still under way, after an error, is no matter: libtorch reuses a stream's buffers in the stream's own order.
   ~Borrowed() { pool_.give(stream_); }
   void wait() const { stream_.synchronize(); }
 
@@ -147,6 +147,7 @@ class DeviceBert : public Transformer {
     TokenBatch batch;
     for (const int64_t length : {200, 64, 17, 17, 3, 1}) batch.start.push_back(batch.start.back() + length);
     batch.ids.assign(static_cast<size_t>(batch.start.back()), 0);
+    bool right = false;
     const Status asked = guarded([&] {
       const c10::InferenceMode inference;
       const Borrowed stream(streams_);
@@ -161,10 +162,9 @@ class DeviceBert : public Transformer {
                                .sub(attention_by_runs(qkv, length_runs(batch), heads).to(at::kFloat))
                                .abs()
                                .max();
-      const double limit = type == at::kFloat ? 1e-4 : 2e-2;
-      if (!(apart.item<float>() <= limit)) throw std::runtime_error("attention differs");
+      right = apart.item<float>() <= (type == at::kFloat ? 1e-4 : 2e-2);
     });
-    return asked.ok();
+    return asked.ok() && right;
   }
 
   const c10::Device device_;

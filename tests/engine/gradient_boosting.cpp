@@ -42,9 +42,9 @@ TEST(Trees, ARowAtAThresholdGoesRight) {
   const Trees trees = small_trees();
   ASSERT_STREQ(trees_problem(trees, 2, 2), "");
   const float below[] = {9, 0.49f}, at[] = {9, 0.5f}, nothing[] = {9, -0.0f};
-  EXPECT_EQ(tree_logits(trees, below, 2), (std::vector<double>{1.25, -2.25}));
-  EXPECT_EQ(tree_logits(trees, at, 2), (std::vector<double>{-0.75, 1.75}));
-  EXPECT_EQ(tree_logits(trees, nothing, 2), (std::vector<double>{1.25, -2.25}));
+  EXPECT_EQ(tree_logits(trees, below, 2, 2), (std::vector<double>{1.25, -2.25}));
+  EXPECT_EQ(tree_logits(trees, at, 2, 2), (std::vector<double>{-0.75, 1.75}));
+  EXPECT_EQ(tree_logits(trees, nothing, 2, 2), (std::vector<double>{1.25, -2.25}));
   NetworkMember member;
   member.kind = "gbt", member.trees = trees, member.b = {0, kRemovedClassBias};
   const auto backend = cpu();
