@@ -95,6 +95,19 @@ inline std::string write_log(const io::TempFolder& folder, const std::string& na
   return folder.write(name + ".jsonl", text);
 }
 
+// Likewise of rows made elsewhere: label[i] is what the teacher said of row i.
+inline void write_labelled(const io::TempFolder& folder, const std::string& name, HostMatrix<const float> x,
+                           const std::vector<int32_t>& label) {
+  std::string text;
+  for (size_t i = 0; i < label.size(); ++i) {
+    const std::string n = std::to_string(i);
+    text +=
+        Json{{"id", "r" + n}, {"input", "text " + n}, {"teacher", "label " + std::to_string(label[i])}}.dump() + "\n";
+  }
+  EXPECT_TRUE(io::write_npy_f32(folder.path(name + ".npy"), x).ok());
+  folder.write(name + ".jsonl", text);
+}
+
 // A folder, the binary in it, and a policy.
 class CliTest : public testing::Test {
  protected:

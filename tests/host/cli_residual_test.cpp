@@ -1,8 +1,5 @@
 // The family rsb from `fit` to every command that reads a policy.
-#include <fstream>
-
 #include "cli_process.h"
-#include "host/io/npy.h"
 #include "tests/engine/two_rules.h"
 
 namespace tracer {
@@ -15,11 +12,7 @@ class CliResidual : public CliTest {
  protected:
   void write_two_rules(const std::string& name, int64_t rows, uint64_t seed) {
     const testing::TwoRules log = testing::two_rules(rows, seed);
-    ASSERT_TRUE(io::write_npy_f32(folder.path(name + ".npy"), log.x.view()).ok());
-    std::ofstream out(folder.path(name + ".jsonl"));
-    for (int64_t i = 0; i < rows; ++i)
-      out << R"({"id": "r)" << i << R"(", "input": "text )" << i << R"(", "teacher": "label )"
-          << log.label[static_cast<size_t>(i)] << "\"}\n";
+    write_labelled(folder, name, log.x.view(), log.label);
   }
   Outcome fit(const std::string& out, const std::string& families, const std::string& threads) {
     return run({"fit", "log.jsonl", "-o", out, "--alpha", "0.85", "--sweep", "0.9", "--split", "rows", "--families",

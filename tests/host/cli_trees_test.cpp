@@ -1,10 +1,8 @@
 // The member gbt from `fit` to every command that reads a policy.
 #include <filesystem>
-#include <fstream>
 
 #include "cli_process.h"
 #include "engine/gradient_boosting.h"
-#include "host/io/npy.h"
 #include "tests/engine/band_log.h"
 
 namespace tracer {
@@ -22,11 +20,7 @@ class CliTrees : public CliTest {
   }
   void write(const std::string& name, int64_t rows, uint64_t seed) {
     const testing::BandLog log = testing::band_log(rows, seed);
-    ASSERT_TRUE(io::write_npy_f32(folder.path(name + ".npy"), log.x.view()).ok());
-    std::ofstream out(folder.path(name + ".jsonl"));
-    for (int64_t i = 0; i < rows; ++i)
-      out << R"({"id": "r)" << i << R"(", "input": "text )" << i << R"(", "teacher": "label )"
-          << log.label[static_cast<size_t>(i)] << "\"}\n";
+    write_labelled(folder, name, log.x.view(), log.label);
   }
   Outcome fit(const std::string& out, const std::string& threads) {
     return run({"fit", "log.jsonl", "-o", out, "--alpha", "0.85", "--sweep", "0.8", "--split", "rows", "--members",
