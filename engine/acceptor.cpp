@@ -6,6 +6,14 @@
 #include "engine/logistic.h"
 
 namespace tracer {
+namespace {
+
+// Of the coefficients of standardised features: a few hundred rows cannot tell 16 of them apart, and what they flatter
+// is refused on certify rows. Figures: docs/decisions/members-and-families.md.
+constexpr double kMostRidge = 30;
+constexpr double kRidgeRows = 15000;
+
+}  // namespace
 
 void acceptor_features(const RowFeatures& f, double label_frequency, std::span<double> out) {
   const double top1 = std::clamp<double>(f.top1, 1e-6, 1 - 1e-6);
@@ -58,7 +66,8 @@ Acceptor fit_acceptor(HostMatrix<double> design, std::span<const uint8_t> agree)
     if (variance > 1e-16) acceptor.scale[j] = std::sqrt(variance);
     for (int64_t i = 0; i < n; ++i) design(i, j + 1) /= acceptor.scale[j];
   }
-  std::vector<double> ridge(p + 1, 1.0);
+  std::vector<double> ridge(p + 1,
+                            std::clamp(kRidgeRows / static_cast<double>(std::max<int64_t>(n, 1)), 1.0, kMostRidge));
   ridge[0] = 1e-3;
   acceptor.coef = fit_logistic(design, agree, ridge).coef;
   return acceptor;

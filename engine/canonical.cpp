@@ -97,10 +97,7 @@ bool near_boundary(const Stage& stage, const RowScore& row, std::span<const doub
   const auto within = [](double a, double b, double band) { return std::fabs(a - b) <= band; };
   const RowFeatures& f = row.features;
   if (within(f.top1, f.top2, kTieBand)) return true;
-  if (within(f.mean_distance_10, stage.gate.global_limit, kDistanceBand) ||
-      within(f.mean_distance_10, stage.gate.label_limit[static_cast<size_t>(f.label)], kDistanceBand)) {
-    return true;
-  }
+  if (near_gate_limit(stage.gate, f, kDistanceBand, kTieBand)) return true;
   return std::any_of(thresholds.begin(), thresholds.end(), [&](double t) { return within(row.score, t, kScoreBand); });
 }
 
@@ -142,6 +139,8 @@ RowScore canonical_score(const Stage& stage, const float* x, const int32_t* neig
   for (const Probabilities& network : networks)
     f.network[static_cast<size_t>(f.networks++)] = member_view(network.data(), classes, best.label);
   row.score = accept_score(stage.acceptor, f, stage.label_frequency[static_cast<size_t>(best.label)]);
+  if (!stage.gate.reference_distance.empty())
+    f.neighbourhood = neighbourhood_distance(stage.gate.reference_distance, neighbour, stage.neighbours.k);
   row.gated = out_of_distribution(stage.gate, f);
   return row;
 }

@@ -67,6 +67,10 @@ Result<Challenger> freeze(Backend& backend, const Traces& traces, Matrix<float> 
   input.delta = o.level;
   input.never = o.never;
   input.n_certify = kComparedOn;
+  input.members = o.members;
+  input.seed = o.split.seed;
+  input.label_thresholds = o.label_thresholds;
+  input.gate_share = o.gate_share;
   auto search = search_surrogate(backend, input, progress);
   if (!search.ok()) return search.status();
   auto stage = refit(backend, *search, learn, classes);

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "engine/audit_betting.h"
+#include "engine/gate.h"
+#include "engine/network_search.h"
 #include "engine/policy.h"
 #include "engine/router.h"
 #include "engine/split.h"
@@ -27,6 +29,9 @@ struct ChallengerOptions {
   int64_t max_references = 100000;
   std::vector<int32_t> never;  // as FitOptions
   double label_floor = 0;
+  MemberSet members;  // likewise
+  bool label_thresholds = false;
+  double gate_share = kGateShare;
 };
 
 struct Challenger {

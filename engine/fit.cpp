@@ -5,6 +5,7 @@
 #include <cmath>
 #include <new>
 
+#include "engine/guard.h"
 #include "engine/label_floor.h"
 #include "engine/pick.h"
 #include "engine/random.h"
@@ -38,6 +39,7 @@ Status check_options(const Traces& traces, const Matrix<float>& x, const FitOpti
   if (!inside(o.split.certify_fraction)) return bad_input("--certify-fraction must lie between 0 and 1");
   if (o.split.folds < 2 || o.split.folds > 100) return bad_input("--folds must lie between 2 and 100");
   if (o.looks < 1) return bad_input("--looks must be at least 1");
+  if (!(o.gate_share >= 0 && o.gate_share <= 0.5)) return bad_input("--gate-share must lie between 0 and 0.5");
   if (!(o.label_floor >= 0 && o.label_floor < 1)) return bad_input("--label-floor must lie between 0 and 1");
   if (o.max_references < kFewestReferences)
     return bad_input("--max-references must be at least " + std::to_string(kFewestReferences));
@@ -165,7 +167,8 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
   result.policy.simultaneous = options.simultaneous;
 
   TRACER_RETURN_IF_ERROR(backend.normalise_rows(x.view()));
-  auto split = options.given_split ? Result<Split>(*options.given_split) : make_split(traces, options.split);
+  auto split =
+      options.given_split ? Result<Split>(*options.given_split) : draw_split(backend, traces, x.view(), options.split);
   if (!split.ok()) return split.status();
   result.split = std::move(split).value();
   order_by_fold(result.split);
@@ -210,6 +213,7 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
   input.members = options.members;
   input.seed = options.split.seed;
   input.label_thresholds = options.label_thresholds;
+  input.gate_share = options.gate_share;
   if (options.budget_seconds)
     input.spent = [&] {
       return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() >=

@@ -40,6 +40,7 @@ struct FitOptions {
   MemberSet members;                     // to try beside softmax regression and neighbours
   bool label_thresholds = false;         // try the family l2d_label beside global and l2d
   bool residual = false;                 // try the family rsb
+  double gate_share = kGateShare;        // of ordinary rows that the gate may defer: in [0, 0.5]
   double label_floor = 0;                // labels that learn does not show to agree this often are deferred; 0: none
   int64_t keep_certify = 0;              // certify rows whose vectors the result keeps, at most
   std::optional<double> budget_seconds;  // of learning; once spent, no further candidate is tried

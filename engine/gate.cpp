@@ -7,32 +7,70 @@
 namespace tracer {
 namespace {
 
-constexpr double kQuantile = 0.995;
 constexpr size_t kFewestRows = 200;
-constexpr double kSameRow = 1e-4;  // copies of one row are this close, whatever the rounding: never out of distribution
+constexpr double kDensity = 1;
+constexpr double kConfidence = 0.1;
+constexpr double kLeastProbability = 1e-6;  // below it the logarithm says nothing
 
-// The smallest value with at least the quantile's share of the values at or below it.
-double quantile(std::vector<double> values) {
-  const auto rank = static_cast<int64_t>(std::ceil(kQuantile * static_cast<double>(values.size()))) - 1;
+// The smallest value with at most that share of the values beyond it.
+double limit(std::vector<double> values, double share) {
+  const auto n = static_cast<double>(values.size());
+  const auto rank = static_cast<int64_t>(std::max(std::ceil((1 - share) * n), 1.0)) - 1;
   std::nth_element(values.begin(), values.begin() + rank, values.end());
   return std::max(values[rank], kSameRow);
 }
 
+double label_limit(const OodGate& gate, int32_t label) { return gate.label_limit[static_cast<size_t>(label)]; }
+
 }  // namespace
 
-OodGate fit_gate(std::span<const RowFeatures> out_of_fold, int64_t classes) {
+float neighbourhood_distance(std::span<const float> reference_distance, const int32_t* neighbour, int64_t k) {
+  double sum = 0;
+  int64_t near = 0;
+  for (; near < std::min(k, kGateNeighbours) && neighbour[near] >= 0; ++near)
+    sum += static_cast<double>(reference_distance[static_cast<size_t>(neighbour[near])]);
+  return near > 0 ? static_cast<float>(sum / static_cast<double>(near)) : 2.0f;
+}
+
+double outlier_score(const OodGate& gate, const RowFeatures& f) {
+  const double d = f.mean_distance_10;
+  double score = d;
+  if (gate.density > 0) score += gate.density * (d - static_cast<double>(f.neighbourhood));
+  if (gate.confidence > 0) score -= gate.confidence * std::log(std::max<double>(f.top1, kLeastProbability));
+  return score;
+}
+
+OodGate fit_gate(std::span<const RowFeatures> features, int64_t classes, double share) {
   OodGate gate;
+  gate.density = kDensity;
+  gate.confidence = kConfidence;
   std::vector<double> all;
   std::vector<std::vector<double>> by_label(classes);
-  for (const RowFeatures& f : out_of_fold) {
-    all.push_back(f.mean_distance_10);
-    by_label[f.label].push_back(f.mean_distance_10);
+  for (const RowFeatures& f : features) {
+    gate.reference_distance.push_back(f.mean_distance_10);
+    all.push_back(outlier_score(gate, f));
+    by_label[f.label].push_back(all.back());
   }
-  if (!all.empty()) gate.global_limit = quantile(all);
+  if (!all.empty()) gate.global_limit = limit(all, share);
   gate.label_limit.assign(classes, gate.global_limit);
   for (int64_t c = 0; c < classes; ++c)
-    if (by_label[c].size() >= kFewestRows) gate.label_limit[c] = quantile(by_label[c]);
+    if (by_label[c].size() >= kFewestRows) gate.label_limit[c] = limit(by_label[c], share);
   return gate;
+}
+
+bool out_of_distribution(const OodGate& gate, const RowFeatures& f) {
+  if (f.mean_distance_10 <= kSameRow) return false;
+  const double score = outlier_score(gate, f);
+  return score > gate.global_limit && score > label_limit(gate, f.label);
+}
+
+bool near_gate_limit(const OodGate& gate, const RowFeatures& f, double distance_error, double error) {
+  const double p = std::max<double>(f.top1, kLeastProbability);
+  const double band = (1 + gate.density) * distance_error + gate.confidence * error / p;
+  const auto within = [](double a, double b, double band) { return std::fabs(a - b) <= band; };
+  const double score = outlier_score(gate, f);
+  return within(f.mean_distance_10, kSameRow, distance_error) || within(score, gate.global_limit, band) ||
+         within(score, label_limit(gate, f.label), band);
 }
 
 }  // namespace tracer

@@ -75,10 +75,14 @@ struct Acceptor {
   std::vector<double> label_offset;  // C: l2d_label, see engine/label_threshold.h; empty: l2d
 };
 
-// Defers a row whose mean distance to its 10 nearest references is beyond both limits.
+// Defers a row whose outlier score (engine/gate.h) is beyond both limits. Policies before format version 7 have no
+// reference_distance and both weights 0: their score is the mean distance to the 10 nearest references.
 struct OodGate {
   double global_limit = 2;
   std::vector<double> label_limit;  // C
+  double density = 0;
+  double confidence = 0;
+  std::vector<float> reference_distance;  // R: of each reference to its own 10 nearest, out-of-fold; or empty
 };
 
 // A surrogate on vectors, with what accepts its answers. The engine runs exactly one, and under the family rsb the one

@@ -26,6 +26,7 @@ struct MemberView {
 };
 
 struct RowFeatures : DecisionFeatures {
+  float neighbourhood = 2;  // mean distance of its nearest references to theirs (engine/gate.h); unset: 2
   MemberView linear, kernel;
   std::array<MemberView, kMostNetworks> network = {};  // the stage's networks, in order
   int32_t networks = 0;

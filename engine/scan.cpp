@@ -5,6 +5,7 @@
 #include <map>
 
 #include "engine/binomial.h"
+#include "engine/guard.h"
 #include "engine/kernel_vote.h"
 #include "engine/most_frequent.h"
 #include "engine/sample.h"
@@ -114,7 +115,7 @@ Result<Scan> scan(Backend& backend, const Traces& traces, Matrix<float> x, const
   TRACER_RETURN_IF_ERROR(check_options(traces, x, options));
   Scan result;
   TRACER_RETURN_IF_ERROR(backend.normalise_rows(x.view()));
-  auto split = make_split(traces, options.split);
+  auto split = draw_split(backend, traces, x.view(), options.split);
   if (!split.ok()) return split.status();
   result.split = std::move(split).value();
   order_by_fold(result.split);

@@ -8,7 +8,6 @@
 
 #include "engine/acceptor.h"
 #include "engine/binomial.h"
-#include "engine/gate.h"
 #include "engine/label_threshold.h"
 #include "engine/network.h"
 #include "engine/rank_chain.h"
@@ -107,7 +106,7 @@ Scored score_candidate(const SearchInput& input, const std::vector<double>& freq
     s.disagree[i] = !agree[i];
   }
   s.acceptor = fit_acceptor(features, agree, frequency);
-  s.gate = fit_gate(features, input.classes);
+  s.gate = fit_gate(features, input.classes, input.gate_share);
   for (int64_t i = 0; i < n; ++i) {
     s.score[i] = accept_score(s.acceptor, features[i], frequency[features[i].label]);
     s.predicted[i] = features[i].label;
@@ -115,6 +114,21 @@ Scored score_candidate(const SearchInput& input, const std::vector<double>& freq
   }
   if (input.other_rows > 0) cross_fit_scores(input, frequency, features, agree, s.score);
   return s;
+}
+
+// What engine/gate.h asks of each row's neighbours, from their own distances to the rows of other folds.
+std::vector<float> neighbourhoods(const Matrix<int32_t>& neighbour, const Matrix<float>& similarity) {
+  const int64_t n = neighbour.rows(), k = neighbour.cols();
+  std::vector<float> distance(n), mean(n);
+  for (int64_t i = 0; i < n; ++i) {
+    double sum = 0;
+    int64_t near = 0;
+    for (; near < std::min(k, kGateNeighbours) && neighbour(i, near) >= 0; ++near)
+      sum += 1.0 - static_cast<double>(similarity(i, near));
+    distance[i] = near > 0 ? static_cast<float>(sum / static_cast<double>(near)) : 2.0f;
+  }
+  for (int64_t i = 0; i < n; ++i) mean[i] = neighbourhood_distance(distance, neighbour.row(i), k);
+  return mean;
 }
 
 // Mean of the folds' weights, removed classes counted as 0: where the refit on all rows starts.
@@ -273,6 +287,7 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
   Matrix<float> similarity(n, kNeighbours);
   TRACER_RETURN_IF_ERROR(
       backend.topk_cosine(input.x, input.x, input.fold, input.fold, TopK{neighbour.view(), similarity.view()}));
+  const std::vector<float> neighbourhood = neighbourhoods(neighbour, similarity);
   const NeighbourVote no_vote{neighbour.view(), similarity.view(), input.label, 0.0f, kSharpness};
   OutOfFoldKernel kernel;
   const auto spent = [&] { return input.spent && input.spent(); };
@@ -315,7 +330,7 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
         TRACER_RETURN_IF_ERROR(backend.decision_features_from(mixed.view(), vote, decided));
         for (int64_t i = 0; i < n; ++i) {
           const int32_t label = decided[i].label;
-          features[i] = {decided[i], member_view(path->probability.row(i), input.classes, label), {}};
+          features[i] = {decided[i], neighbourhood[i], member_view(path->probability.row(i), input.classes, label), {}};
           if (!kernel.probability.empty())
             features[i].kernel = member_view(kernel.probability.row(i), input.classes, label);
           for (const Matrix<float>& p : networks.probability)

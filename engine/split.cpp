@@ -99,7 +99,7 @@ void split_runs(int64_t n, const SplitOptions& options, Split& split) {
   for (int64_t i = 0; i < stretches; ++i)
     std::fill(side.begin() + edge(order[i]), side.begin() + edge(order[i] + 1), kCertify);
   std::vector<uint8_t> guarded = side;
-  for (int64_t p = 0; p < n; ++p) {
+  for (int64_t p = 0; p < n && options.guard; ++p) {
     if (side[p] != kCertify) continue;
     for (int64_t q = std::max<int64_t>(0, p - kGuardRows); q < std::min(n, p + kGuardRows + 1); ++q)
       if (side[q] == kLearn) guarded[q] = kUnused;

@@ -18,6 +18,7 @@ struct SplitOptions {
   double certify_fraction = 0.25;
   int folds = 5;
   uint64_t seed = 0;
+  bool guard = true;  // kRuns: rows next to a certify run are not learned from (engine/guard.h)
 };
 
 // Consecutive rows that stay on one side and in one fold.

@@ -59,6 +59,8 @@ Json stage_json(const Stage& s, int encoder) {
   }
   Json stage = {{"encoder", encoder}, {"members", members}};
   if (!s.acceptor.label_offset.empty()) stage["family"] = "l2d_label";
+  if (!s.gate.reference_distance.empty())
+    stage["gate"] = {{"density", s.gate.density}, {"confidence", s.gate.confidence}};
   return stage;
 }
 
@@ -72,7 +74,10 @@ Json manifest_json(const Artifact& a, const std::map<std::string, std::string_vi
   });
   const bool residual =
       std::any_of(p.stages.begin(), p.stages.end(), [](const Stage& s) { return s.residual != nullptr; });
-  m["format_version"] = residual        ? kResidualVersion
+  const bool gates =
+      std::any_of(p.stages.begin(), p.stages.end(), [](const Stage& s) { return !s.gate.reference_distance.empty(); });
+  m["format_version"] = gates           ? kGateVersion
+                        : residual      ? kResidualVersion
                         : p.text        ? kCascadeVersion
                         : networks      ? kNetworksVersion
                         : defers_labels ? kDeferredLabelsVersion
@@ -171,6 +176,7 @@ Result<std::string> weights_bytes(const Policy& policy) {
     vector(kAcceptorCoef, s.acceptor.coef);
     if (!s.acceptor.label_offset.empty()) vector(kAcceptorOffset, s.acceptor.label_offset);
     vector(kGateLimits, limits.back());
+    if (!s.gate.reference_distance.empty()) vector(kGateDistance, s.gate.reference_distance);
   }
   writer.set_metadata("format", kFormatName);
   return writer.serialize();

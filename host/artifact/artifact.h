@@ -28,6 +28,8 @@ inline constexpr int kNetworksVersion = 4;
 inline constexpr int kCascadeVersion = 5;
 // Likewise those with a second surrogate (rsb), with or without a text stage.
 inline constexpr int kResidualVersion = 6;
+// Likewise those whose gate knows how far the references are from theirs: what every fit writes since.
+inline constexpr int kGateVersion = 7;
 
 // Where the rows came from. Text and vectors of the log stay outside; learn vectors are inside as references.
 struct Provenance {

@@ -107,6 +107,7 @@ Look look_of(const Traces& traces, const FitResult& result, const FitOptions& o,
   if (o.members.any()) config["members"] = member_names(o.members);
   if (o.label_thresholds) config["label_thresholds"] = true;
   if (o.residual) config["residual"] = true;
+  if (o.gate_share != kGateShare) config["gate_share"] = o.gate_share;
   if (!o.cascade_texts.empty()) config["cascade"] = {{"tolerance", o.cascade_tolerance}, {"texts", texts_digest(o)}};
   if (!result.policy.stages.empty() && result.policy.stages[0].neighbours.label.size() < result.split.learn.size())
     config["max_references"] = o.max_references;

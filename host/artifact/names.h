@@ -45,5 +45,6 @@ inline constexpr char kAcceptorScale[] = "acceptor.scale";
 inline constexpr char kAcceptorCoef[] = "acceptor.coef";
 inline constexpr char kAcceptorOffset[] = "acceptor.label_offset";
 inline constexpr char kGateLimits[] = "gate.limits";  // global first, then one for each label
+inline constexpr char kGateDistance[] = "gate.reference_distance";
 
 }  // namespace tracer

@@ -177,7 +177,14 @@ Status parse_stage(const Json& json, int64_t version, const Policy& policy, int6
   TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kGateLimits, classes + 1, limit));
   stage.gate.global_limit = limit[0];
   stage.gate.label_limit.assign(limit.begin() + 1, limit.end());
-  return {};
+  if (version < kGateVersion) return {};
+  const Json& weight = f.object("gate");
+  TRACER_RETURN_IF_ERROR(f.status());
+  JsonFields g(weight, "manifest.json: stages: gate");
+  g.number("density", stage.gate.density, 0, 100);
+  g.number("confidence", stage.gate.confidence, 0, 100);
+  TRACER_RETURN_IF_ERROR(g.status());
+  return copy_vector(file, prefix + kGateDistance, stage.neighbours.references.rows(), stage.gate.reference_distance);
 }
 
 // The stages on vectors: one, and in what brought it its residual.
@@ -242,9 +249,9 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
   TRACER_RETURN_IF_ERROR(f.status());
   if (format != kFormatName)
     return bad_input(std::string(kManifest) + ": expected format \"" + kFormatName + "\", found \"" + format + "\"");
-  if (version < kFormatVersion || version > kResidualVersion)
+  if (version < kFormatVersion || version > kGateVersion)
     return bad_input(std::string(kManifest) + ": expected format version " + std::to_string(kFormatVersion) + " to " +
-                     std::to_string(kResidualVersion) + ", found " + std::to_string(version));
+                     std::to_string(kGateVersion) + ", found " + std::to_string(version));
   f.count("dimension", policy.dimension, int64_t{1} << 24);
   f.number("alpha", policy.alpha, 0, 1);
   f.number("delta", policy.delta, 0, 1);
@@ -265,8 +272,7 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
     return bad_input("manifest.json: labels: expected distinct labels in bytewise order");
   TRACER_RETURN_IF_ERROR(parse_deferred_labels(manifest, version, policy));
   // A cascade has a text stage, first, with an encoder of its own.
-  const bool residual = version == kResidualVersion;
-  const size_t text_stages = version == kCascadeVersion || (residual && encoders.size() == 2) ? 1 : 0;
+  const size_t text_stages = version == kCascadeVersion || (version > kCascadeVersion && encoders.size() == 2) ? 1 : 0;
   if (encoders.size() != text_stages + 1)
     return bad_input("manifest.json: encoders: this version runs " + std::to_string(text_stages + 1) + ", found " +
                      std::to_string(encoders.size()));
@@ -282,11 +288,16 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
   traces.count("rows", artifact.provenance.traces_rows);
   traces.text("vectors", artifact.provenance.vectors_path);
   TRACER_RETURN_IF_ERROR(traces.status());
-  const size_t most = text_stages + (residual ? 2 : 1);
-  if (stages.size() > most || (stages.size() < most && (residual || text_stages == 1)))
+  const size_t most = text_stages + (version >= kResidualVersion ? 2 : 1);
+  const size_t least = version == kResidualVersion                      ? most
+                       : text_stages == 1 || version > kResidualVersion ? text_stages + 1
+                                                                        : 0;
+  if (stages.size() < least || stages.size() > most)
     return bad_input("manifest.json: stages: this version runs " +
-                     std::string(residual || text_stages == 1 ? "" : "at most ") + std::to_string(most) + ", found " +
-                     std::to_string(stages.size()));
+                     (least == most ? ""
+                      : least == 0  ? "at most "
+                                    : std::to_string(least) + " or ") +
+                     std::to_string(most) + ", found " + std::to_string(stages.size()));
   if (text_stages == 1) {
     policy.text.emplace();
     TRACER_RETURN_IF_ERROR(parse_text_stage(stages[0], 0, static_cast<int64_t>(policy.labels.size()), tensor_prefix(0),

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <iterator>
 
+#include "host/cli/fit_json.h"
 #include "host/cli/progress.h"
 #include "host/cli/tables.h"
 #include "host/cli/usage.h"
@@ -13,10 +14,6 @@ namespace tracer::cli {
 namespace {
 
 constexpr size_t kLabelsListed = 3;
-
-bool names(const Json& list, const std::string& name) {
-  return list.is_array() && std::find(list.begin(), list.end(), Json(name)) != list.end();
-}
 
 // What fit was asked for, as far as it decides what a part of the log would reach at this alpha.
 Result<FitOptions> options_of(const LoadedPolicy& loaded) {
@@ -33,10 +30,9 @@ Result<FitOptions> options_of(const LoadedPolicy& loaded) {
   fields.number("min_coverage", o.min_coverage, 0, 1);
   if (const Status read = fields.status(); !read.ok()) return read;
   o.approximate = run.contains("approximate");
-  const Json members = run.value("members", Json::array());
-  o.members = {names(members, "prototype"), names(members, "mlp"), names(members, "mlp2")};
-  o.label_thresholds = names(run.value("families", Json::array()), "l2d_label");
-  o.residual = names(run.value("families", Json::array()), "rsb");
+  const AskedToTry asked = asked_of(run);
+  o.members = asked.members, o.gate_share = asked.gate_share;
+  o.label_thresholds = asked.label_thresholds, o.residual = asked.residual;
   const auto references = static_cast<int64_t>(policy.stages[0].neighbours.label.size());
   if (references < c.n_learn) o.max_references = std::max(kFewestReferences, references);
   return o;

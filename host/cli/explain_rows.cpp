@@ -43,7 +43,10 @@ Result<Split> split_of_log(const io::TraceFile& file, const LoadedPolicy& loaded
   fields.number("certify_fraction", options.certify_fraction, 0, 1);
   fields.count("seed", seed);
   JsonFields split_fields(fields.object("split"), where + ": run.split");
+  int64_t guard_rows = 0, learn_rows = 0;
   split_fields.text("kind", kind);
+  split_fields.count("n_guard", guard_rows);
+  split_fields.count("n_learn", learn_rows);
   for (const Status& read : {fields.status(), split_fields.status()})
     if (!read.ok()) return read;
   auto known = kind_of(kind, where);
@@ -54,6 +57,7 @@ Result<Split> split_of_log(const io::TraceFile& file, const LoadedPolicy& loaded
     return bad_input(loaded.folder + ": was not fitted with --group-by, but split by " + kind);
   options.kind = *known;
   options.seed = static_cast<uint64_t>(seed);
+  options.guard = guard_rows > 0;
   auto split = make_split(file.traces, options);
   if (!split.ok()) return split.status();
   const auto wanted = loaded.certificate.n_certify;
@@ -62,7 +66,8 @@ Result<Split> split_of_log(const io::TraceFile& file, const LoadedPolicy& loaded
                                       loaded.artifact.policy.stages[0].neighbours.row.end());
   const bool mixed = std::any_of(split->certify.begin(), split->certify.end(),
                                  [&](int32_t r) { return learned.contains(file.position[static_cast<size_t>(r)]); });
-  if (mixed || static_cast<int64_t>(split->certify.size()) != wanted)
+  if (mixed || static_cast<int64_t>(split->certify.size()) != wanted ||
+      static_cast<int64_t>(split->learn.size()) != learn_rows)
     return bad_input(loaded.folder +
                      ": the split of its log cannot be drawn again (other keys or another --group-by?)" + kGiveRows);
   return split;

@@ -1,5 +1,7 @@
 #include "host/cli/fit_json.h"
 
+#include <algorithm>
+
 namespace tracer::cli {
 
 Json split_json(const FitResult& r) {
@@ -11,6 +13,31 @@ Json split_json(const FitResult& r) {
           {"folds", r.split.folds},
           {"unit", r.policy.certificates.empty() ? "rows" : r.policy.certificates[0].unit},
           {"unit_reason", r.unit.reason}};
+}
+
+void add_asked(const AskedToTry& asked, Json& run) {
+  if (asked.members.any()) run["members"] = member_names(asked.members);
+  if (asked.label_thresholds || asked.residual) {
+    run["families"] = {"global", "l2d"};
+    if (asked.label_thresholds) run["families"].push_back("l2d_label");
+    if (asked.residual) run["families"].push_back("rsb");
+  }
+  if (asked.gate_share != kGateShare) run["gate_share"] = asked.gate_share;
+}
+
+AskedToTry asked_of(const Json& run) {
+  const auto names = [&](const char* list, const char* name) {
+    return run.contains(list) && run[list].is_array() &&
+           std::find(run[list].begin(), run[list].end(), Json(name)) != run[list].end();
+  };
+  AskedToTry asked;
+  asked.members = {names("members", "prototype"), names("members", "mlp"), names("members", "mlp2"),
+                   names("members", "gbt")};
+  asked.label_thresholds = names("families", "l2d_label");
+  asked.residual = names("families", "rsb");
+  if (run.contains("gate_share") && run["gate_share"].is_number())
+    asked.gate_share = std::clamp(run["gate_share"].get<double>(), 0.0, 0.5);
+  return asked;
 }
 
 Json run_json(const FitResult& r, const FitOptions& o) {
@@ -28,12 +55,7 @@ Json run_json(const FitResult& r, const FitOptions& o) {
               {"min_coverage", o.min_coverage}, {"looks", o.looks},
               {"split", split_json(r)},         {"candidates", candidates}};
   if (o.approximate) run["approximate"] = true;
-  if (o.members.any()) run["members"] = member_names(o.members);
-  if (o.label_thresholds || o.residual) {
-    run["families"] = {"global", "l2d"};
-    if (o.label_thresholds) run["families"].push_back("l2d_label");
-    if (o.residual) run["families"].push_back("rsb");
-  }
+  add_asked({o.members, o.label_thresholds, o.residual, o.gate_share}, run);
   if (!r.policy.stages.empty()) {
     const size_t references = r.policy.stages[0].neighbours.label.size();
     if (references < r.split.learn.size()) run["references"] = {{"rows", references}, {"most", o.max_references}};

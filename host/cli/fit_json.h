@@ -10,6 +10,18 @@ namespace tracer::cli {
 Json split_json(const FitResult& r);
 // The manifest's "run": what was asked for and tried.
 Json run_json(const FitResult& r, const FitOptions& o);
+
+// What a fit was asked to try beyond the usual; in the manifest's "run" where it was.
+struct AskedToTry {
+  MemberSet members;
+  bool label_thresholds = false;
+  bool residual = false;
+  double gate_share = kGateShare;
+};
+void add_asked(const AskedToTry& asked, Json& run);
+// Of a manifest's "run"; what is not there as it should be was not asked for.
+AskedToTry asked_of(const Json& run);
+
 Json frontier_json(const Policy& policy);
 // explain.json: dependence check, warnings, suspects.
 Json explain_json(const FitResult& r, const io::TraceFile& file);

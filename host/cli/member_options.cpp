@@ -40,9 +40,15 @@ void add_member_options(CLI::App& app, MemberFlags& flags) {
                  "first would defer, rsb")
       ->delimiter(',')
       ->capture_default_str();
+  app.add_option("--gate-share", flags.gate_share,
+                 "share of ordinary rows that may be left to the teacher as unlike anything learned: a larger one "
+                 "catches more rows of another kind; 0: what is beyond all learn rows")
+      ->check(CLI::Range(0.0, 0.5))
+      ->capture_default_str();
 }
 
 Status read_members(const MemberFlags& flags, FitOptions& fit) {
+  fit.gate_share = flags.gate_share;
   MemberSet& m = fit.members;
   TRACER_RETURN_IF_ERROR(read_names("--members", flags.members,
                                     {{"softmax", nullptr},

@@ -1,4 +1,4 @@
-// --members and --families: what `fit` and `sweep` try.
+// --members, --families and --gate-share: what `fit` and `sweep` try, and what their gate may cost.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -12,6 +12,7 @@ namespace tracer::cli {
 struct MemberFlags {
   std::vector<std::string> members = {"softmax", "neighbours"};
   std::vector<std::string> families = {"global", "l2d"};
+  double gate_share = kGateShare;
 };
 
 void add_member_options(CLI::App& app, MemberFlags& flags);

@@ -121,6 +121,7 @@ Json SweepCommand::config(const Backend& backend) const {
   if (fit.members.any()) config["members"] = member_names(fit.members);
   if (fit.label_thresholds) config["label_thresholds"] = true;
   if (fit.residual) config["residual"] = true;
+  if (fit.gate_share != kGateShare) config["gate_share"] = fit.gate_share;
   return config;
 }
 

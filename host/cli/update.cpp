@@ -189,6 +189,9 @@ Status UpdateCommand::freeze(Backend& backend, VersionStore& store) {
   for (const int32_t label : translate_labels(champion.policy.never, champion.policy.labels, traces.labels))
     if (label >= 0) o.never.push_back(label);
   o.label_floor = champion.policy.label_floor;
+  AskedToTry tried = asked_of(run);
+  tried.residual = false;  // a challenger has one stage
+  o.members = tried.members, o.label_thresholds = tried.label_thresholds, o.gate_share = tried.gate_share;
   const int64_t learned = rows->rows();
   auto frozen = freeze_challenger(backend, traces, std::move(rows->x), fair, o,
                                   [&](const std::string& done) { common.console.note(done); });
@@ -205,6 +208,7 @@ Status UpdateCommand::freeze(Backend& backend, VersionStore& store) {
                   {"looks", 1},
                   {"split", {{"kind", to_string(o.unit)}, {"reason", "all rows learn; audited rows certify"}}},
                   {"update", {{"challenger", number}, {"delta", store.state().delta}, {"rows", learned}}}};
+  add_asked(tried, artifact.run);
   if (run.contains("references")) artifact.run["references"] = run["references"];
   artifact.explain = {{"warnings", frozen->warnings}, {"suspects", Json::array()}};
   artifact.ledger = champion.ledger;

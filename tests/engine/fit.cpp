@@ -302,6 +302,7 @@ TEST(Fit, BadOptionsAreErrors) {
 TEST(Fit, RefusalsSayWhy) {
   const Clusters log = clusters(1200, 4, 8, 0.8, 0.5, 3);
   FitOptions o = options(0.97);
+  o.split.kind = SplitKind::kRows;
   const FitResult r = must(log, 4, o);
   const Certificate* c = r.policy.certificate(0.97);
   ASSERT_FALSE(c->certified);

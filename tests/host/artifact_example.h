@@ -137,6 +137,16 @@ inline Artifact artifact_of_version_6(bool text) {
   return a;
 }
 
+// Any of them with the gate that version 7 brought.
+inline Artifact with_gate_of_version_7(Artifact a) {
+  for (Stage* s = &a.policy.stages[0]; s != nullptr; s = s->residual.get()) {
+    s->gate.density = 1;
+    s->gate.confidence = 0.1;
+    s->gate.reference_distance = {0.125f, 0.25f, 0.1f, 0.0f, 2.0f};
+  }
+  return a;
+}
+
 // Writes the part into the policy's folder and then the manifest and SHA256SUMS that go with it, as a forger would.
 inline void forge(const std::string& folder, const std::string& part, const std::string& bytes) {
   const auto write = [&](const std::string& name, const std::string& text) {

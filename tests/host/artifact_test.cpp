@@ -151,7 +151,7 @@ TEST(Artifact, WellSealedNonsenseIsRefusedWithExpectedAndFound) {
     const char *from, *to, *expected;
   };
   const Case cases[] = {
-      {"\"format_version\": 2", "\"format_version\": 1", "expected format version 2 to 6, found 1"},
+      {"\"format_version\": 2", "\"format_version\": 1", "expected format version 2 to 7, found 1"},
       {"\"format\": \"tracer-policy\"", "\"format\": \"other\"", "found \"other\""},
       {"\"dimension\": 4", "\"dimension\": 5", "encoders: \"dimension\": expected 5 as of the policy, found 4"},
       {"\"weight\": 0.25", "\"weight\": 0.5", "expected weights that sum to 1"},

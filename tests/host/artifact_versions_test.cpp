@@ -1,4 +1,4 @@
-// What versions 3 to 6 of the artifact brought: it is read back, damaged it is refused, and so it is where an older
+// What versions 3 to 7 of the artifact brought: it is read back, damaged it is refused, and so it is where an older
 // version is claimed.
 #include <gtest/gtest.h>
 
@@ -63,7 +63,7 @@ TEST(Artifact, DeferredLabelsAreReadBackAndNeedTheirVersion) {
   EXPECT_EQ(floored[1].label, 2);
   const std::vector<Rewrite> cases = {
       {true, "\"format_version\": 3", "\"format_version\": 2", "\"never\": expected format version 3, found 2"},
-      {true, "\"format_version\": 3", "\"format_version\": 7", "expected format version 2 to 6, found 7"},
+      {true, "\"format_version\": 3", "\"format_version\": 8", "expected format version 2 to 7, found 8"},
       {true, "\"never\": [\n  \"card\"", "\"never\": [\n  \"cart\"",
        "manifest.json: never: expected labels of the policy, found \"cart\""},
       {true, "\"never\": [\n  \"card\"", "\"never\": [\n  7", "manifest.json: never: expected strings"},
@@ -207,6 +207,46 @@ TEST(Artifact, ASecondSurrogateIsReadBackAndNeedsItsVersion) {
       ASSERT_FALSE(read_artifact(folder.path("p")).ok()) << at;
     }
   }
+}
+
+TEST(Artifact, TheGatesReferencesAreReadBackAndNeedTheirVersion) {
+  for (const bool text : {false, true})
+    for (const bool residual : {false, true}) {
+      const TempFolder folder;
+      Artifact a = with_gate_of_version_7(residual ? artifact_of_version_6(text)
+                                          : text   ? artifact_of_version_5()
+                                                   : artifact_of_version_4());
+      ASSERT_TRUE(write_artifact(folder.path("p"), a).ok());
+      auto b = read_artifact(folder.path("p"));
+      ASSERT_TRUE(b.ok()) << b.status().message();
+      ASSERT_EQ(b->policy.stages[0].residual != nullptr, residual);
+      for (const Stage* s = &b->policy.stages[0]; s != nullptr; s = s->residual.get()) {
+        EXPECT_EQ(s->gate.density, 1);
+        EXPECT_EQ(s->gate.confidence, 0.1);
+        EXPECT_EQ(s->gate.reference_distance, a.policy.stages[0].gate.reference_distance);
+        EXPECT_EQ(s->gate.global_limit, 0.7);
+      }
+      ASSERT_TRUE(write_artifact(folder.path("q"), *b).ok());
+      for (const char* part : {kManifest, kWeights, kCertificates})
+        EXPECT_EQ(slurp(folder.path("p/") + part), slurp(folder.path("q/") + part)) << part;
+      const std::string runs = std::to_string(1 + text) + " or " + std::to_string(2 + text);
+      const std::string none = "this version runs " + runs + ", found";
+      const std::vector<Rewrite> cases = {
+          {true, "\"confidence\": 0.1", "\"confidence\": -0.1", "gate: \"confidence\""},
+          {true, "\"density\": 1.0", "\"density\": 1e9", "gate: \"density\""},
+          {true, "\"density\": 1.0", "\"density\": null", "gate: \"density\""},
+          {true, "\"density\"", "\"dense\"", "gate: expected the field \"density\""},
+          {true, "\"gate\": {", "\"gate\": 1, \"x\": {", "\"gate\""},
+          {true, "\"stages\": [", "\"stages\": [7, 7, 7,", none.c_str()},
+      };
+      expect_refused(folder.path("p"), cases);
+      a.policy.stages[0].gate.reference_distance.pop_back();
+      ASSERT_TRUE(write_artifact(folder.path("short"), a).ok());
+      EXPECT_TRUE(io::contains(read_artifact(folder.path("short")).status().message(), "gate.reference_distance"));
+      a.policy.stages[0].gate.reference_distance.push_back(std::numeric_limits<float>::quiet_NaN());
+      ASSERT_TRUE(write_artifact(folder.path("nan"), a).ok());
+      EXPECT_TRUE(io::contains(read_artifact(folder.path("nan")).status().message(), "gate.reference_distance"));
+    }
 }
 
 TEST(Artifact, ATextStageIsReadBackAndNeedsItsVersion) {

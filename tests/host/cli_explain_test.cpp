@@ -268,6 +268,23 @@ TEST_F(CliExplain, GroupsAreDrawnAgainByTheKeyThatFitWasGiven) {
   EXPECT_TRUE(contains(run({"explain", "p", "--group-by", "teacher"}).err, "cannot be drawn again"));
 }
 
+// A log whose order says nothing has no guard rows, and its split is drawn again without them.
+TEST_F(CliExplain, ASplitWithoutAGuardIsDrawnAgain) {
+  write_log(folder, "log", {.rows = 900});
+  const Outcome fit = run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "--json"});
+  ASSERT_EQ(fit.code, 0) << fit.err;
+  const Json split = Json::parse(fit.out)["split"];
+  ASSERT_EQ(split["kind"], "runs");
+  ASSERT_EQ(split["n_guard"], 0) << split;
+  EXPECT_TRUE(contains(split["reason"].get<std::string>(), "learned from too"));
+  EXPECT_EQ(explain()["n"], split["n_certify"]);
+  ASSERT_EQ(run({"fit", "log.jsonl", "--alpha", "0.9", "--split", "runs", "-o", "q", "--json"}).code, 0);
+  EXPECT_GT(Json::parse(slurp(folder.path("q/manifest.json")))["run"]["split"]["n_guard"], 100);
+  const Outcome guarded = run({"explain", "q", "--json"});
+  ASSERT_EQ(guarded.code, 0) << guarded.err;
+  EXPECT_EQ(Json::parse(guarded.out)["n"], split["n_certify"]);
+}
+
 TEST_F(CliExplain, TheCurveTellsWhatMoreTracesGive) {
   write_log(folder, "log", {.rows = 3000, .noise = 1.6});
   ASSERT_EQ(run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "-q"}).code, 0);

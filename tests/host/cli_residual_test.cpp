@@ -30,7 +30,7 @@ TEST_F(CliResidual, EveryCommandServesThePair) {
   for (const char* part : {"manifest.json", "weights.safetensors", "certificate.json"})
     EXPECT_EQ(slurp(folder.path("one/") + part), slurp(folder.path("two/") + part)) << part;
   const Json manifest = Json::parse(slurp(folder.path("one/manifest.json")));
-  EXPECT_EQ(manifest["format_version"], 6);
+  EXPECT_EQ(manifest["format_version"], 7);
   EXPECT_EQ(manifest["run"]["families"], Json::parse(R"(["global", "l2d", "rsb"])"));
   ASSERT_EQ(manifest["stages"].size(), 2u);
   EXPECT_TRUE(manifest["stages"][1].contains("residual_below"));

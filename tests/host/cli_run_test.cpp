@@ -81,7 +81,7 @@ TEST_F(CliRunTest, FaultsOfTheServerAreRetriedAndTheAnswersAreTheSame) {
 }
 
 TEST_F(CliRunTest, NothingIsSentBeforeTheServerSaidSo) {
-  MockLlm mock({"--p429", "0.05", "--retry-after-ms", "60", "--latency-ms", "1"});
+  MockLlm mock({"--p429", "0.2", "--retry-after-ms", "60", "--latency-ms", "1"});
   ASSERT_EQ(run_job(mock, {"--concurrency", "1"}).code, 0);
   EXPECT_EQ(mock.stats()["early"], 0);
   EXPECT_GT(mock.stats()["refused"], 2);

@@ -220,6 +220,28 @@ TEST_F(Cli, NeverTakesSeveralLabelsAndRefusesUnknownOnesByName) {
   EXPECT_EQ(Json::parse(two.out)["deferred_labels"]["never"], Json::array({"label 0", "label 1", "label 3"}));
 }
 
+TEST_F(Cli, TheGatesShareIsTheUsers) {
+  write_log(folder, "log", {.noise = 1.0});
+  write_log(folder, "new", {.rows = 800, .noise = 1.0, .seed = 2});
+  int64_t unlike[2] = {0, 0};
+  const char* share[2] = {"0.2", "0"};
+  for (int i = 0; i < 2; ++i) {
+    const std::string policy = "p" + std::to_string(i);
+    ASSERT_EQ(run({"fit", "log.jsonl", "--alpha", "0.8", "--gate-share", share[i], "-o", policy, "-q"}).code, 0);
+    ASSERT_EQ(run({"route", policy, "new.jsonl", "-o", "out.jsonl", "-q"}).code, 0);
+    for (const Json& row : json_lines(slurp(folder.path("out.jsonl"))))
+      unlike[i] += row["reason"] == "out_of_distribution";
+    const Json asked = Json::parse(run({"report", policy, "--json"}).out)["run"]["gate_share"];
+    EXPECT_EQ(asked, std::stod(share[i]));
+  }
+  EXPECT_GT(unlike[0], 80);
+  EXPECT_LT(unlike[0], 320);
+  EXPECT_LE(unlike[1], 8);
+  // What a gate lets through is part of what is certified: another share is another look.
+  EXPECT_EQ(run({"fit", "log.jsonl", "--alpha", "0.8", "--gate-share", "0.1", "-o", "p0", "-q"}).code, 3);
+  EXPECT_EQ(run({"fit", "log.jsonl", "--alpha", "0.8", "--gate-share", "0.2", "-o", "p0", "-q"}).code, 0);
+}
+
 TEST_F(Cli, ACapOnReferencesIsRecordedAndIdsFollowTheReferences) {
   write_log(folder, "log", {});
   const Outcome o = run({"fit", "log.jsonl", "--alpha", "0.9", "--max-references", "300", "-o", "p", "--json"});
@@ -355,6 +377,8 @@ TEST_F(Cli, HelpVersionAndUsage) {
                                                        {"fit", "x", "--folds", "1"},
                                                        {"fit", "x", "--delta", "0"},
                                                        {"fit", "x", "--label-floor", "1"},
+                                                       {"fit", "x", "--gate-share", "0.6"},
+                                                       {"sweep", "x", "--gate-share", "-0.1"},
                                                        {"fit", "x", "--budget-seconds", "-1"},
                                                        {"fit", "x", "--group-by", "k", "--split", "rows"},
                                                        {"fit", "x", "--unit", "runs", "--split", "rows"},

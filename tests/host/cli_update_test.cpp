@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "cli_process.h"
+#include "host/artifact/artifact.h"
 
 namespace tracer {
 namespace {
@@ -187,6 +188,28 @@ TEST_F(CliUpdate, AnAuditRowNeedsANameAndProvenanceAKnownWord) {
   EXPECT_TRUE(contains(run({"update", "p", "bad.jsonl"}).err, "needs an \"occurrence\""));
   folder.write("bad.jsonl", "{\"input\":\"x\",\"teacher\":\"y\",\"provenance\":\"picked\"}\n");
   EXPECT_TRUE(contains(run({"update", "p", "bad.jsonl"}).err, "neither \"audit\" nor \"deferred\""));
+}
+
+TEST_F(CliUpdate, AChallengerTriesWhatItsChampionWasAskedToTry) {
+  std::filesystem::remove_all(folder.path("p"));
+  ASSERT_NE(run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "--quiet", "--members", "softmax,neighbours,mlp",
+                 "--families", "global,l2d,l2d_label", "--gate-share", "0.05"})
+                .code,
+            1);
+  update("a.jsonl");
+  const Json b = update("b.jsonl");
+  ASSERT_EQ(b["decision"], "deployed") << b.dump();
+  const Json before = Json::parse(slurp(folder.path("p.versions/v000001/manifest.json")))["run"];
+  const Json after = Json::parse(manifest())["run"];
+  EXPECT_TRUE(after.contains("update"));
+  for (const char* asked : {"members", "families", "gate_share"}) {
+    ASSERT_TRUE(before.contains(asked)) << asked;
+    EXPECT_EQ(after[asked], before[asked]);
+  }
+  EXPECT_EQ(after["gate_share"], 0.05);
+  const auto policy = read_artifact(folder.path("p"));
+  ASSERT_TRUE(policy.ok());
+  EXPECT_FALSE(policy->policy.stages[0].gate.reference_distance.empty());
 }
 
 TEST_F(CliUpdate, NewLabelsAreNamed) {
