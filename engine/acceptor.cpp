@@ -9,7 +9,7 @@ namespace tracer {
 namespace {
 
 // Of the coefficients of standardised features: a few hundred rows cannot tell 16 of them apart, and what they flatter
-// is refused on certify rows. Figures: docs/decisions/members-and-families.md.
+// is refused on certify rows. Figures: docs/decisions/acceptor-ridge.md.
 constexpr double kMostRidge = 30;
 constexpr double kRidgeRows = 15000;
 
