@@ -20,8 +20,6 @@ double limit(std::vector<double> values, double share) {
   return std::max(values[rank], kSameRow);
 }
 
-double label_limit(const OodGate& gate, int32_t label) { return gate.label_limit[static_cast<size_t>(label)]; }
-
 }  // namespace
 
 float neighbourhood_distance(std::span<const float> reference_distance, const int32_t* neighbour, int64_t k) {
@@ -58,19 +56,19 @@ OodGate fit_gate(std::span<const RowFeatures> features, int64_t classes, double 
   return gate;
 }
 
+double outlier_limit(const OodGate& gate, int32_t label) {
+  return std::max(gate.global_limit, gate.label_limit[static_cast<size_t>(label)]);
+}
+
 bool out_of_distribution(const OodGate& gate, const RowFeatures& f) {
-  if (f.mean_distance_10 <= kSameRow) return false;
-  const double score = outlier_score(gate, f);
-  return score > gate.global_limit && score > label_limit(gate, f.label);
+  return f.mean_distance_10 > kSameRow && outlier_score(gate, f) > outlier_limit(gate, f.label);
 }
 
 bool near_gate_limit(const OodGate& gate, const RowFeatures& f, double distance_error, double error) {
   const double p = std::max<double>(f.top1, kLeastProbability);
   const double band = (1 + gate.density) * distance_error + gate.confidence * error / p;
-  const auto within = [](double a, double b, double band) { return std::fabs(a - b) <= band; };
-  const double score = outlier_score(gate, f);
-  return within(f.mean_distance_10, kSameRow, distance_error) || within(score, gate.global_limit, band) ||
-         within(score, label_limit(gate, f.label), band);
+  return std::fabs(f.mean_distance_10 - kSameRow) <= distance_error ||
+         std::fabs(outlier_score(gate, f) - outlier_limit(gate, f.label)) <= band;
 }
 
 }  // namespace tracer

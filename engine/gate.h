@@ -31,6 +31,9 @@ double outlier_score(const OodGate& gate, const RowFeatures& f);
 // all; labels with fewer than 200 rows use the global one.
 OodGate fit_gate(std::span<const RowFeatures> features, int64_t classes, double share = kGateShare);
 
+// What a row of that predicted label must be beyond: the larger of the two limits.
+double outlier_limit(const OodGate& gate, int32_t label);
+
 bool out_of_distribution(const OodGate& gate, const RowFeatures& f);
 
 // Could errors of that size in the row's distances and in its probability put it on the other side of a limit?

@@ -2,6 +2,7 @@
 #include <numeric>
 #include <optional>
 
+#include "engine/gate.h"
 #include "engine/router.h"
 #include "engine/text_stage.h"
 #include "host/cli/command.h"
@@ -39,6 +40,19 @@ struct InspectCommand {
                 const Matrix<int32_t>& near, const Matrix<float>& similarity) const;
 };
 
+const OodGate& gate_of(const LoadedPolicy& loaded, const RowScore& s) {
+  const Stage& stage = loaded.artifact.policy.stages[0];
+  return s.residual ? stage.residual->gate : stage.gate;
+}
+
+std::string outlier_in_words(const OodGate& gate, const RowFeatures& f) {
+  const std::string distance = "mean distance to its 10 nearest traces " + number(f.mean_distance_10);
+  if (gate.reference_distance.empty()) return distance;
+  return "outlier score " + number(outlier_score(gate, f)) + ", the limit is " + number(outlier_limit(gate, f.label)) +
+         ": " + distance + ", theirs to their nearest " + number(f.neighbourhood) + ", largest probability " +
+         number(f.top1);
+}
+
 std::string why(const RowScore& s, Reason reason, const LoadedPolicy& loaded, const std::string& label) {
   const double threshold = loaded.certificate.threshold;
   switch (reason) {
@@ -49,8 +63,7 @@ std::string why(const RowScore& s, Reason reason, const LoadedPolicy& loaded, co
       return "deferred: the teacher is expected to agree with " + label + " with probability " + number(s.score) +
              ", not above the threshold " + number(threshold);
     case Reason::kOutOfDistribution:
-      return "deferred: unlike anything learned (mean distance to its 10 nearest traces " +
-             number(s.features.mean_distance_10) + ")";
+      return "deferred: unlike anything learned (" + outlier_in_words(gate_of(loaded, s), s.features) + ")";
     case Reason::kNeverLabel:
       return "deferred: the surrogate says " + label + ", which this policy never answers (--never)";
     case Reason::kBelowLabelFloor:
@@ -102,6 +115,7 @@ Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, con
   const Policy& p = loaded.artifact.policy;
   if (s.text) return describe_text(loaded, s, probability);
   const NeighbourMember& member = p.stages[0].neighbours;
+  const OodGate& gate = gate_of(loaded, s);
   const std::vector<int32_t> order = by_probability(probability);
   Json nearest = Json::array();
   int64_t looked_at = 0, carry = 0, carry_runner_up = 0;
@@ -129,7 +143,10 @@ Json InspectCommand::describe(const LoadedPolicy& loaded, const RowScore& s, con
       {{"features", with(answer_features(s), {{"softmax_probability", s.features.softmax_p},
                                               {"neighbour_vote", s.features.vote_p},
                                               {"neighbour_share", s.features.vote_share},
-                                              {"mean_distance", s.features.mean_distance_10}})},
+                                              {"mean_distance", s.features.mean_distance_10},
+                                              {"neighbours_mean_distance", s.features.neighbourhood},
+                                              {"outlier_score", outlier_score(gate, s.features)},
+                                              {"outlier_limit", outlier_limit(gate, s.features.label)}})},
        {"classes", top_classes(p, probability)},
        {"neighbours", {{"looked_at", looked_at}, {"carry_surrogate", carry}, {"carry_runner_up", carry_runner_up}}},
        {"nearest", nearest}});

@@ -70,6 +70,7 @@ TEST(Gate, BothLimitsMustBePassed) {
   const OodGate gate = fit_gate(rows, 3);
   EXPECT_FLOAT_EQ(static_cast<float>(gate.global_limit), 0.9f);
   EXPECT_EQ(gate.label_limit[1], gate.global_limit);
+  EXPECT_EQ(outlier_limit(gate, 0), gate.global_limit);
   EXPECT_TRUE(gate.label_limit[0] < 0.11);
   EXPECT_FALSE(out_of_distribution(gate, at(0, 0.5f))) << "beyond its label's limit alone";
   EXPECT_TRUE(out_of_distribution(gate, at(0, 0.95f)));

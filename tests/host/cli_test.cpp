@@ -1,5 +1,6 @@
 // The commands as their users meet them.
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "cli_process.h"
@@ -237,6 +238,25 @@ TEST_F(Cli, TheGatesShareIsTheUsers) {
   EXPECT_GT(unlike[0], 80);
   EXPECT_LT(unlike[0], 320);
   EXPECT_LE(unlike[1], 8);
+  // What the gate says of single rows.
+  ASSERT_EQ(run({"route", "p0", "new.jsonl", "-o", "out.jsonl", "-q"}).code, 0);
+  const std::vector<Json> routed = json_lines(slurp(folder.path("out.jsonl")));
+  int64_t looked_at = 0;
+  for (size_t i = 0; i < routed.size() && looked_at < 6; i += 29, ++looked_at) {
+    const Outcome o = run({"inspect", "p0", "--row", std::to_string(i), "--embeddings", "new.npy", "--json"});
+    ASSERT_EQ(o.code, 0) << o.err;
+    const Json d = Json::parse(o.out), f = d["features"];
+    EXPECT_EQ(d["reason"], routed[i]["reason"]);
+    EXPECT_EQ(f["outlier_score"].get<double>() > f["outlier_limit"].get<double>(),
+              d["reason"] == "out_of_distribution");
+    EXPECT_NEAR(f["outlier_score"].get<double>(),
+                2 * f["mean_distance"].get<double>() - f["neighbours_mean_distance"].get<double>() -
+                    0.1 * std::log(f["top1"].get<double>()),
+                1e-6);
+    EXPECT_EQ(contains(d["why"].get<std::string>(), "unlike anything learned (outlier score "),
+              d["reason"] == "out_of_distribution");
+  }
+  EXPECT_EQ(looked_at, 6);
   // What a gate lets through is part of what is certified: another share is another look.
   EXPECT_EQ(run({"fit", "log.jsonl", "--alpha", "0.8", "--gate-share", "0.1", "-o", "p0", "-q"}).code, 3);
   EXPECT_EQ(run({"fit", "log.jsonl", "--alpha", "0.8", "--gate-share", "0.2", "-o", "p0", "-q"}).code, 0);
