@@ -139,8 +139,7 @@ RowScore canonical_score(const Stage& stage, const float* x, const int32_t* neig
   for (const Probabilities& network : networks)
     f.network[static_cast<size_t>(f.networks++)] = member_view(network.data(), classes, best.label);
   row.score = accept_score(stage.acceptor, f, stage.label_frequency[static_cast<size_t>(best.label)]);
-  if (!stage.gate.reference_distance.empty())
-    f.neighbourhood = neighbourhood_distance(stage.gate.reference_distance, neighbour, stage.neighbours.k);
+  f.neighbourhood = neighbourhood_distance(stage.gate.reference_distance, neighbour, stage.neighbours.k);
   row.gated = out_of_distribution(stage.gate, f);
   return row;
 }

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <numeric>
 
+#include "engine/percent.h"
 #include "engine/random.h"
 
 namespace tracer {
@@ -16,12 +16,6 @@ constexpr int64_t kMutual = 2;  // a group links rows that are among each other'
 constexpr int64_t kLargestGroup = 20;
 constexpr int kFolds = 5;
 constexpr double kThinning = 0.35;  // loss of agreement, over min(p, 1 - p), that unrelated rows may show
-
-std::string percent(double share) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f %%", 100 * share);
-  return text;
-}
 
 // Groups of mutual nearest neighbours by union-find, closest pairs first, none larger than kLargestGroup.
 std::vector<int32_t> mutual_groups(const Matrix<int32_t>& near, const Matrix<float>& similarity) {

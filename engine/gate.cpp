@@ -25,17 +25,16 @@ double limit(std::vector<double> values, double share) {
 float neighbourhood_distance(std::span<const float> reference_distance, const int32_t* neighbour, int64_t k) {
   double sum = 0;
   int64_t near = 0;
-  for (; near < std::min(k, kGateNeighbours) && neighbour[near] >= 0; ++near)
+  const int64_t most = reference_distance.empty() ? 0 : std::min(k, kGateNeighbours);
+  for (; near < most && neighbour[near] >= 0; ++near)
     sum += static_cast<double>(reference_distance[static_cast<size_t>(neighbour[near])]);
   return near > 0 ? static_cast<float>(sum / static_cast<double>(near)) : 2.0f;
 }
 
 double outlier_score(const OodGate& gate, const RowFeatures& f) {
   const double d = f.mean_distance_10;
-  double score = d;
-  if (gate.density > 0) score += gate.density * (d - static_cast<double>(f.neighbourhood));
-  if (gate.confidence > 0) score -= gate.confidence * std::log(std::max<double>(f.top1, kLeastProbability));
-  return score;
+  return d + gate.density * (d - static_cast<double>(f.neighbourhood)) -
+         gate.confidence * std::log(std::max<double>(f.top1, kLeastProbability));
 }
 
 OodGate fit_gate(std::span<const RowFeatures> features, int64_t classes, double share) {

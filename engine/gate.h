@@ -3,7 +3,7 @@
 // A row is unlike what was learned by three signs, each weak alone: it is far from its nearest references (the distance
 // to the k-th neighbour, Sun et al., arXiv:2204.06507), farther than those are from theirs (local outlier factor,
 // Breunig et al. 2000, here as a difference), and the surrogate is unsure of it (the maximum softmax probability,
-// Hendrycks and Gimpel, arXiv:1610.02136). docs/benchmarks.md has what each brings.
+// Hendrycks and Gimpel, arXiv:1610.02136). docs/decisions/gate.md: what each brings.
 #pragma once
 
 #include <span>
@@ -19,7 +19,7 @@ inline constexpr double kGateShare = 0.002;
 // Copies of one row are this close, whatever the rounding: never out of distribution.
 inline constexpr double kSameRow = 1e-4;
 
-// Mean reference_distance of the row's 10 nearest references (fewer where there are fewer); 2 when it has none.
+// Mean reference_distance of the row's 10 nearest references (fewer where there are fewer); 2 without any.
 // neighbour: k indices, best first, -1 where there are fewer.
 float neighbourhood_distance(std::span<const float> reference_distance, const int32_t* neighbour, int64_t k);
 

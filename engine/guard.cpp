@@ -1,10 +1,11 @@
 #include "engine/guard.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <numeric>
 #include <vector>
 
+#include "engine/percent.h"
+#include "engine/pick.h"
 #include "engine/random.h"
 
 namespace tracer {
@@ -30,14 +31,12 @@ Result<Block> block_of(Backend& backend, HostMatrix<const float> x, std::span<co
   Block b;
   b.place.assign(row.begin(), row.end());
   const auto n = static_cast<int64_t>(row.size());
-  Matrix<float> rows(n, x.cols), similarity(n, 1);
+  const Matrix<float> rows = pick_rows(x, b.place);
+  Matrix<float> similarity(n, 1);
   Matrix<int32_t> nearest(n, 1);
   std::vector<int32_t> self(static_cast<size_t>(n));
   std::iota(self.begin(), self.end(), 0);
-  for (int64_t i = 0; i < n; ++i) {
-    std::copy_n(x.row(row[static_cast<size_t>(i)]), x.cols, rows.row(i));
-    b.label.push_back(label[static_cast<size_t>(row[static_cast<size_t>(i)])]);
-  }
+  for (int32_t r : row) b.label.push_back(label[static_cast<size_t>(r)]);
   TRACER_RETURN_IF_ERROR(
       backend.topk_cosine(rows.view(), rows.view(), self, self, TopK{nearest.view(), similarity.view()}));
   b.nearest.assign(nearest.data(), nearest.data() + n);
@@ -56,12 +55,6 @@ Counts count(const Block& b, std::span<const int32_t> at) {
   }
   for (const auto& [i, j] : b.close) c.same_label += label[i] == label[j];
   return c;
-}
-
-std::string percent(double share) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f %%", 100 * share);
-  return text;
 }
 
 }  // namespace

@@ -107,10 +107,11 @@ Status features_of(Backend& backend, const PreparedStage& prepared, HostMatrix<c
   parallel_for(backend, (n + kRows - 1) / kRows, [&](int64_t block) {
     for (int64_t i = block * kRows; i < std::min(n, (block + 1) * kRows); ++i) {
       const int32_t label = decided[i].label;
-      out[i] = {decided[i], 2.0f, member_view(linear.row(i), classes, label), {}};
+      out[i] = {decided[i],
+                neighbourhood_distance(stage.gate.reference_distance, near.index.row(i), member.k),
+                member_view(linear.row(i), classes, label),
+                {}};
       if (voted) out[i].kernel = member_view(kernel.row(i), classes, label);
-      if (!stage.gate.reference_distance.empty())
-        out[i].neighbourhood = neighbourhood_distance(stage.gate.reference_distance, near.index.row(i), member.k);
       for (const Matrix<float>& network : networks)
         out[i].network[out[i].networks++] = member_view(network.row(i), classes, label);
     }

@@ -117,17 +117,11 @@ Scored score_candidate(const SearchInput& input, const std::vector<double>& freq
 }
 
 // What engine/gate.h asks of each row's neighbours, from their own distances to the rows of other folds.
-std::vector<float> neighbourhoods(const Matrix<int32_t>& neighbour, const Matrix<float>& similarity) {
-  const int64_t n = neighbour.rows(), k = neighbour.cols();
-  std::vector<float> distance(n), mean(n);
-  for (int64_t i = 0; i < n; ++i) {
-    double sum = 0;
-    int64_t near = 0;
-    for (; near < std::min(k, kGateNeighbours) && neighbour(i, near) >= 0; ++near)
-      sum += 1.0 - static_cast<double>(similarity(i, near));
-    distance[i] = near > 0 ? static_cast<float>(sum / static_cast<double>(near)) : 2.0f;
-  }
-  for (int64_t i = 0; i < n; ++i) mean[i] = neighbourhood_distance(distance, neighbour.row(i), k);
+std::vector<float> neighbourhoods(const Matrix<int32_t>& neighbour, const std::vector<NeighbourSummary>& summary) {
+  std::vector<float> distance, mean;
+  for (const NeighbourSummary& s : summary) distance.push_back(s.mean_distance_10);
+  for (int64_t i = 0; i < neighbour.rows(); ++i)
+    mean.push_back(neighbourhood_distance(distance, neighbour.row(i), neighbour.cols()));
   return mean;
 }
 
@@ -285,9 +279,14 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
 
   Matrix<int32_t> neighbour(n, kNeighbours);
   Matrix<float> similarity(n, kNeighbours);
-  TRACER_RETURN_IF_ERROR(
-      backend.topk_cosine(input.x, input.x, input.fold, input.fold, TopK{neighbour.view(), similarity.view()}));
-  const std::vector<float> neighbourhood = neighbourhoods(neighbour, similarity);
+  std::vector<NeighbourSummary> summary(static_cast<size_t>(n));
+  {
+    auto references = backend.prepare_references(input.x, {input.fold, {}, n});
+    if (!references.ok()) return references.status();
+    TRACER_RETURN_IF_ERROR(
+        backend.topk_cosine(input.x, **references, input.fold, TopK{neighbour.view(), similarity.view()}, summary));
+  }
+  const std::vector<float> neighbourhood = neighbourhoods(neighbour, summary);
   const NeighbourVote no_vote{neighbour.view(), similarity.view(), input.label, 0.0f, kSharpness};
   OutOfFoldKernel kernel;
   const auto spent = [&] { return input.spent && input.spent(); };

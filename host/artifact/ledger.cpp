@@ -71,6 +71,13 @@ std::string texts_digest(const FitOptions& o) {
   return digest.hex();
 }
 
+void add_choices(const FitOptions& o, Json& config) {
+  if (o.members.any()) config["members"] = member_names(o.members);
+  if (o.label_thresholds) config["label_thresholds"] = true;
+  if (o.residual) config["residual"] = true;
+  if (o.gate_share != kGateShare) config["gate_share"] = o.gate_share;
+}
+
 Look look_of(const Traces& traces, const FitResult& result, const FitOptions& o, std::string log) {
   Look look;
   look.log = std::move(log);
@@ -104,10 +111,7 @@ Look look_of(const Traces& traces, const FitResult& result, const FitOptions& o,
   // Only where they were asked for: other looks keep the name they had before these options existed.
   if (!o.never.empty()) config["never"] = result.policy.never;
   if (o.label_floor > 0) config["label_floor"] = o.label_floor;
-  if (o.members.any()) config["members"] = member_names(o.members);
-  if (o.label_thresholds) config["label_thresholds"] = true;
-  if (o.residual) config["residual"] = true;
-  if (o.gate_share != kGateShare) config["gate_share"] = o.gate_share;
+  add_choices(o, config);
   if (!o.cascade_texts.empty()) config["cascade"] = {{"tolerance", o.cascade_tolerance}, {"texts", texts_digest(o)}};
   if (!result.policy.stages.empty() && result.policy.stages[0].neighbours.label.size() < result.split.learn.size())
     config["max_references"] = o.max_references;

@@ -118,10 +118,7 @@ Json SweepCommand::config(const Backend& backend) const {
                  {"folds", fit.split.folds},
                  {"device", std::string(backend.name()) + " " + std::string(backend.isa())},
                  {"build", TRACER_VERSION " " TRACER_GIT_SHA}};
-  if (fit.members.any()) config["members"] = member_names(fit.members);
-  if (fit.label_thresholds) config["label_thresholds"] = true;
-  if (fit.residual) config["residual"] = true;
-  if (fit.gate_share != kGateShare) config["gate_share"] = fit.gate_share;
+  add_choices(fit, config);
   return config;
 }
 

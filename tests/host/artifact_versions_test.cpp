@@ -42,6 +42,12 @@ void expect_refused(const std::string& policy, const std::vector<Rewrite>& cases
   }
 }
 
+// What is read and written again is what was written.
+void expect_same_bytes(const std::string& policy, const std::string& again) {
+  for (const std::string part : {kManifest, kWeights, kCertificates})
+    EXPECT_EQ(slurp(policy + "/" + part), slurp(again + "/" + part)) << part;
+}
+
 TEST(Artifact, DeferredLabelsAreReadBackAndNeedTheirVersion) {
   const TempFolder folder;
   Artifact a = small_artifact();
@@ -105,8 +111,7 @@ TEST(Artifact, NetworksAndThresholdsByLabelAreReadBackAndNeedTheirVersion) {
   EXPECT_EQ(t.kernel_weight, s.kernel_weight);
   EXPECT_EQ(b->policy.certificates[0].method, "l2d_label");
   ASSERT_TRUE(write_artifact(folder.path("q"), *b).ok());
-  for (const char* part : {kManifest, kWeights, kCertificates})
-    EXPECT_EQ(slurp(folder.path("p/") + part), slurp(folder.path("q/") + part)) << part;
+  expect_same_bytes(folder.path("p"), folder.path("q"));
 
   const std::vector<Rewrite> cases = {
       {true, "\"format_version\": 4", "\"format_version\": 3", "at most one kernel member, found \"prototype\""},
@@ -184,8 +189,7 @@ TEST(Artifact, ASecondSurrogateIsReadBackAndNeedsItsVersion) {
     EXPECT_TRUE(t.networks.empty());
     EXPECT_EQ(b->policy.certificates[0].method, "rsb");
     ASSERT_TRUE(write_artifact(folder.path("q"), *b).ok());
-    for (const char* part : {kManifest, kWeights, kCertificates})
-      EXPECT_EQ(slurp(folder.path("p/") + part), slurp(folder.path("q/") + part)) << part;
+    expect_same_bytes(folder.path("p"), folder.path("q"));
     const std::string runs = text ? "3" : "2", encoder = text ? "1" : "0";
     const std::string earlier = "\"format_version\": " + std::string(text ? "5" : "4"), second = "\"residual_below\"",
                       too_many = "this version runs " + std::string(text ? "2" : "at most 1") + ", found " + runs;
@@ -227,8 +231,7 @@ TEST(Artifact, TheGatesReferencesAreReadBackAndNeedTheirVersion) {
         EXPECT_EQ(s->gate.global_limit, 0.7);
       }
       ASSERT_TRUE(write_artifact(folder.path("q"), *b).ok());
-      for (const char* part : {kManifest, kWeights, kCertificates})
-        EXPECT_EQ(slurp(folder.path("p/") + part), slurp(folder.path("q/") + part)) << part;
+      expect_same_bytes(folder.path("p"), folder.path("q"));
       const std::string runs = std::to_string(1 + text) + " or " + std::to_string(2 + text);
       const std::string none = "this version runs " + runs + ", found";
       const std::vector<Rewrite> cases = {
