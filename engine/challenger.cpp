@@ -61,6 +61,9 @@ Result<Challenger> freeze(Backend& backend, const Traces& traces, Matrix<float> 
   LearnRows learn{x.view(), {}, at.fold, {at.learn.begin(), at.learn.end()}};
   for (int32_t row : at.learn) learn.label.push_back(traces.label[row]);
 
+  auto described = useful_descriptions(backend, o.descriptions, learn.label, classes);
+  if (!described.ok()) return described.status();
+  learn.descriptions = &*described;
   SearchInput input = searched_part(learn, at.unit, at.sample_rows, classes);
   input.folds = split.folds;
   input.alphas = {o.alpha};

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/audit_betting.h"
+#include "engine/descriptions.h"
 #include "engine/gate.h"
 #include "engine/network_search.h"
 #include "engine/policy.h"
@@ -32,6 +33,7 @@ struct ChallengerOptions {
   MemberSet members;  // likewise
   bool label_thresholds = false;
   double gate_share = kGateShare;
+  const Descriptions* descriptions = nullptr;
 };
 
 struct Challenger {

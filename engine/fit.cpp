@@ -43,6 +43,8 @@ Status check_options(const Traces& traces, const Matrix<float>& x, const FitOpti
   if (!(o.label_floor >= 0 && o.label_floor < 1)) return bad_input("--label-floor must lie between 0 and 1");
   if (o.max_references < kFewestReferences)
     return bad_input("--max-references must be at least " + std::to_string(kFewestReferences));
+  if (o.descriptions != nullptr && !o.descriptions->empty() && o.descriptions->x.cols() != x.cols())
+    return internal_error("vectors of descriptions and of traces differ in dimension");
   if (!o.cascade_texts.empty() && static_cast<int64_t>(o.cascade_texts.size()) != traces.rows())
     return internal_error("texts and traces differ in number");
   if (!(o.cascade_tolerance >= 0 && o.cascade_tolerance <= 1))
@@ -195,6 +197,10 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
   const int64_t n_learn = static_cast<int64_t>(s.learn.size()), searched = at.sample_rows;
   LearnRows learn{
       x.view().rows_from(0, n_learn), pick(traces.label, at.learn), at.fold, {at.learn.begin(), at.learn.end()}};
+  auto described = useful_descriptions(backend, options.descriptions, learn.label, classes);
+  if (!described.ok()) return described.status();
+  learn.descriptions = &*described;
+  result.described = described_labels(*described);
   SearchInput input = searched_part(learn, at.unit, searched, classes);
   phases.done("split");
   auto dependence =

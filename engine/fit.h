@@ -14,6 +14,7 @@
 #include "engine/certify.h"
 #include "engine/certify_rows.h"
 #include "engine/dependence.h"
+#include "engine/descriptions.h"
 #include "engine/policy.h"
 #include "engine/search.h"
 #include "engine/split.h"
@@ -44,6 +45,8 @@ struct FitOptions {
   double label_floor = 0;                // labels that learn does not show to agree this often are deferred; 0: none
   int64_t keep_certify = 0;              // certify rows whose vectors the result keeps, at most
   std::optional<double> budget_seconds;  // of learning; once spent, no further candidate is tried
+  // What labels mean, labels by index: learned from where the log shows them few times. Must outlive the fit.
+  const Descriptions* descriptions = nullptr;
   // n, not empty: a cascade (engine/cascade.h), whose text stage learns from these texts of the traces.
   std::span<const std::string> cascade_texts;
   double cascade_tolerance = 0.005;  // share of all rows of planned coverage that the text stage may cost
@@ -56,6 +59,7 @@ struct FitResult {
   UnitChoice unit;
   std::vector<Candidate> candidates;
   Candidate chosen;
+  int64_t described = 0;              // labels whose descriptions were learned from
   std::vector<CascadePlan> cascade;   // of a cascade: aligned with the policy's certificates
   std::vector<std::string> cut;       // what the budget left untried; not empty: the policy depends on time
   std::vector<Suspect> suspects;      // at most 20, most certain first

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/descriptions.h"
 #include "engine/softmax_path.h"
 
 namespace tracer {
@@ -16,6 +17,7 @@ SearchInput searched_part(const LearnRows& learn, const std::vector<int32_t>& un
   input.label_frequency.assign(static_cast<size_t>(classes), 0.0);
   for (int32_t label : learn.label) input.label_frequency[label] += 1.0 / static_cast<double>(learn.label.size());
   input.classes = classes;
+  input.descriptions = learn.descriptions;
   return input;
 }
 
@@ -23,7 +25,8 @@ Result<Stage> refit(Backend& backend, const SearchResult& search, const LearnRow
   Stage stage;
   const int64_t d = learn.x.cols, searched = static_cast<int64_t>(search.score.size());
   const std::vector<int32_t> label(learn.label.begin(), learn.label.begin() + searched);
-  const SoftmaxData data{learn.x, learn.label, classes, learn.fold,
+  const DescribedRows rows(learn.x, learn.label, learn.fold, learn.descriptions);
+  const SoftmaxData data{rows.x(), rows.label(), classes, rows.fold(),
                          searched == learn.x.rows ? &search.moments : nullptr};
   SoftmaxState state = initial_softmax(data, 0);
   for (int64_t c = 0; c < classes; ++c) {

@@ -13,10 +13,11 @@ namespace tracer {
 
 // All learn rows: those that search_surrogate saw first, in its order.
 struct LearnRows {
-  HostMatrix<const float> x;   // n x d, unit rows
-  std::vector<int32_t> label;  // n
-  std::vector<int32_t> fold;   // n
-  std::vector<int64_t> row;    // n: of the log
+  HostMatrix<const float> x;                   // n x d, unit rows
+  std::vector<int32_t> label;                  // n
+  std::vector<int32_t> fold;                   // n
+  std::vector<int64_t> row;                    // n: of the log
+  const Descriptions* descriptions = nullptr;  // as SearchInput
 };
 
 // What search_surrogate sees of them: the first `searched`, and the label frequencies of all. unit: of each row. The

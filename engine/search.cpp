@@ -188,7 +188,8 @@ Result<OutOfFoldKernel> out_of_fold_kernel(Backend& backend, const SearchInput& 
   return found;
 }
 
-// Softmax regression along the path; what is left is the strength of the least out-of-fold loss.
+// Softmax regression along the path; what is left is the strength of the least out-of-fold loss. moments: what it
+// learned from, as row_moments.
 struct Path {
   double cost = 0;
   double log_loss = std::numeric_limits<double>::infinity();
@@ -196,9 +197,13 @@ struct Path {
   Matrix<float> start;
 };
 
-Result<Path> softmax_path(Backend& backend, const SearchInput& input, const RowMoments& moments,
+Result<Path> softmax_path(Backend& backend, const SearchInput& input, RowMoments& moments,
                           const std::function<void(const std::string&)>& progress, std::vector<std::string>& cut) {
-  const SoftmaxData data{input.x, input.label, input.classes, input.fold, &moments};
+  const DescribedRows rows(input.x, input.label, input.fold, input.descriptions);
+  auto computed = row_moments(backend, rows.x());
+  if (!computed.ok()) return computed.status();
+  moments = std::move(computed).value();
+  const SoftmaxData data{rows.x(), rows.label(), input.classes, rows.fold(), &moments};
   SoftmaxState state = initial_softmax(data, input.folds);
   const int iterations = search_iterations(input.x.rows, input.x.cols, input.classes, input.folds);
   Path best;
@@ -305,9 +310,6 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
     progress("nearest neighbours of " + std::to_string(n) + " rows" +
              (kernel.probability.empty() ? "" : ", kernel vote: out-of-fold loss " + std::to_string(kernel.log_loss)));
 
-  auto moments = row_moments(backend, input.x);
-  if (!moments.ok()) return moments.status();
-  result.moments = std::move(moments).value();
   auto path = softmax_path(backend, input, result.moments, progress, result.cut);
   if (!path.ok()) return path.status();
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/descriptions.h"
 #include "engine/gate.h"
 #include "engine/kernel_vote.h"
 #include "engine/network_search.h"
@@ -34,13 +35,14 @@ struct SearchInput {
   std::vector<double> label_frequency;  // C: share of all learn rows; empty: of these
   std::vector<double> alphas;           // the sweep: candidates are compared by out-of-fold coverage at these
   double delta = 0.05;
-  std::vector<int32_t> never;      // labels whose rows are never handled
-  MemberSet members;               // to try beside softmax regression and neighbours
-  uint64_t seed = 0;               // of their learning
-  bool label_thresholds = false;   // to try the family l2d_label
-  std::function<bool()> spent;     // true: try nothing more than is needed for a policy; empty: never
-  double gate_share = kGateShare;  // of ordinary rows that the gate may defer
-  int64_t n_certify = 0;           // the size of the certify set whose allowance they are compared under
+  std::vector<int32_t> never;                  // labels whose rows are never handled
+  MemberSet members;                           // to try beside softmax regression and neighbours
+  uint64_t seed = 0;                           // of their learning
+  bool label_thresholds = false;               // to try the family l2d_label
+  std::function<bool()> spent;                 // true: try nothing more than is needed for a policy; empty: never
+  double gate_share = kGateShare;              // of ordinary rows that the gate may defer
+  int64_t n_certify = 0;                       // the size of the certify set whose allowance they are compared under
+  const Descriptions* descriptions = nullptr;  // unit rows that softmax regression learns from as well; null: none
   // rsb: of rows that another stage answers and that pass its gate. They count with the n rows where coverage is
   // planned, and make acceptors be judged on rows of folds that they did not learn from: rows of a residual are few.
   std::vector<double> other_score;
@@ -72,7 +74,7 @@ struct SearchResult {
   Acceptor acceptor;
   OodGate gate;
   Matrix<float> start;   // (d + 1) x C: mean of the folds' weights, to warm-start the refit
-  RowMoments moments;    // of x, for the refit
+  RowMoments moments;    // of x and the descriptions, for the refit
   NeighbourGraph graph;  // of x, for the refit of the kernel vote; empty where it has no part
   float kernel_temperature = 1;
   int iterations = 0;  // search_iterations, for the refit

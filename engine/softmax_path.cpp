@@ -399,6 +399,10 @@ Status out_of_fold_probability(Backend& backend, const SoftmaxData& data, const 
   const auto seen = classes_seen(data, state);
   WideSoftmaxProblem problem;
   fill_problem(data, state, seen, problem);
+  const auto rows = static_cast<size_t>(probability.rows);
+  problem.x = data.x.rows_from(0, probability.rows);
+  problem.label = problem.label.first(rows);
+  problem.fold = problem.fold.first(rows);
   const int64_t d = data.x.cols, width = state.weights.cols();
   std::vector<uint8_t> active(state.held_out.size(), 1);
   std::vector<double> loss(state.held_out.size());

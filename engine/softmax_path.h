@@ -59,7 +59,8 @@ SoftmaxState initial_softmax(const SoftmaxData& data, int folds);
 Status minimise_softmax(Backend& backend, const SoftmaxData& data, double cost, const SoftmaxOptions& options,
                         SoftmaxState& state);
 
-// Out-of-fold class probabilities (n x C): row i is scored by the model that did not see its fold.
+// Out-of-fold class probabilities of the first rows of the data (as many as `probability` has, x C): row i is scored by
+// the model that did not see its fold.
 Status out_of_fold_probability(Backend& backend, const SoftmaxData& data, const SoftmaxState& state,
                                HostMatrix<float> probability);
 

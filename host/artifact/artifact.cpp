@@ -125,7 +125,8 @@ std::vector<double> gate_limits(const Stage& s) {
   return limits;
 }
 
-Result<std::string> weights_bytes(const Policy& policy) {
+Result<std::string> weights_bytes(const Artifact& artifact) {
+  const Policy& policy = artifact.policy;
   io::SafetensorsWriter writer;
   std::vector<const Stage*> stages;
   for (const Stage& s : policy.stages) {
@@ -177,6 +178,10 @@ Result<std::string> weights_bytes(const Policy& policy) {
     if (!s.acceptor.label_offset.empty()) vector(kAcceptorOffset, s.acceptor.label_offset);
     vector(kGateLimits, limits.back());
     if (!s.gate.reference_distance.empty()) vector(kGateDistance, s.gate.reference_distance);
+  }
+  if (const Descriptions& d = artifact.descriptions; !d.empty()) {
+    writer.add(kDescriptionsX, d.x);
+    writer.add<int32_t>(kDescriptionsLabel, {static_cast<int64_t>(d.label.size())}, d.label);
   }
   writer.set_metadata("format", kFormatName);
   return writer.serialize();
@@ -238,7 +243,7 @@ Status check_replaceable(const std::string& path) {
 
 Status write_artifact(const std::string& path, Artifact& artifact) {
   TRACER_RETURN_IF_ERROR(check_replaceable(path));
-  auto weights = weights_bytes(artifact.policy);
+  auto weights = weights_bytes(artifact);
   if (!weights.ok()) return weights.status();
   Json certificates;
   certificates["data_sha256"] = artifact.provenance.traces_sha256;

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/descriptions.h"
 #include "engine/policy.h"
 #include "host/encoder/encoder_identity.h"
 #include "host/io/safetensors.h"
@@ -47,6 +48,7 @@ struct Artifact {
   Json frontier;                           // one entry for each alpha, as `fit --json` prints it
   Json explain;                            // dependence, suspects
   Json ledger;                             // which certify rows served which certificate (host/artifact/ledger.h)
+  Descriptions descriptions;               // what fit was given, for later fits; labels by index into the policy's
   std::vector<std::string> reference_ids;  // of the learn rows, when the traces had ids; else empty
   std::string digest;                      // sha256 of manifest.json: names the policy exactly; set by read and write
 };

@@ -47,6 +47,14 @@ void update(io::Sha256& digest, const std::vector<T>& values) {
   digest.update({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)});
 }
 
+std::string descriptions_digest(const Descriptions& d) {
+  io::Sha256 digest;
+  digest.update(std::to_string(d.label.size()) + ":");
+  update(digest, d.label);
+  digest.update({reinterpret_cast<const char*>(d.x.data()), static_cast<size_t>(d.x.size()) * sizeof(float)});
+  return digest.hex();
+}
+
 }  // namespace
 
 std::string log_digest(const Traces& traces, const Matrix<float>& x) {
@@ -76,6 +84,7 @@ void add_choices(const FitOptions& o, Json& config) {
   if (o.label_thresholds) config["label_thresholds"] = true;
   if (o.residual) config["residual"] = true;
   if (o.gate_share != kGateShare) config["gate_share"] = o.gate_share;
+  if (o.descriptions != nullptr) config["descriptions"] = descriptions_digest(*o.descriptions);
 }
 
 Look look_of(const Traces& traces, const FitResult& result, const FitOptions& o, std::string log) {

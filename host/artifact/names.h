@@ -35,6 +35,9 @@ inline constexpr char kTreesFeature[] = "gbt.trees.feature";
 inline constexpr char kTreesValue[] = "gbt.trees.value";
 inline constexpr char kTreesLeft[] = "gbt.trees.left";
 inline constexpr char kTreesRight[] = "gbt.trees.right";
+// What labels mean; of the policy, not of a stage.
+inline constexpr char kDescriptionsX[] = "descriptions.x";
+inline constexpr char kDescriptionsLabel[] = "descriptions.label";
 // Of a text stage.
 inline constexpr char kNgramsW[] = "ngrams.w";
 inline constexpr char kNgramsB[] = "ngrams.b";

@@ -210,6 +210,19 @@ Status parse_vector_stages(const Json& stages, int64_t version, int64_t first, c
   return {};
 }
 
+// What labels mean, where fit was told: it decides nothing, so every version may have it.
+Status parse_descriptions(const io::SafetensorsFile& weights, const Policy& policy, Descriptions& descriptions) {
+  if (!weights.has(kDescriptionsLabel)) return {};
+  auto label = weights.values<int32_t>(kDescriptionsLabel, {-1});
+  if (!label.ok()) return label.status();
+  for (const int32_t l : *label)
+    if (l < 0 || l >= static_cast<int32_t>(policy.labels.size()))
+      return bad_input(std::string(kWeights) + ": " + kDescriptionsLabel + ": expected labels from 0 to " +
+                       std::to_string(policy.labels.size() - 1) + ", found " + std::to_string(l));
+  descriptions.label.assign(label->begin(), label->end());
+  return copy_matrix(weights, kDescriptionsX, static_cast<int64_t>(label->size()), policy.dimension, descriptions.x);
+}
+
 // The labels that a policy defers, in what brought them: version 3, or a later one.
 Status parse_deferred_labels(const Json& manifest, int64_t version, Policy& policy) {
   JsonFields f(manifest, kManifest);
@@ -304,6 +317,8 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
                                             weights, *policy.text));
   }
   TRACER_RETURN_IF_ERROR(parse_vector_stages(stages, version, static_cast<int64_t>(text_stages), weights, policy));
+
+  TRACER_RETURN_IF_ERROR(parse_descriptions(weights, policy, artifact.descriptions));
 
   auto certificates = parse_json(certificates_text, kCertificates);
   if (!certificates.ok()) return certificates.status();

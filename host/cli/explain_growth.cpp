@@ -33,6 +33,7 @@ Result<FitOptions> options_of(const LoadedPolicy& loaded) {
   const AskedToTry asked = asked_of(run);
   o.members = asked.members, o.gate_share = asked.gate_share;
   o.label_thresholds = asked.label_thresholds, o.residual = asked.residual;
+  if (!loaded.artifact.descriptions.empty()) o.descriptions = &loaded.artifact.descriptions;
   const auto references = static_cast<int64_t>(policy.stages[0].neighbours.label.size());
   if (references < c.n_learn) o.max_references = std::max(kFewestReferences, references);
   return o;

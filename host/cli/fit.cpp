@@ -9,6 +9,7 @@
 #include "host/artifact/artifact.h"
 #include "host/artifact/ledger.h"
 #include "host/cli/command.h"
+#include "host/cli/descriptions.h"
 #include "host/cli/embedding.h"
 #include "host/cli/fit_json.h"
 #include "host/cli/fit_summary.h"
@@ -29,6 +30,7 @@ struct FitCommand {
   SplitFlags split;
   MemberFlags members;
   LocalEncoderOptions encoder_options;
+  DescriptionOptions description_options;
   std::vector<std::string> never;  // as given: labels, or several with commas between
   std::string output = ".tracer";
   bool cascade = false;
@@ -37,12 +39,12 @@ struct FitCommand {
   int run();
   std::string rejects_path() const { return input.rejects.empty() ? "rejects.jsonl" : input.rejects; }
   Status resolve_never(const Traces& traces);
-  Status write(FitResult& result, const io::TraceFile& file, const std::string& vectors, Json ledger,
-               bool is_void) const;
+  Status write(FitResult& result, const io::TraceFile& file, const std::string& vectors, Json ledger, bool is_void);
   int print(const FitResult& result, const io::TraceFile& file, const Json& explanation, const std::string& refusal,
             Json seconds) const;
 
   EncoderIdentity encoder_;  // of the vectors
+  Descriptions descriptions_;
 };
 
 // A look that the ledger does not allow proves nothing.
@@ -76,7 +78,7 @@ Status FitCommand::resolve_never(const Traces& traces) {
 
 // The new policy replaces the one in `output`; after a void look the earlier one stays, and only its ledger grows.
 Status FitCommand::write(FitResult& result, const io::TraceFile& file, const std::string& vectors, Json ledger,
-                         bool is_void) const {
+                         bool is_void) {
   if (is_void) {
     auto earlier = read_artifact(output);
     if (!earlier.ok()) return earlier.status();
@@ -91,6 +93,7 @@ Status FitCommand::write(FitResult& result, const io::TraceFile& file, const std
   artifact.ledger = std::move(ledger);
   artifact.frontier = frontier_json(result.policy);
   artifact.policy = std::move(result.policy);
+  artifact.descriptions = std::move(descriptions_);
   if (!artifact.policy.stages.empty()) {
     if (!file.traces.id.empty())
       for (int64_t row : artifact.policy.stages[0].neighbours.row)
@@ -141,8 +144,10 @@ int FitCommand::run() {
   const bool embeds = vectors->empty();
   if (const std::string given = encoder_options.given(); !embeds && !given.empty())
     return usage_error(console, given + " is for text, but vectors are given: " + *vectors);
-  const std::string overwrites = check_outputs({{"--rejects", rejects_path()}, {"--embed-cache", input.embed.cache}},
-                                               {{"TRACES", input.traces}, {"--embeddings", *vectors}}, output);
+  std::vector<FileUse> read_files = {{"TRACES", input.traces}, {"--embeddings", *vectors}};
+  for (const FileUse& use : description_options.inputs()) read_files.push_back(use);
+  const std::string overwrites =
+      check_outputs({{"--rejects", rejects_path()}, {"--embed-cache", input.embed.cache}}, read_files, output);
   if (!overwrites.empty()) return usage_error(console, overwrites);
   const Status replaceable = check_replaceable(output);
   if (!replaceable.ok()) return fail(console, replaceable);
@@ -159,6 +164,12 @@ int FitCommand::run() {
   if (const Status known = resolve_never(file->traces); !known.ok()) return usage_error(console, known.message());
   auto read = read_or_embed(*vectors, encoder ? &*encoder : nullptr, *file, input.traces, console);
   if (!read.ok()) return fail(console, read.status());
+  auto descriptions = read_descriptions(
+      **backend, description_options, input, {file->traces.labels, *read, input.traces},
+      may_need_names(file->traces, 1 - fit.split.certify_fraction), encoder ? &*encoder : nullptr, console);
+  if (!descriptions.ok()) return fail(console, descriptions.status());
+  descriptions_ = std::move(descriptions).value();
+  if (!descriptions_.empty()) fit.descriptions = &descriptions_;
   encoder_ = read->encoder;
   Matrix<float> x = std::move(read->x);
   std::string log = log_digest(file->traces, x);
@@ -178,6 +189,10 @@ int FitCommand::run() {
                "): " + std::to_string(result.split.learn.size()) + " rows to learn from, " +
                std::to_string(result.split.certify.size()) + " to certify on" +
                (result.unit.reason.empty() ? "" : "; " + result.unit.reason));
+
+  if (result.described > 0)
+    console.note("learned from descriptions of " + counted(result.described, "label") +
+                 " too, which the log shows few times");
 
   const Look look = look_of(file->traces, result, fit, std::move(log));
   auto refusal = check_look(*ledger, look);
@@ -255,6 +270,7 @@ void add_fit(CLI::App& app, int& exit_code) {
   sub->add_flag("--approximate", fit.approximate, "where runs do not certify exactly, use a design effect and say so");
   sub->add_option("--seed", fit.split.seed, "same seed, same bytes")->capture_default_str();
   add_local_encoder_options(*sub, command->encoder_options);
+  add_description_options(*sub, command->description_options);
   sub->add_option("-o,--output", command->output, "folder of the policy")->capture_default_str();
   add_common(*sub, command->common, true);
   sub->callback([command, &exit_code] { exit_code = command->run(); });

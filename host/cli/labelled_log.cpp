@@ -58,4 +58,48 @@ Result<LogVectors> read_or_embed(const std::string& npy, const Encoder* encoder,
   return vectors;
 }
 
+Result<AlikeEncoder> AlikeEncoder::open(const std::string& start, const std::string& option, const InputOptions& rows,
+                                        const LearnedLog& learned, const Encoder* encoder, const Backend& backend,
+                                        const Console& console) {
+  AlikeEncoder out;
+  out.given_ = encoder;
+  if (encoder != nullptr) return out;
+  const EncoderIdentity& known = learned.vectors.encoder;
+  const std::string instead = option.empty() ? "" : "; give " + option;
+  if (!known.known())
+    return bad_input(start + "nothing is known of what made the vectors of " + learned.path + instead);
+  if (known.is_server())
+    return bad_input(start + "the vectors of " + learned.path + " are of a server, " + describe(known) +
+                     (option.empty() ? "" : "; embed it with `tracer embed` and give " + option));
+  InputOptions same = rows;
+  same.encoder = known.path;
+  auto opened = open_named_encoder(same, {known.precision, {known.prompt, {}}}, backend, console);
+  if (!opened.ok()) return opened.status();
+  out.own_.emplace(std::move(opened).value());
+  return out;
+}
+
+Result<AlikeRows> read_alike(const Backend& backend, const std::string& start, const std::string& option,
+                             const InputOptions& rows, const std::string& vectors, const LearnedLog& learned,
+                             const Encoder* encoder, const Console& console) {
+  AlikeEncoder embeds;
+  if (vectors.empty()) {
+    auto opened = AlikeEncoder::open(start + "has no vectors, and ", option, rows, learned, encoder, backend, console);
+    if (!opened.ok()) return opened.status();
+    embeds = std::move(opened).value();
+  }
+  auto file = read_log(rows, "", "", vectors.empty(), console);
+  if (!file.ok()) return file.status();
+  auto read = read_or_embed(vectors, embeds.encoder(), *file, rows.traces, console);
+  if (!read.ok()) return read.status();
+  const EncoderIdentity& known = learned.vectors.encoder;
+  if (read->encoder.known() && known.known() && !read->encoder.makes_vectors_of(known))
+    return bad_input(start + "its vectors are of " + describe(read->encoder) + ", those of the log of " +
+                     describe(known));
+  if (read->x.cols() != learned.vectors.x.cols())
+    return bad_input(start + "expected vectors of dimension " + std::to_string(learned.vectors.x.cols()) + ", found " +
+                     std::to_string(read->x.cols()));
+  return AlikeRows{std::move(file).value(), std::move(read).value()};
+}
+
 }  // namespace tracer::cli

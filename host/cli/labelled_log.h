@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "host/cli/command.h"
 #include "host/cli/inputs.h"
@@ -26,5 +27,39 @@ struct LogVectors {
 // encoder. kBadInput when the number of vectors is another.
 Result<LogVectors> read_or_embed(const std::string& npy, const Encoder* encoder, const io::TraceFile& file,
                                  const std::string& traces, const Console& console);
+
+// The log that policies are learned from, as far as other rows have to fit it.
+struct LearnedLog {
+  const std::vector<std::string>& labels;
+  const LogVectors& vectors;
+  const std::string& path;
+};
+
+// What embeds other rows as the log's: the encoder that embeds the log itself, else the one that its vectors are noted
+// to be of.
+class AlikeEncoder {
+ public:
+  // kBadInput when nothing is known of what made the log's vectors, or it is a server. `start` begins messages,
+  // `option` is the one that would give vectors instead ("": none would). rows: how they are read. The encoder must
+  // outlive it.
+  static Result<AlikeEncoder> open(const std::string& start, const std::string& option, const InputOptions& rows,
+                                   const LearnedLog& learned, const Encoder* encoder, const Backend& backend,
+                                   const Console& console);
+  const Encoder* encoder() const { return own_ ? &*own_ : given_; }
+
+ private:
+  std::optional<Encoder> own_;
+  const Encoder* given_ = nullptr;
+};
+
+// Other labelled rows and their vectors, of the file `vectors`; where that is "" their text is embedded as the log's
+// is. kBadInput as above, and when the vectors do not go together. Bad rows are warned of, and go nowhere.
+struct AlikeRows {
+  io::TraceFile file;
+  LogVectors vectors;
+};
+Result<AlikeRows> read_alike(const Backend& backend, const std::string& start, const std::string& option,
+                             const InputOptions& rows, const std::string& vectors, const LearnedLog& learned,
+                             const Encoder* encoder, const Console& console);
 
 }  // namespace tracer::cli

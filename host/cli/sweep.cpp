@@ -8,6 +8,7 @@
 
 #include "host/artifact/ledger.h"
 #include "host/cli/command.h"
+#include "host/cli/descriptions.h"
 #include "host/cli/embedding.h"
 #include "host/cli/inputs.h"
 #include "host/cli/labelled_log.h"
@@ -39,6 +40,7 @@ struct SweepCommand {
   SplitFlags split;
   MemberFlags members;
   LocalEncoderOptions encoder_options;
+  DescriptionOptions description_options;
   int64_t seeds = 5, first_seed = 0;
   int jobs = 1;
   std::optional<std::string> curve;  // as given
@@ -63,6 +65,7 @@ struct SweepCommand {
 
   io::TraceFile log_;
   LogVectors vectors_;
+  Descriptions descriptions_;
   std::optional<TestLog> test_;
   std::vector<int64_t> sizes_;  // ascending; the last one is all rows
   std::vector<SweepRun> runs_;  // by size, then seed
@@ -93,12 +96,12 @@ std::string SweepCommand::check_usage(const std::string& vectors, const std::str
   int to_stdout = common.console.json;
   for (const std::string* path : {&csv, &json_file, &svg}) to_stdout += *path == "-";
   if (to_stdout > 1) return "standard output can carry one thing: --json, or one output called -";
-  return check_outputs(outputs(),
-                       {{"TRACES", input.traces},
-                        {"--embeddings", vectors},
-                        {"--test", test.traces},
-                        {"--test-embeddings", test_vectors}},
-                       "");
+  std::vector<FileUse> inputs = {{"TRACES", input.traces},
+                                 {"--embeddings", vectors},
+                                 {"--test", test.traces},
+                                 {"--test-embeddings", test_vectors}};
+  for (const FileUse& use : description_options.inputs()) inputs.push_back(use);
+  return check_outputs(outputs(), inputs, "");
 }
 
 // Everything but the sizes and seeds that decides a run.
@@ -290,6 +293,13 @@ int SweepCommand::run() {
     test_.emplace(std::move(read).value());
   }
   sizes_ = sweep_sizes(asked, log_.traces.rows(), console);
+  const double least_share = static_cast<double>(sizes_.front()) / static_cast<double>(log_.traces.rows());
+  auto descriptions =
+      read_descriptions(**backend, description_options, input, {log_.traces.labels, vectors_, input.traces},
+                        may_need_names(log_.traces, (1 - fit.split.certify_fraction) * least_share), embeds, console);
+  if (!descriptions.ok()) return fail(console, descriptions.status());
+  descriptions_ = std::move(descriptions).value();
+  if (!descriptions_.empty()) fit.descriptions = &descriptions_;
   read_seconds_ = seconds_since(started);
 
   std::optional<SweepState> state;
@@ -348,6 +358,7 @@ void add_sweep(CLI::App& app, int& exit_code) {
   sub->add_flag("--simultaneous", fit.simultaneous, "the targets of a fit hold together, at delta / their number each");
   sub->add_flag("--approximate", fit.approximate, "where runs do not certify exactly, use a design effect");
   add_local_encoder_options(*sub, command->encoder_options);
+  add_description_options(*sub, command->description_options);
   sub->add_option("--csv", command->csv,
                   "write a line for each size, seed and alpha to this file (-: standard output)");
   sub->add_option("--json-file", command->json_file, "write the JSON document to this file");

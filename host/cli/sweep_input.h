@@ -22,19 +22,11 @@ Result<CurveSizes> parse_curve(const std::optional<std::string>& text);
 // (an eighth of a log under 4,000 rows) up to four fifths of the log.
 std::vector<int64_t> sweep_sizes(const CurveSizes& asked, int64_t rows, const Console& console);
 
-// The log that policies are learned from, as far as a test log has to fit it.
-struct LearnedLog {
-  const std::vector<std::string>& labels;
-  const LogVectors& vectors;
-  const std::string& path;
-};
 struct TestLog {
   FreshRows rows;
   std::string digest;
 };
-// vectors: the test log's file of vectors; "": its text is embedded, with `encoder`, else with the one that the log's
-// vectors are noted to be of. kBadInput when nothing is known of that, or the vectors do not go together. Bad rows are
-// warned of, and go nowhere.
+// As read_alike reads rows: vectors is the test log's file of vectors, or "".
 Result<TestLog> read_test(Backend& backend, const InputOptions& test, const std::string& vectors,
                           const LearnedLog& learned, const Encoder* encoder, const Console& console);
 

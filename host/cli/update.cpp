@@ -192,6 +192,8 @@ Status UpdateCommand::freeze(Backend& backend, VersionStore& store) {
   AskedToTry tried = asked_of(run);
   tried.residual = false;  // a challenger has one stage
   o.members = tried.members, o.label_thresholds = tried.label_thresholds, o.gate_share = tried.gate_share;
+  Descriptions descriptions = translate_descriptions(champion.descriptions, champion.policy.labels, traces.labels);
+  if (!descriptions.empty()) o.descriptions = &descriptions;
   const int64_t learned = rows->rows();
   auto frozen = freeze_challenger(backend, traces, std::move(rows->x), fair, o,
                                   [&](const std::string& done) { common.console.note(done); });
@@ -209,6 +211,7 @@ Status UpdateCommand::freeze(Backend& backend, VersionStore& store) {
                   {"split", {{"kind", to_string(o.unit)}, {"reason", "all rows learn; audited rows certify"}}},
                   {"update", {{"challenger", number}, {"delta", store.state().delta}, {"rows", learned}}}};
   add_asked(tried, artifact.run);
+  artifact.descriptions = std::move(descriptions);
   if (run.contains("references")) artifact.run["references"] = run["references"];
   artifact.explain = {{"warnings", frozen->warnings}, {"suspects", Json::array()}};
   artifact.ledger = champion.ledger;

@@ -252,6 +252,38 @@ TEST(Artifact, TheGatesReferencesAreReadBackAndNeedTheirVersion) {
     }
 }
 
+TEST(Artifact, DescriptionsAreReadBackWhateverTheVersion) {
+  const TempFolder folder;
+  Artifact a = small_artifact();
+  a.descriptions = {Matrix<float>(2, kDim), {2, 0}};
+  a.descriptions.x(1, 3) = 0.5f;
+  ASSERT_TRUE(write_artifact(folder.path("p"), a).ok());
+  EXPECT_TRUE(io::contains(slurp(folder.path("p/") + kManifest), "\"format_version\": 2"));  // they decide nothing
+  auto b = read_artifact(folder.path("p"));
+  ASSERT_TRUE(b.ok()) << b.status().message();
+  EXPECT_EQ(b->descriptions.label, a.descriptions.label);
+  ASSERT_EQ(b->descriptions.x.size(), 2 * kDim);
+  EXPECT_EQ(b->descriptions.x(1, 3), 0.5f);
+  ASSERT_TRUE(write_artifact(folder.path("q"), *b).ok());
+  expect_same_bytes(folder.path("p"), folder.path("q"));
+  const auto refused = [&](const char* part) {
+    ASSERT_TRUE(write_artifact(folder.path("bad"), a).ok());
+    const auto r = read_artifact(folder.path("bad"));
+    ASSERT_FALSE(r.ok());
+    EXPECT_TRUE(io::contains(r.status().message(), part)) << r.status().message();
+  };
+  a.descriptions.x(0, 0) = std::numeric_limits<float>::quiet_NaN();
+  refused(kDescriptionsX);
+  a.descriptions.x = Matrix<float>(3, kDim);
+  refused(kDescriptionsX);
+  a.descriptions.x = Matrix<float>(2, kDim + 1);
+  refused(kDescriptionsX);
+  for (const int32_t label : {-1, static_cast<int32_t>(kClasses)}) {
+    a.descriptions = {Matrix<float>(2, kDim), {0, label}};
+    refused(kDescriptionsLabel);
+  }
+}
+
 TEST(Artifact, ATextStageIsReadBackAndNeedsItsVersion) {
   const TempFolder folder;
   Artifact a = artifact_of_version_5();

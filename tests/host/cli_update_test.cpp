@@ -212,6 +212,23 @@ TEST_F(CliUpdate, AChallengerTriesWhatItsChampionWasAskedToTry) {
   EXPECT_FALSE(policy->policy.stages[0].gate.reference_distance.empty());
 }
 
+TEST_F(CliUpdate, AChallengerLearnsFromItsChampionsDescriptions) {
+  std::filesystem::remove_all(folder.path("p"));
+  write_log(folder, "words", {.rows = 40, .noise = 0, .seed = 8});
+  ASSERT_NE(run({"fit", "log.jsonl", "--alpha", "0.9", "-o", "p", "--quiet", "--descriptions", "words.jsonl"}).code, 1);
+  update("a.jsonl");
+  const Json b = update("b.jsonl");
+  ASSERT_EQ(b["decision"], "deployed") << b.dump();
+  const auto before = read_artifact(folder.path("p.versions/v000001")), after = read_artifact(folder.path("p"));
+  ASSERT_TRUE(before.ok() && after.ok());
+  EXPECT_EQ(before->run["descriptions"]["rows"], 40);
+  EXPECT_EQ(before->descriptions.label.size(), 40u);
+  EXPECT_EQ(after->descriptions.label, before->descriptions.label);
+  const Matrix<float>&x = before->descriptions.x, &y = after->descriptions.x;
+  ASSERT_EQ(x.size(), y.size());
+  EXPECT_TRUE(std::equal(x.data(), x.data() + x.size(), y.data()));
+}
+
 TEST_F(CliUpdate, NewLabelsAreNamed) {
   write_answers(folder, "n", {.rows = 400, .seed = 5}, "brand new");
   const Json j = update("n.jsonl");

@@ -1,0 +1,91 @@
+#include "host/cli/descriptions.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "host/cli/embedding.h"
+#include "host/io/label_words.h"
+
+namespace tracer::cli {
+namespace {
+
+constexpr char kNames[] = "names";
+constexpr char kNone[] = "none";
+
+bool is_file(const DescriptionOptions& o) { return o.source && *o.source != kNames && *o.source != kNone; }
+
+Result<Descriptions> embed_names(const Backend& backend, const InputOptions& log, const LearnedLog& learned,
+                                 const Encoder* encoder, const Console& console) {
+  Descriptions out;
+  std::vector<std::string> texts;
+  for (size_t l = 0; l < learned.labels.size(); ++l) {
+    std::string words = io::words_of_label(learned.labels[l]);
+    if (words.empty()) continue;
+    texts.push_back(std::move(words));
+    out.label.push_back(static_cast<int32_t>(l));
+  }
+  if (texts.empty()) return out;
+  auto embeds = AlikeEncoder::open("--descriptions names: ", "", log, learned, encoder, backend, console);
+  if (!embeds.ok()) return embeds.status();
+  const EncoderIdentity &known = learned.vectors.encoder, &own = embeds->encoder()->identity;
+  if (!own.makes_vectors_of(known))
+    return bad_input("--descriptions names: the vectors of " + learned.path + " are of " + describe(known) +
+                     ", and what was found in its place is " + describe(own));
+  auto x = embed_log(*embeds->encoder(), texts, console);
+  if (!x.ok()) return x.status();
+  out.x = std::move(x).value();
+  return out;
+}
+
+}  // namespace
+
+std::vector<FileUse> DescriptionOptions::inputs() const {
+  if (!is_file(*this)) return {};
+  return {{"--descriptions", *source}, {"--descriptions-embeddings", embeddings}};
+}
+
+void add_description_options(CLI::App& app, DescriptionOptions& options) {
+  CLI::Option* source =
+      app.add_option("--descriptions", options.source,
+                     "what labels mean, to learn from where the log shows one few times: names (the labels' own; the "
+                     "default), none, or a file of rows like the log's: a text and its label");
+  app.add_option("--descriptions-embeddings", options.embeddings, "vectors of that file (default: as for the log)")
+      ->needs(source);
+}
+
+bool may_need_names(const Traces& traces, double share) {
+  std::vector<int64_t> rows(traces.labels.size(), 0);
+  for (const int32_t label : traces.label) ++rows[static_cast<size_t>(label)];
+  const double enough = 2 * static_cast<double>(kEnoughRows) / share;  // twice: shares of a label vary
+  return std::any_of(rows.begin(), rows.end(), [&](int64_t n) { return static_cast<double>(n) < enough; });
+}
+
+Result<Descriptions> read_descriptions(Backend& backend, const DescriptionOptions& options, const InputOptions& log,
+                                       const LearnedLog& learned, bool names_needed, const Encoder* encoder,
+                                       const Console& console) {
+  if (options.source == kNone) return Descriptions{};
+  if (!options.source) {
+    const EncoderIdentity& noted = learned.vectors.encoder;
+    if (!names_needed || (encoder == nullptr && (!noted.known() || noted.is_server()))) return Descriptions{};
+    auto names = embed_names(backend, log, learned, encoder, console);
+    if (names.ok() || encoder != nullptr) return names;
+    console.warn("the labels' names are not learned from: " + names.status().message());
+    return Descriptions{};
+  }
+  if (!is_file(options)) return embed_names(backend, log, learned, encoder, console);
+  InputOptions rows = log;
+  rows.traces = *options.source, rows.embeddings = options.embeddings;
+  auto vectors = vectors_path(rows);
+  if (!vectors.ok()) return vectors.status();
+  auto read = read_alike(backend, "--descriptions " + rows.traces + ": ", "--descriptions-embeddings", rows, *vectors,
+                         learned, encoder, console);
+  if (!read.ok()) return read.status();
+  const Descriptions all{std::move(read->vectors.x), std::move(read->file.traces.label)};
+  Descriptions out = translate_descriptions(all, read->file.traces.labels, learned.labels);
+  if (const size_t unknown = all.label.size() - out.label.size(); unknown > 0)
+    console.warn("--descriptions " + rows.traces + ": " + counted(static_cast<int64_t>(unknown), "row") +
+                 " of labels that " + learned.path + " does not have left out");
+  return out;
+}
+
+}  // namespace tracer::cli
