@@ -1,12 +1,14 @@
 """Coverage and agreement beside the reference (PyPI tracer-llm 0.3.3) on re-splits of pooled data, on the same rows.
 
 Usage: bench/python.sh bench/pooled.py BUILD DATA [NAME ...] [--sizes 500,1000,2000,all] [--seeds 5] [--fit-rows 0.7]
-                                       [--alphas ...] [--reference-seeds N] [--gbt] [--results FILE] [-- FIT OPTIONS]
+                                       [--alphas ...] [--reference-seeds N] [--gbt] [--label-names] [--results FILE]
+                                       [-- FIT OPTIONS]
 Train and test rows are pooled; each seed draws --fit-rows of them (a share, or a number), the first so many of which are
 the log, in random order. Policies are judged on the rows that were not drawn. Both sides use the same nominal confidence
 (90 %). The reference trains one and the same zoo again for every target and family: its search is a function of its
 data (every model is seeded), so here each search is done once and remembered; --check does one fit both ways and compares.
 Its gradient boosting is skipped (its own option, skip_candidates, meant for many labels) unless --gbt.
+--label-names: our side learns from the labels' names too, as `fit` does where it embeds the text itself.
 --results keeps what was measured, a JSON line each; what is there is not measured again."""
 
 import argparse
@@ -102,6 +104,7 @@ def main():
     parser.add_argument("--alphas", default="0.9,0.95,0.97,0.98,0.99")
     parser.add_argument("--reference-seeds", type=int, help="of them, fits of the reference (default: all)")
     parser.add_argument("--gbt", action="store_true")
+    parser.add_argument("--label-names", action="store_true")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--results", type=pathlib.Path)
     o = parser.parse_args(own)
@@ -129,6 +132,9 @@ def main():
     skip = () if o.gbt else ("gbt",)
     for name in o.names or ["banking77", "clinc150"]:
         log = pool.read_pooled(o.data, name)
+        named, options = tempfile.TemporaryDirectory(), fit_options
+        if o.label_names:
+            options = [*fit_options, "--descriptions", pool.write_names(o.build, pathlib.Path(named.name), log)]
         fit_rows = round(o.fit_rows * len(log)) if o.fit_rows < 1 else int(o.fit_rows)
         for size in o.sizes.split(","):
             traces = fit_rows if size == "all" else int(size)
@@ -142,8 +148,8 @@ def main():
                     if o.check and seed == 1:
                         check(folder, fresh, alphas[0], skip)
                     key = [name, fit_rows, len(part), seed, alphas]
-                    binary = pool.Tracer(o.build, folder, fit_options)
-                    s, cells = measured(["ours", *fit_options, *key],
+                    binary = pool.Tracer(o.build, folder, options)
+                    s, cells = measured(["ours", *(["names"] if o.label_names else []), *fit_options, *key],
                                         lambda: measure_ours(binary, part, fresh, alphas, seed))
                     ours.append(cells), seconds[0].append(s)
                     if seed > reference_seeds:

@@ -83,6 +83,15 @@ class Tracer:
             return numpy.array([json.loads(line)["label"] for line in lines], dtype=object)
 
 
+def write_names(build, folder, log):
+    """The labels' names as descriptions of them, embedded by TRACER: all-MiniLM-L6-v2, as the data sets' vectors are."""
+    labels = numpy.unique(log.label)
+    with open(folder / "names.jsonl", "w") as lines:
+        lines.writelines(json.dumps({"input": l.replace("_", " "), "teacher": str(l)}) + "\n" for l in labels)
+    Tracer(build, folder).run("embed", "names.jsonl", "-o", "names.npy", "-q")
+    return folder / "names.jsonl"
+
+
 def outcome(answers, label):
     """What a policy did on fresh rows; answers None: refused."""
     if answers is None:
