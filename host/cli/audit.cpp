@@ -31,14 +31,13 @@ int AuditCommand::run() {
   if (!clash.empty()) return usage_error(console, clash);
   auto loaded = load_policy(policy, console);
   if (!loaded.ok()) return fail(console, loaded.status());
-  if (const Status one = refuse_cascade(policy.folder, loaded->artifact.policy, "audit"); !one.ok())
-    return fail(console, one);
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
   auto read = read_kept_rows(input, *vectors, rejects, true, *loaded, **backend, console);
   if (!read.ok()) return fail(console, read.status());
   auto scores = score_kept(**backend, loaded->artifact.policy, read->rows);
   if (!scores.ok()) return fail(console, scores.status());
+  answer_kept(**backend, loaded->artifact.policy, loaded->rule, read->file.input, *scores);
 
   const double alpha = loaded->certificate.alpha;
   AuditBounds bounds(alpha, delta.value_or(loaded->artifact.policy.delta));

@@ -85,9 +85,6 @@ int DiffCommand::run() {
   }
   if (sides_[0].artifact.policy.dimension != sides_[1].artifact.policy.dimension)
     return fail(console, bad_input("the policies take vectors of different dimensions, so no rows fit both"));
-  for (const LoadedPolicy& side : sides_)
-    if (const Status one = refuse_cascade(side.folder, side.artifact.policy, "diff --traces"); !one.ok())
-      return fail(console, one);
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
   const std::string rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
@@ -102,13 +99,17 @@ int DiffCommand::run() {
                                    describe(a) + ", " + describe(b)));
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
-  auto rows = read_kept_rows(input, *vectors, rejects, true, sides_[0], **backend, console);
+  // The one that may want their texts too.
+  auto rows = read_kept_rows(input, *vectors, rejects, true, sides_[sides_[1].artifact.policy.text ? 1 : 0], **backend,
+                             console);
   if (!rows.ok()) return fail(console, rows.status());
   std::vector<AuditRow> scores[2];
   for (int s = 0; s < 2; ++s) {
     auto scored = score_kept(**backend, sides_[s].artifact.policy, rows->rows);
     if (!scored.ok()) return fail(console, scored.status());
     scores[s] = std::move(scored).value();
+    const Policy& policy = sides_[s].artifact.policy;
+    answer_kept(**backend, policy, decision_rule(policy, sides_[s].certificate), rows->file.input, scores[s]);
   }
   if (const Status unit = (*backend)->normalise_rows(rows->rows.x.view()); !unit.ok()) return fail(console, unit);
   auto regions = find_regions(**backend, rows->rows.x.view());

@@ -45,8 +45,8 @@ Result<Json> compare(Backend& backend, const std::string& folder, const LoadedPo
   Earlier earlier;
   earlier.policy = &policy, earlier.certificate = c;
   earlier.folder = folder, earlier.digest = artifact->digest;
-  TRACER_RETURN_IF_ERROR(
-      explain_earlier(backend, e.x.view(), translate_labels(unseen.label, unseen.labels, policy.labels), earlier));
+  TRACER_RETURN_IF_ERROR(explain_earlier(
+      backend, e.x.view(), translate_labels(unseen.label, unseen.labels, policy.labels), e.names.input, earlier));
   std::vector<std::string> names;
   for (const int32_t label : unseen.label) names.push_back(unseen.labels[static_cast<size_t>(label)]);
   return since_json(e, earlier, names);

@@ -75,9 +75,9 @@ std::optional<int> open_to_explain(const PolicyOptions& options, ExplainSource& 
   if (source.input.rejects.empty()) source.input.rejects = "rejects.jsonl";
   auto opened = load_to_explain(options);
   if (!opened.ok()) return fail(console, opened.status());
-  if (const Status one = refuse_cascade(options.folder, opened->artifact.policy, "explain` or `tracer report --html");
-      !one.ok())
-    return fail(console, one);
+  if (source.curve)
+    if (const Status one = refuse_cascade(options.folder, opened->artifact.policy, "explain --curve"); !one.ok())
+      return fail(console, one);
   loaded = std::move(opened).value();
   auto inputs = explain_inputs(source, loaded);
   if (!inputs.ok()) return fail(console, inputs.status());

@@ -180,7 +180,7 @@ int FitCommand::run() {
                std::string((*backend)->isa()) + ", " + std::to_string((*backend)->threads()) + " threads)");
 
   if (cascade) fit.cascade_texts = file->input;
-  if (!console.json && !cascade) fit.keep_certify = kSummaryRows;
+  if (!console.json) fit.keep_certify = kSummaryRows;
   auto fitted =
       tracer::fit(**backend, file->traces, std::move(x), fit, [&](const std::string& done) { console.note(done); });
   if (!fitted.ok()) return fail(console, fitted.status());

@@ -47,7 +47,7 @@ Result<ReadRows> read_kept_rows(const InputOptions& input, const std::string& ve
   options.reader.read_provenance = provenance;
   options.rejects_path = rejects;
   options.max_bad_ratio = input.max_bad_ratio;
-  options.keep_input = source->encoder.has_value();
+  options.keep_input = source->encoder.has_value() || loaded.artifact.policy.text.has_value();
   auto file = io::read_traces(input.traces, options);
   if (!file.ok()) return file.status();
   if (file->bad > 0)

@@ -21,7 +21,8 @@ struct OriginalOptions {
 Result<KeptRows> original_rows(const OriginalOptions& options, const InputOptions& input, const LoadedPolicy& loaded,
                                const Backend& backend, const Console& console);
 
-// Rows of a file with provenance as they are kept. Vectors are checked against the policy's encoder and dimension.
+// Rows of a file with provenance as they are kept; of a cascade the file has their texts. Vectors are checked against
+// the policy's encoder and dimension.
 struct ReadRows {
   io::TraceFile file;
   KeptRows rows;

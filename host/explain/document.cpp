@@ -218,7 +218,7 @@ void keep(std::vector<T>& all, const std::vector<int64_t>& rows) {
 }  // namespace
 
 Status explain(Backend& backend, const std::vector<int32_t>& teacher, Explanation& e) {
-  auto rows = explain_rows(backend, *e.policy, *e.certificate, e.x.view(), teacher);
+  auto rows = explain_rows(backend, *e.policy, *e.certificate, e.x.view(), teacher, e.names.input);
   if (!rows.ok()) return rows.status();
   e.rows = std::move(rows).value();
   e.reasons = find_reasons(*e.policy, *e.certificate, e.rows);
@@ -285,6 +285,7 @@ Json explained_row_json(const Explanation& e, int64_t i) {
               {"neighbours_agree", static_cast<double>(r.vote_label)},
               {"neighbours_agree_teacher", static_cast<double>(r.vote_teacher)},
               {"region", e.regions.count > 0 ? Json(e.regions.region[at]) : Json(nullptr)}});
+  if (e.policy->text) row["stage"] = r.text ? "text" : "vector";
   return row;
 }
 

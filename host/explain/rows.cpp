@@ -4,6 +4,8 @@
 #include <cmath>
 #include <string>
 
+#include "engine/text_stage.h"
+
 namespace tracer {
 namespace {
 
@@ -20,6 +22,7 @@ ExplainedRow explained(const Stage& stage, const RowScore& score, const Decision
     if (c != row.label && (row.runner_up < 0 || probability[c] > row.p2)) row.runner_up = c, row.p2 = probability[c];
   if (teacher >= 0) row.p_teacher = probability[teacher];
   row.score = score.score;
+  row.text = score.text;
   row.decision = decide(score, rule);
   row.nearest = score.features.nearest;
   row.near.fill(-1);
@@ -34,12 +37,28 @@ ExplainedRow explained(const Stage& stage, const RowScore& score, const Decision
   return row;
 }
 
+// Where the text stage answers the row, its score and probabilities in place of those of the stage on vectors; what is
+// near the row stays.
+void answer_text(const TextStage& stage, const DecisionRule& rule, const std::string& text, TextScratch& scratch,
+                 RowScore& score, float* probability) {
+  RowScore answer = score_text(stage, text, scratch);
+  if (!text_stage_answers(answer, rule)) return;
+  answer.features.nearest = score.features.nearest;
+  score = answer;
+  std::transform(scratch.values.begin(), scratch.values.end(), probability,
+                 [](double p) { return static_cast<float>(p); });
+}
+
 }  // namespace
 
 Result<std::vector<ExplainedRow>> explain_rows(Backend& backend, const Policy& policy, const Certificate& certificate,
-                                               HostMatrix<const float> x, const std::vector<int32_t>& teacher) {
+                                               HostMatrix<const float> x, const std::vector<int32_t>& teacher,
+                                               const std::vector<std::string>& texts) {
   const Stage& stage = policy.stages[0];
   const DecisionRule rule = decision_rule(policy, certificate);
+  const bool cascade = policy.text && rule.text_threshold < 1;
+  if (cascade && static_cast<int64_t>(texts.size()) != x.rows) return internal_error("texts and rows differ in number");
+  TextScratch scratch;
   auto prepared = prepare_stage(backend, stage, {certificate.threshold}, x.rows);
   if (!prepared.ok()) return prepared.status();
   std::vector<ExplainedRow> rows;
@@ -51,6 +70,9 @@ Result<std::vector<ExplainedRow>> explain_rows(Backend& backend, const Policy& p
     TRACER_RETURN_IF_ERROR(
         score_rows(backend, *prepared, x.rows_from(first, n), scores, &near, &similarity, &probability));
     for (int64_t i = 0; i < n; ++i) {
+      if (cascade)
+        answer_text(*policy.text, rule, texts[static_cast<size_t>(first + i)], scratch, scores[static_cast<size_t>(i)],
+                    probability.row(i));
       if (!std::isfinite(scores[static_cast<size_t>(i)].score))
         return bad_input("expected a finite score of row " + std::to_string(first + i) + ": the policy is damaged");
       rows.push_back(explained(stage, scores[static_cast<size_t>(i)], rule, probability.row(i), near.row(i),

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "engine/policy.h"
@@ -23,14 +24,17 @@ struct ExplainedRow {
   float vote_label = 0, vote_teacher = 0;  // share of the nearest kNear references that carry the label
   std::array<int32_t, kNear> near;         // references, nearest first; -1: fewer
 
+  bool text = false;  // the text stage of a cascade answers it: label, probabilities and score are its
+
   bool handled() const { return decision == Reason::kAccepted; }
   bool agrees() const { return label == teacher; }
   bool as_learned() const { return nearest > 1 - 1e-5f; }  // the vector of a reference
 };
 
-// x: n unit rows; teacher: n. Scores are the ones that decide (engine/canonical.h). kBadInput names the row, from 0,
-// whose score is not finite. Memory beyond the result: O(4096 (d + C)).
+// x: n unit rows; teacher: n; texts: n, asked of a cascade alone. Scores are the ones that decide (engine/canonical.h).
+// kBadInput names the row, from 0, whose score is not finite. Memory beyond the result: O(4096 (d + C)).
 Result<std::vector<ExplainedRow>> explain_rows(Backend& backend, const Policy& policy, const Certificate& certificate,
-                                               HostMatrix<const float> x, const std::vector<int32_t>& teacher);
+                                               HostMatrix<const float> x, const std::vector<int32_t>& teacher,
+                                               const std::vector<std::string>& texts);
 
 }  // namespace tracer

@@ -81,8 +81,9 @@ Json listed(std::vector<std::pair<Json, const Moves*>> entries, const std::vecto
 
 }  // namespace
 
-Status explain_earlier(Backend& backend, HostMatrix<const float> x, const std::vector<int32_t>& teacher, Earlier& e) {
-  auto rows = explain_rows(backend, *e.policy, *e.certificate, x, teacher);
+Status explain_earlier(Backend& backend, HostMatrix<const float> x, const std::vector<int32_t>& teacher,
+                       const std::vector<std::string>& texts, Earlier& e) {
+  auto rows = explain_rows(backend, *e.policy, *e.certificate, x, teacher, texts);
   if (!rows.ok()) return rows.status();
   e.rows = std::move(rows).value();
   e.reasons = find_reasons(*e.policy, *e.certificate, e.rows);

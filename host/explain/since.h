@@ -17,8 +17,10 @@ struct Earlier {
   Reasons reasons;
 };
 
-// Fills rows and reasons. x: unit rows; teacher: index into the earlier policy's labels, -1 unknown to it.
-Status explain_earlier(Backend& backend, HostMatrix<const float> x, const std::vector<int32_t>& teacher, Earlier& e);
+// Fills rows and reasons. x: unit rows; teacher: index into the earlier policy's labels, -1 unknown to it; texts as for
+// explain_rows().
+Status explain_earlier(Backend& backend, HostMatrix<const float> x, const std::vector<int32_t>& teacher,
+                       const std::vector<std::string>& texts, Earlier& e);
 
 // "since" of explain.json. Rows that either policy learned from (the vector is a reference's) are left out, since one
 // that learned a row handles it too easily. A label, by the teacher's name, or a region is listed where some row was

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "engine/figures.h"
 #include "engine/label_index.h"
 #include "engine/most_frequent.h"
+#include "engine/text_stage.h"
 #include "host/io/json_fields.h"
 #include "host/io/json_with.h"
 
@@ -68,6 +70,15 @@ Result<std::vector<AuditRow>> score_kept(Backend& backend, const Policy& policy,
     }
   }
   return out;
+}
+
+void answer_kept(Backend& backend, const Policy& policy, const DecisionRule& rule,
+                 const std::vector<std::string>& texts, std::vector<AuditRow>& scores) {
+  if (!policy.text || !(rule.text_threshold < 1)) return;
+  std::vector<std::optional<RowScore>> answers;
+  answer_texts(&backend, *policy.text, rule, texts, answers);
+  for (size_t i = 0; i < scores.size(); ++i)
+    if (answers[i]) scores[i].score = *answers[i];
 }
 
 void compare_labels(const Policy& before, const Policy& after, Change& change) {

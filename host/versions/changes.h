@@ -53,6 +53,11 @@ struct Change : SideCounts {
 // Canonical scores of the rows, with the teacher's answers as indices into the policy's labels.
 Result<std::vector<AuditRow>> score_kept(Backend& backend, const Policy& policy, const KeptRows& rows);
 
+// Of a cascade, under that rule of its: rows that the text stage answers take its scores in place of those that
+// score_kept gave. texts: n. Nothing for other policies.
+void answer_kept(Backend& backend, const Policy& policy, const DecisionRule& rule,
+                 const std::vector<std::string>& texts, std::vector<AuditRow>& scores);
+
 // Scores of both sides as score_kept gave them (any for a side without certificate); regions of the same rows.
 Change change_on(const PolicySide& before, const std::vector<AuditRow>& scores_before, const PolicySide& after,
                  const std::vector<AuditRow>& scores_after, const KeptRows& rows, const Regions& regions,

@@ -140,17 +140,95 @@ TEST_F(CliCascade, InspectSaysWhichStageAnswersAndWhatKnowsOneStageRefuses) {
   EXPECT_EQ(o.code, 1);
   EXPECT_TRUE(contains(o.err, "give --text")) << o.err;
   EXPECT_EQ(run({"report", "p"}).code, 0);
-  const std::vector<std::vector<std::string>> refusing = {{"explain", "p", "--traces", "log.jsonl"},
-                                                          {"report", "p", "--html", "r.html", "--traces", "log.jsonl"},
-                                                          {"update", "p", "log.jsonl"},
-                                                          {"audit", "p", "log.jsonl"},
-                                                          {"diff", "p", "p", "--traces", "log.jsonl"}};
-  for (const auto& args : refusing) {
+  for (const std::vector<std::string>& args :
+       {std::vector<std::string>{"explain", "p", "--curve"}, {"update", "p", "log.jsonl"}}) {
     o = run(args);
     EXPECT_EQ(o.code, 1) << args[0];
     EXPECT_TRUE(contains(o.err, "expected a policy of one stage")) << args[0] << ": " << o.err;
   }
   EXPECT_EQ(run({"diff", "p", "p"}).code, 0);
+}
+
+TEST_F(CliCascade, AnExplanationIsOfTheStageThatAnswers) {
+  MockLlm mock;
+  fit_cascade(mock);
+  ASSERT_EQ(command({"embed", "fresh.jsonl", "-o", "fresh.npy"}, server(mock)).code, 0);
+  ASSERT_EQ(run({"route", "p", "fresh.jsonl", "-o", "out.jsonl"}).code, 0);
+  Outcome o = run({"explain", "p", "--traces", "fresh.jsonl", "--rows", "rows.jsonl", "--json", "--quiet"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const auto routed = json_lines(slurp(folder.path("out.jsonl"))), rows = json_lines(slurp(folder.path("rows.jsonl")));
+  ASSERT_EQ(rows.size(), static_cast<size_t>(kFresh));
+  int64_t by_text = 0, handled = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_EQ(rows[i]["id"], routed[i]["id"]);
+    EXPECT_EQ(rows[i]["stage"], routed[i]["stage"]);
+    EXPECT_EQ(rows[i]["score"], routed[i]["score"]);
+    EXPECT_EQ(rows[i]["decision"], routed[i]["reason"]);
+    if (routed[i]["decision"] == "handled") {
+      EXPECT_EQ(rows[i]["surrogate"], routed[i]["label"]);
+    }
+    EXPECT_GE(rows[i]["probability"], 0.25) << "the largest of four";
+    EXPECT_LE(rows[i]["probability"], 1.0 + 1e-6);
+    EXPECT_GT(rows[i]["nearest"], -1.01) << "also of rows that were not looked up";
+    by_text += rows[i]["stage"] == "text", handled += rows[i]["decision"] == "accepted";
+  }
+  EXPECT_GT(by_text, kFresh / 3);
+  EXPECT_EQ(Json::parse(o.out)["n_handled"], handled);
+  // Of its own log, the rows that certified it.
+  o = command({"explain", "p", "--json"}, server(mock));
+  ASSERT_EQ(o.code, 0) << o.err;
+  const Json own = Json::parse(o.out), certificate = Json::parse(slurp(folder.path("p/certificate.json")));
+  EXPECT_EQ(own["rows"]["kind"], "certify");
+  EXPECT_EQ(own["n_handled"], certificate["certificates"][0]["n_handled"]);
+  EXPECT_EQ(own["n_agree"], certificate["certificates"][0]["n_agree"]);
+  // Beside an earlier policy without a text stage, and the other way round.
+  ASSERT_EQ(command({"fit", "log.jsonl", "--alpha", "0.9", "--sweep", "0.95", "-o", "q"}, server(mock)).code, 0);
+  for (const bool cascade_first : {false, true}) {
+    o = run({"explain", cascade_first ? "q" : "p", "--since", cascade_first ? "p" : "q", "--traces", "fresh.jsonl",
+             "--json", "--quiet"});
+    ASSERT_EQ(o.code, 0) << o.err;
+    EXPECT_EQ(Json::parse(o.out)["since"]["n_handled"][cascade_first ? "before" : "now"], handled);
+  }
+  ASSERT_EQ(run({"report", "p", "--html", "r.html", "--traces", "fresh.jsonl"}).code, 0);
+  EXPECT_GT(slurp(folder.path("r.html")).size(), 10000u);
+}
+
+// Both see the rows as route does, whichever stage answers them.
+TEST_F(CliCascade, AnAuditAndADiffCountWhatRouteAnswers) {
+  MockLlm mock;
+  fit_cascade(mock);
+  ASSERT_EQ(command({"fit", "log.jsonl", "--alpha", "0.9", "--sweep", "0.95", "-o", "q"}, server(mock)).code, 0);
+  std::string audited;
+  for (Json row : json_lines(slurp(folder.path("fresh.jsonl")))) {
+    row["provenance"] = "audit";
+    audited += row.dump() + "\n";
+  }
+  folder.write("audited.jsonl", audited);
+  Json figures[2];
+  for (const bool alone : {false, true}) {
+    const Outcome o = command({"evaluate", alone ? "q" : "p", "fresh.jsonl", "--json"}, server(mock));
+    ASSERT_EQ(o.code, 0) << o.err;
+    figures[alone] = Json::parse(o.out);
+  }
+  ASSERT_GT(figures[0]["stages"]["text"]["handled"], 100);
+  const auto check = [&](const Outcome& o, const std::vector<std::string>& what) {
+    ASSERT_EQ(o.code, 0) << what[0] << ": " << o.err;
+    const Json j = Json::parse(o.out);
+    EXPECT_EQ(j["audit_rows"], kFresh);
+    EXPECT_EQ(j["n_handled"], figures[0]["handled"]);
+    EXPECT_EQ(j["teacher_agreement"], figures[0]["teacher_agreement"]);
+  };
+  check(command({"audit", "p", "audited.jsonl", "--json"}, server(mock)), {"text"});
+  ASSERT_EQ(command({"embed", "audited.jsonl", "-o", "audited.npy"}, server(mock)).code, 0);
+  check(run({"audit", "p", "audited.jsonl", "--json"}), {"vectors"});
+  for (const bool swapped : {false, true}) {
+    const Outcome o = run({"diff", swapped ? "p" : "q", swapped ? "q" : "p", "--traces", "audited.jsonl", "--json"});
+    ASSERT_EQ(o.code, 0) << o.err;
+    const Json same = Json::parse(o.out)["same_rows"];
+    EXPECT_EQ(same["n_handled"]["before"], figures[!swapped]["handled"]);
+    EXPECT_EQ(same["n_handled"]["after"], figures[swapped]["handled"]);
+    EXPECT_EQ(same["teacher_agreement"]["after"], figures[swapped]["teacher_agreement"]);
+  }
 }
 
 TEST_F(CliCascade, SameLogSameBytes) {
