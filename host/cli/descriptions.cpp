@@ -31,7 +31,7 @@ Result<Descriptions> embed_names(const Backend& backend, const InputOptions& log
   if (!own.makes_vectors_of(known))
     return bad_input("--descriptions names: the vectors of " + learned.path + " are of " + describe(known) +
                      ", and what was found in its place is " + describe(own));
-  auto x = embed_log(*embeds->encoder(), texts, console);
+  auto x = embed_log(*embeds->encoder(), texts, console, "embedding names of labels");
   if (!x.ok()) return x.status();
   out.x = std::move(x).value();
   return out;

@@ -5,11 +5,6 @@
 #include <algorithm>
 
 namespace tracer::cli {
-namespace {
-
-constexpr char kDoing[] = "embedding";
-
-}  // namespace
 
 std::string LocalEncoderOptions::given() const {
   return precision ? "--precision" : prompt.text ? "--embed-prompt" : prompt.name ? "--embed-prompt-name" : "";
@@ -55,7 +50,7 @@ Result<Encoder> open_named_encoder(const InputOptions& input, const LocalEncoder
 }
 
 Embedding::Embedding(const Encoder& encoder, const Console& console, const std::string& source)
-    : encoder_(encoder), console_(console), progress_(console, kDoing) {
+    : encoder_(encoder), console_(console), progress_(console, kEmbedding) {
   struct stat info {};
   if (source != "-" && ::stat(source.c_str(), &info) == 0 && S_ISREG(info.st_mode)) source_bytes_ = info.st_size;
 }
@@ -82,10 +77,11 @@ void Embedding::finish() {
   note_counts(*encoder_.text, console_);
 }
 
-Result<Matrix<float>> embed_log(const Encoder& encoder, const std::vector<std::string>& texts, const Console& console) {
+Result<Matrix<float>> embed_log(const Encoder& encoder, const std::vector<std::string>& texts, const Console& console,
+                                const std::string& doing) {
   const auto n = static_cast<int64_t>(texts.size());
   Matrix<float> vectors(n, encoder.identity.dimension);
-  Progress progress(console, kDoing);
+  Progress progress(console, doing);
   for (int64_t first = 0; first < n; first += TextEncoder::kGroup) {
     const int64_t count = std::min(n - first, TextEncoder::kGroup);
     TRACER_RETURN_IF_ERROR(encoder.text->encode({texts.data() + first, static_cast<size_t>(count)},

@@ -60,7 +60,9 @@ class Embedding {
   int64_t source_bytes_ = 0;  // 0: not known
 };
 
-// All of a log: row i of the result is texts[i].
-Result<Matrix<float>> embed_log(const Encoder& encoder, const std::vector<std::string>& texts, const Console& console);
+// All of a log: row i of the result is texts[i]. doing: as Progress shows it.
+inline constexpr char kEmbedding[] = "embedding";
+Result<Matrix<float>> embed_log(const Encoder& encoder, const std::vector<std::string>& texts, const Console& console,
+                                const std::string& doing = kEmbedding);
 
 }  // namespace tracer::cli
