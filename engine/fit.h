@@ -76,7 +76,8 @@ struct FitResult {
 // K C for the weights, gradients and L-BFGS history of the folds' softmax regressions; 4 (d + 1)^2 for their
 // preconditioner. Beyond: O(n) and the backend's own buffers. Deterministic in (traces, x, options) and the backend's
 // isa, for any number of threads, unless a budget cut it short; only `seconds` differs. A cascade adds what
-// search_text_stage takes (engine/text_stage_fit.h), of s rows.
+// search_text_stage takes (engine/text_stage_fit.h), of s rows; descriptions that are learned from, x's learn rows once
+// more.
 Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, const FitOptions& options,
                       const std::function<void(const std::string&)>& progress = {});
 
