@@ -80,6 +80,7 @@ Result<Challenger> freeze(Backend& backend, const Traces& traces, Matrix<float> 
   if (!stage.ok()) return stage.status();
 
   Challenger c;
+  c.described = described_labels(*described);
   const FairRows rows = fair_rows(*search, at, fair);
   const std::vector<double> alphas = o.alphas.empty() ? std::vector<double>{o.alpha} : o.alphas;
   const double level = o.simultaneous ? o.level / static_cast<double>(alphas.size()) : o.level;

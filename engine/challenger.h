@@ -39,6 +39,7 @@ struct ChallengerOptions {
 struct Challenger {
   Policy policy;                 // one stage; certificates refused until audited rows certify them
   std::vector<AuditPlan> plans;  // of each certificate; no threshold where learn puts nothing within reach of its alpha
+  int64_t described = 0;         // as FitResult
   std::vector<std::string> warnings;
 };
 

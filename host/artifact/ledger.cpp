@@ -47,14 +47,6 @@ void update(io::Sha256& digest, const std::vector<T>& values) {
   digest.update({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)});
 }
 
-std::string descriptions_digest(const Descriptions& d) {
-  io::Sha256 digest;
-  digest.update(std::to_string(d.label.size()) + ":");
-  update(digest, d.label);
-  digest.update({reinterpret_cast<const char*>(d.x.data()), static_cast<size_t>(d.x.size()) * sizeof(float)});
-  return digest.hex();
-}
-
 }  // namespace
 
 std::string log_digest(const Traces& traces, const Matrix<float>& x) {
@@ -79,12 +71,19 @@ std::string texts_digest(const FitOptions& o) {
   return digest.hex();
 }
 
+std::string descriptions_digest(const Descriptions& d) {
+  io::Sha256 digest;
+  digest.update(std::to_string(d.label.size()) + ":");
+  update(digest, d.label);
+  digest.update({reinterpret_cast<const char*>(d.x.data()), static_cast<size_t>(d.x.size()) * sizeof(float)});
+  return digest.hex();
+}
+
 void add_choices(const FitOptions& o, Json& config) {
   if (o.members.any()) config["members"] = member_names(o.members);
   if (o.label_thresholds) config["label_thresholds"] = true;
   if (o.residual) config["residual"] = true;
   if (o.gate_share != kGateShare) config["gate_share"] = o.gate_share;
-  if (o.descriptions != nullptr) config["descriptions"] = descriptions_digest(*o.descriptions);
 }
 
 Look look_of(const Traces& traces, const FitResult& result, const FitOptions& o, std::string log) {
@@ -121,6 +120,7 @@ Look look_of(const Traces& traces, const FitResult& result, const FitOptions& o,
   if (!o.never.empty()) config["never"] = result.policy.never;
   if (o.label_floor > 0) config["label_floor"] = o.label_floor;
   add_choices(o, config);
+  if (result.described > 0) config["descriptions"] = descriptions_digest(*o.descriptions);  // others decided nothing
   if (!o.cascade_texts.empty()) config["cascade"] = {{"tolerance", o.cascade_tolerance}, {"texts", texts_digest(o)}};
   if (!result.policy.stages.empty() && result.policy.stages[0].neighbours.label.size() < result.split.learn.size())
     config["max_references"] = o.max_references;

@@ -23,6 +23,9 @@ struct Look {
 // Rows, labels and vectors: the same for the same content, whatever the file and its keys were called.
 std::string log_digest(const Traces& traces, const Matrix<float>& x);
 
+// Of the vectors and labels.
+std::string descriptions_digest(const Descriptions& descriptions);
+
 // What was chosen to be tried, where it is not the default: part of what decides the outcome of a fit, and of a sweep.
 void add_choices(const FitOptions& options, Json& config);
 

@@ -40,6 +40,10 @@ AskedToTry asked_of(const Json& run) {
   return asked;
 }
 
+Json described_json(const Descriptions& descriptions, int64_t labels) {
+  return {{"rows", descriptions.label.size()}, {"labels_learned", labels}};
+}
+
 Json run_json(const FitResult& r, const FitOptions& o) {
   Json candidates = Json::array();
   for (const Candidate& c : r.candidates) {
@@ -56,8 +60,7 @@ Json run_json(const FitResult& r, const FitOptions& o) {
               {"split", split_json(r)},         {"candidates", candidates}};
   if (o.approximate) run["approximate"] = true;
   add_asked({o.members, o.label_thresholds, o.residual, o.gate_share}, run);
-  if (o.descriptions != nullptr)
-    run["descriptions"] = {{"rows", o.descriptions->label.size()}, {"labels_learned", r.described}};
+  if (o.descriptions != nullptr) run["descriptions"] = described_json(*o.descriptions, r.described);
   if (!r.policy.stages.empty()) {
     const size_t references = r.policy.stages[0].neighbours.label.size();
     if (references < r.split.learn.size()) run["references"] = {{"rows", references}, {"most", o.max_references}};

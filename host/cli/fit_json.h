@@ -8,6 +8,8 @@
 namespace tracer::cli {
 
 Json split_json(const FitResult& r);
+// "descriptions" of the manifest's "run": what was given, and how many labels were learned from it.
+Json described_json(const Descriptions& descriptions, int64_t labels);
 // The manifest's "run": what was asked for and tried.
 Json run_json(const FitResult& r, const FitOptions& o);
 

@@ -211,6 +211,7 @@ Status UpdateCommand::freeze(Backend& backend, VersionStore& store) {
                   {"split", {{"kind", to_string(o.unit)}, {"reason", "all rows learn; audited rows certify"}}},
                   {"update", {{"challenger", number}, {"delta", store.state().delta}, {"rows", learned}}}};
   add_asked(tried, artifact.run);
+  if (!descriptions.empty()) artifact.run["descriptions"] = described_json(descriptions, frozen->described);
   artifact.descriptions = std::move(descriptions);
   if (run.contains("references")) artifact.run["references"] = run["references"];
   artifact.explain = {{"warnings", frozen->warnings}, {"suspects", Json::array()}};

@@ -143,6 +143,16 @@ class CliNames : public CliText {
   Json described(const std::string& policy) { return manifest(policy)["run"].value("descriptions", Json()); }
 };
 
+// Descriptions that nothing was learned from do not make another look of the same fit.
+TEST_F(CliText, UnusedNamesAreNoSecondLook) {
+  ASSERT_EQ(fit({"--descriptions", "names"}).code, 0);
+  const std::string first = slurp(folder.path("p/certificate.json"));
+  EXPECT_EQ(manifest()["run"]["descriptions"], (Json{{"rows", 4}, {"labels_learned", 0}}));
+  const Outcome again = fit({"--descriptions", "none"});
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(slurp(folder.path("p/certificate.json")), first);
+}
+
 TEST_F(CliNames, AreLearnedFromWhereALabelHasFewRows) {
   const Outcome o = few("p", {"--embed-model", "model"});
   EXPECT_TRUE(contains(o.err, "learned from descriptions of 60 labels")) << o.err;

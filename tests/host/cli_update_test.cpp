@@ -224,6 +224,7 @@ TEST_F(CliUpdate, AChallengerLearnsFromItsChampionsDescriptions) {
   EXPECT_EQ(before->run["descriptions"]["rows"], 40);
   EXPECT_EQ(before->descriptions.label.size(), 40u);
   EXPECT_EQ(after->descriptions.label, before->descriptions.label);
+  EXPECT_EQ(after->run["descriptions"], before->run["descriptions"]);  // no label has few rows
   const Matrix<float>&x = before->descriptions.x, &y = after->descriptions.x;
   ASSERT_EQ(x.size(), y.size());
   EXPECT_TRUE(std::equal(x.data(), x.data() + x.size(), y.data()));
