@@ -106,6 +106,7 @@ Json explain_json(const FitResult& r, const io::TraceFile& file) {
             {"adjacent_share", d.adjacent_share},
             {"agreement_rows", d.agreement_rows},
             {"agreement_groups", d.agreement_groups},
+            {"agreement_exchanged", d.agreement_exchanged},
             {"related", d.repelled || d.flattered}}},
           {"warnings", r.warnings},
           {"suspects", suspects}};

@@ -69,6 +69,18 @@ TEST(Dependence, UnrelatedRowsDrawNoAdvice) {
   EXPECT_TRUE(d.advice.empty()) << d.advice;
 }
 
+// Keeping close rows together costs a label with few rows most of them; so does keeping any of its rows together.
+TEST(Dependence, FewRowsOfALabelAreNoRelatives) {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    auto c = clusters(500, 120, 16, 0.8, 0.1, seed);
+    const Dependence d = check({std::move(c.x), std::move(c.label)}, 120);
+    const double p = d.agreement_rows;
+    EXPECT_LT(d.agreement_groups, p - 0.35 * std::min(p, 1 - p)) << "what it costs is not seen by rows alone";
+    EXPECT_NEAR(d.agreement_exchanged, d.agreement_groups, 0.12);
+    EXPECT_TRUE(d.advice.empty()) << d.advice;
+  }
+}
+
 TEST(Dependence, AdjacentTriplesNameRuns) {
   const Log log = premises(500, 4);
   const Dependence d = check(log, 3);
@@ -89,23 +101,27 @@ TEST(Dependence, ShuffledTriplesNameGroups) {
 }
 
 // Families of near-copies that share a label which their surroundings do not foretell: a split by rows flatters.
-TEST(Dependence, ScatteredFamiliesFlatter) {
+class ScatteredFamilies : public ::testing::TestWithParam<int64_t> {};
+
+TEST_P(ScatteredFamilies, Flatter) {
   auto base = clusters(400, 1, 24, 30.0, 0, 5);
   Draws draws(6);
   Log log{Matrix<float>(2000, 24), {}};
   std::vector<int32_t> family;
-  for (int i = 0; i < 400; ++i) family.push_back(static_cast<int32_t>(draws.below(4)));
+  for (int i = 0; i < 400; ++i) family.push_back(static_cast<int32_t>(draws.below(GetParam())));
   for (int64_t i = 0; i < 2000; ++i) {
     for (int64_t j = 0; j < 24; ++j) log.x(i, j) = base.x(i / 5, j) + static_cast<float>(0.05 * draws.normal());
     log.label.push_back(family[i / 5]);
   }
   const auto backend = cpu();
   ASSERT_TRUE(backend->normalise_rows(log.x.view()).ok());
-  const Dependence d = check(shuffled(log, 2), 4);
+  const Dependence d = check(shuffled(log, 2), GetParam());
   EXPECT_FALSE(d.repelled);
   EXPECT_TRUE(d.flattered);
   EXPECT_NE(d.advice.find("--group-by"), std::string::npos) << d.advice;
 }
+
+INSTANTIATE_TEST_SUITE_P(Labels, ScatteredFamilies, ::testing::Values(4, 20, 100));
 
 TEST(Dependence, FewRowsSayNothing) {
   for (int64_t n : {1, 2, 50, 99, 100, 130}) {
