@@ -18,8 +18,8 @@ struct Dependence {
   double adjacent_share = 0;       // nearest neighbours within 3 rows of the log
   double agreement_rows = 0;       // neighbour vote, folds by row
   double agreement_groups = 0;     // the same, groups of mutual nearest neighbours kept in one fold
-  bool repelled = false;           // neighbours share a label significantly less often than chance
   double agreement_exchanged = 0;  // the same, but each row of a group exchanged for one of its label at random
+  bool repelled = false;           // neighbours share a label significantly less often than chance
   bool flattered = false;  // agreement_groups is below both others by more than two standard errors, and by more
                            // than keeping close rows apart costs where rows are unrelated
   std::string advice;      // empty when nothing is wrong; else what was seen and the split to use

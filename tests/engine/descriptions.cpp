@@ -75,6 +75,21 @@ TEST(Descriptions, AModelThatDoesNotSeeALabelsRowsDoesNotSeeItsDescription) {
   EXPECT_EQ(DescribedRows(log.x.view(), label, fold, &none).x().data, log.x.data());
 }
 
+// Of one row by one of the models, in double precision.
+std::vector<double> probabilities(const SoftmaxState& state, int64_t model, int64_t classes,
+                                  std::span<const float> row) {
+  std::vector<double> p(static_cast<size_t>(classes));
+  double sum = 0;
+  for (int64_t c = 0; c < classes; ++c) {
+    double z = state.weights(static_cast<int64_t>(row.size()), model * classes + c);
+    for (size_t j = 0; j < row.size(); ++j)
+      z += double{row[j]} * double{state.weights(static_cast<int64_t>(j), model * classes + c)};
+    sum += p[static_cast<size_t>(c)] = std::exp(z);
+  }
+  for (double& v : p) v /= sum;
+  return p;
+}
+
 // Out-of-fold probabilities are of the log's rows alone, each by the model that learned from the other folds' rows and
 // from the descriptions.
 TEST(Descriptions, OutOfFoldProbabilitiesAreOfTheRowsAlone) {
@@ -93,15 +108,8 @@ TEST(Descriptions, OutOfFoldProbabilitiesAreOfTheRowsAlone) {
   Matrix<float> p(n, kClasses);
   ASSERT_TRUE(out_of_fold_probability(*backend, data, state, p.view()).ok());
   for (int64_t i = 0; i < n; ++i) {
-    const int64_t m = fold[static_cast<size_t>(i)];
-    std::vector<double> z(kClasses);
-    double sum = 0;
-    for (int64_t c = 0; c < kClasses; ++c) {
-      z[c] = state.weights(d, m * kClasses + c);
-      for (int64_t j = 0; j < d; ++j) z[c] += double{log.x(i, j)} * double{state.weights(j, m * kClasses + c)};
-      sum += std::exp(z[c]);
-    }
-    for (int64_t c = 0; c < kClasses; ++c) EXPECT_NEAR(p(i, c), std::exp(z[c]) / sum, 1e-5) << i << " " << c;
+    const auto q = probabilities(state, fold[static_cast<size_t>(i)], kClasses, {log.x.row(i), d});
+    for (int64_t c = 0; c < kClasses; ++c) EXPECT_NEAR(p(i, c), q[c], 1e-5) << i << " " << c;
   }
   // The minimum is that of the same rows learned from in any other way: the gradient at it, in double precision.
   for (int m = 0; m < kFolds; ++m) {
@@ -110,15 +118,8 @@ TEST(Descriptions, OutOfFoldProbabilitiesAreOfTheRowsAlone) {
     for (int64_t i = 0; i < data.x.rows; ++i) {
       if (rows.fold()[static_cast<size_t>(i)] == m) continue;
       ++learned;
-      std::vector<double> z(kClasses);
-      double sum = 0;
-      for (int64_t c = 0; c < kClasses; ++c) {
-        z[c] = state.weights(d, m * kClasses + c);
-        for (int64_t j = 0; j < d; ++j) z[c] += double{data.x(i, j)} * double{state.weights(j, m * kClasses + c)};
-        sum += std::exp(z[c]);
-      }
-      for (int64_t c = 0; c < kClasses; ++c)
-        g[c] += std::exp(z[c]) / sum - (data.label[static_cast<size_t>(i)] == c ? 1 : 0);
+      const auto q = probabilities(state, m, kClasses, {data.x.row(i), d});
+      for (int64_t c = 0; c < kClasses; ++c) g[c] += q[c] - (data.label[static_cast<size_t>(i)] == c ? 1 : 0);
     }
     EXPECT_EQ(learned, 40 + 4);
     for (double v : g) EXPECT_NEAR(v / learned, 0, 2e-5);
