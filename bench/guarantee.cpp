@@ -18,9 +18,9 @@
 #include <vector>
 
 #include "bench/score_pool.h"
-#include "engine/binomial.h"
-#include "engine/rank_chain.h"
-#include "engine/run_betting.h"
+#include "engine/maths/binomial.h"
+#include "engine/prove/rank_chain.h"
+#include "engine/prove/run_betting.h"
 #include "kernels/backend.h"
 
 namespace tracer {

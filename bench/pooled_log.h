@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/traces.h"
+#include "engine/log/traces.h"
 #include "host/io/npy.h"
 #include "host/io/traces.h"
 

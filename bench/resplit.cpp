@@ -8,8 +8,8 @@
 
 #include "bench/pooled_log.h"
 #include "engine/fit.h"
-#include "engine/random.h"
-#include "engine/router.h"
+#include "engine/maths/random.h"
+#include "engine/policy/router.h"
 
 namespace tracer {
 namespace {

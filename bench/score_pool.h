@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "bench/pooled_log.h"
-#include "engine/random.h"
-#include "engine/rank_chain.h"
-#include "engine/refit.h"
-#include "engine/router.h"
-#include "engine/search.h"
+#include "engine/learn/refit.h"
+#include "engine/learn/search.h"
+#include "engine/maths/random.h"
+#include "engine/policy/router.h"
+#include "engine/prove/rank_chain.h"
 
 namespace tracer {
 

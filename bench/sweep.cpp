@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "bench/on_backend.h"
-#include "engine/binomial.h"
+#include "engine/maths/binomial.h"
 
 namespace tracer::bench {
 namespace {

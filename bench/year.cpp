@@ -11,7 +11,7 @@
 #include "bench/pooled_log.h"
 #include "engine/challenger.h"
 #include "engine/fit.h"
-#include "engine/random.h"
+#include "engine/maths/random.h"
 
 namespace tracer {
 namespace {

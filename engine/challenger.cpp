@@ -5,11 +5,11 @@
 #include <new>
 #include <utility>
 
-#include "engine/certify.h"
-#include "engine/label_floor.h"
-#include "engine/refit.h"
-#include "engine/sample.h"
-#include "engine/search.h"
+#include "engine/learn/refit.h"
+#include "engine/learn/search.h"
+#include "engine/log/sample.h"
+#include "engine/prove/certify.h"
+#include "engine/prove/label_floor.h"
 
 namespace tracer {
 namespace {

@@ -7,14 +7,14 @@
 #include <string>
 #include <vector>
 
-#include "engine/audit_betting.h"
-#include "engine/descriptions.h"
-#include "engine/gate.h"
-#include "engine/network_search.h"
-#include "engine/policy.h"
-#include "engine/router.h"
-#include "engine/split.h"
-#include "engine/traces.h"
+#include "engine/learn/descriptions.h"
+#include "engine/learn/network_search.h"
+#include "engine/log/split.h"
+#include "engine/log/traces.h"
+#include "engine/policy/gate.h"
+#include "engine/policy/policy.h"
+#include "engine/policy/router.h"
+#include "engine/prove/audit_betting.h"
 #include "kernels/backend.h"
 
 namespace tracer {

@@ -5,13 +5,13 @@
 #include <cmath>
 #include <new>
 
-#include "engine/guard.h"
-#include "engine/label_floor.h"
-#include "engine/pick.h"
-#include "engine/random.h"
-#include "engine/refit.h"
-#include "engine/residual.h"
-#include "engine/sample.h"
+#include "engine/learn/refit.h"
+#include "engine/learn/residual.h"
+#include "engine/log/guard.h"
+#include "engine/log/sample.h"
+#include "engine/maths/pick.h"
+#include "engine/maths/random.h"
+#include "engine/prove/label_floor.h"
 
 namespace tracer {
 namespace {

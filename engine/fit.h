@@ -10,15 +10,15 @@
 #include <utility>
 #include <vector>
 
-#include "engine/cascade.h"
-#include "engine/certify.h"
-#include "engine/certify_rows.h"
-#include "engine/dependence.h"
-#include "engine/descriptions.h"
-#include "engine/policy.h"
-#include "engine/search.h"
-#include "engine/split.h"
-#include "engine/traces.h"
+#include "engine/learn/cascade.h"
+#include "engine/learn/descriptions.h"
+#include "engine/learn/search.h"
+#include "engine/log/dependence.h"
+#include "engine/log/split.h"
+#include "engine/log/traces.h"
+#include "engine/policy/policy.h"
+#include "engine/prove/certify.h"
+#include "engine/prove/certify_rows.h"
 #include "kernels/backend.h"
 
 namespace tracer {
@@ -47,7 +47,7 @@ struct FitOptions {
   std::optional<double> budget_seconds;  // of learning; once spent, no further candidate is tried
   // What labels mean, labels by index: learned from where the log shows them few times. Must outlive the fit.
   const Descriptions* descriptions = nullptr;
-  // n, not empty: a cascade (engine/cascade.h), whose text stage learns from these texts of the traces.
+  // n, not empty: a cascade (engine/learn/cascade.h), whose text stage learns from these texts of the traces.
   std::span<const std::string> cascade_texts;
   double cascade_tolerance = 0.005;  // share of all rows of planned coverage that the text stage may cost
 };
@@ -76,8 +76,8 @@ struct FitResult {
 // K C for the weights, gradients and L-BFGS history of the folds' softmax regressions; 4 (d + 1)^2 for their
 // preconditioner. Beyond: O(n) and the backend's own buffers. Deterministic in (traces, x, options) and the backend's
 // isa, for any number of threads, unless a budget cut it short; only `seconds` differs. A cascade adds what
-// search_text_stage takes (engine/text_stage_fit.h), of s rows; descriptions that are learned from, x's learn rows once
-// more.
+// search_text_stage takes (engine/learn/text_stage_fit.h), of s rows; descriptions that are learned from, x's learn
+// rows once more.
 Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, const FitOptions& options,
                       const std::function<void(const std::string&)>& progress = {});
 

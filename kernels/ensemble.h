@@ -63,7 +63,8 @@ struct DecisionFeatures {
 //   phi = logit(top1'), top1 - top2, entropy, logit(softmax_p'), logit(vote_p''), vote_share, mean_distance_10,
 //         1 - nearest, ln max(q, 1e-9), ln(top1' / top2')
 // where ' clamps to [1e-6, 1 - 1e-6] (top2': [1e-6, 1]) and '' to [1e-3, 1 - 1e-3]. These are the features of
-// engine/acceptor.h, which stays the authority for decisions: a float32 score differs from it by rounding, below 1e-5.
+// engine/policy/acceptor.h, which stays the authority for decisions: a float32 score differs from it by rounding, below
+// 1e-5.
 struct LinearAcceptor {
   static constexpr int64_t kFeatures = 10;
   std::span<const double> mean;             // kFeatures

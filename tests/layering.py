@@ -1,20 +1,56 @@
-"""Fails when an include goes against host -> engine -> kernels, when CUDA leaves kernels/cuda/, or when torch leaves
-engine/torch/ (and bench/torch/, which compares with it, and tests/torch/). Usage: layering.py ROOT, or layering.py --self-test (each rule against a tree that breaks it)."""
+"""Fails when an include goes against the rooms of docs/architecture.md, when CUDA leaves kernels/cuda/, or when torch
+leaves engine/torch/ (and bench/torch/, which compares with it, and tests/torch/).
+Usage: layering.py ROOT, or layering.py --self-test (each rule against a tree that breaks it)."""
 
 import pathlib
 import re
 import sys
 import tempfile
 
-ROOMS = ("kernels", "engine", "host", "tests", "bench")
-# What a file of each room may include of the others; tests and benches see all, and none of the rooms sees them.
+# The rooms, from the lowest floor to the highest. A file belongs to the longest room that its path begins with.
+ENGINE = ["engine/maths", "engine/text", "engine/log", "engine/policy", "engine/prove", "engine/learn"]
+KERNELS = {"kernels"}
+LOW_HOST = ["host/io", "host/http", "host/llm", "host/encoder"]
+# Each room and what its files may include beside their own.
 MAY_INCLUDE = {
-    "kernels": {"kernels"},
-    "engine": {"kernels", "engine"},
-    "host": {"kernels", "engine", "host"},
-    "tests": {"kernels", "engine", "host", "tests"},
-    "bench": {"kernels", "engine", "host", "tests", "bench"},
+    "kernels": set(),
+    "engine/maths": KERNELS,
+    "engine/text": KERNELS | {"engine/maths"},
+    "engine/log": KERNELS | {"engine/maths"},
+    "engine/policy": KERNELS | {"engine/maths", "engine/text", "engine/log"},
+    "engine/prove": KERNELS | {"engine/maths", "engine/log", "engine/policy"},  # nothing of learn
+    "engine/learn": KERNELS | set(ENGINE),
+    "engine/torch": KERNELS | {"engine/text"},
+    "engine": KERNELS | set(ENGINE),  # fit and challenger, which join the rooms
+    "engine/study": KERNELS | set(ENGINE) | {"engine"},
+    "host/io": KERNELS | {"engine/log"},
+    "host/http": KERNELS | {"host/io"},
+    "host/llm": KERNELS | {"host/io", "host/http"},
+    "host/encoder": KERNELS | {"engine/maths", "engine/text", "host/io", "host/http"},
+    "host/artifact": KERNELS | set(ENGINE) | {"engine", "host/io", "host/encoder"},
+    "host/versions": KERNELS | set(ENGINE) | {"engine", "engine/study", "host/io", "host/encoder", "host/artifact"},
+    "host/job": KERNELS | {"engine/maths", "engine/policy", "host/io", "host/http", "host/llm", "host/encoder", "host/artifact"},
+    "host/explain": KERNELS | set(ENGINE) | {"engine", "engine/study", "host/io", "host/encoder", "host/artifact", "host/versions"},
+    "host/report": KERNELS | set(ENGINE) | {"engine", "engine/study", "host/io", "host/artifact", "host/explain"},
+    "host/sweep": KERNELS | set(ENGINE) | {"engine", "engine/study", "host/io", "host/artifact"},
+    "tests": None,  # see all, and none of the rooms sees them
+    "bench": None,
 }
+HOST = [room for room in MAY_INCLUDE if room.startswith("host/")]
+MAY_INCLUDE["host/cli"] = KERNELS | set(ENGINE) | {"engine", "engine/study"} | set(HOST)
+TOPS = ("kernels", "engine", "host", "tests", "bench")
+
+
+def room_of(name):
+    """Of a path below the root; None where it lies in no room."""
+    folder = name.rsplit("/", 1)[0]
+    while folder not in MAY_INCLUDE:
+        if "/" not in folder:
+            return None
+        folder = folder.rsplit("/", 1)[0]
+    return folder
+
+
 SOURCES = {".h", ".hpp", ".cpp", ".cc", ".cu", ".cuh"}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^">]+)[">]', re.MULTILINE)
 CUDA_HEADER = re.compile(r"^(cuda|cublas|cusolver|cusparse|curand|cufft|nccl|nvml|nvToolsExt|nvtx3/|thrust/|cub/|cooperative_groups"
@@ -24,20 +60,29 @@ TORCH_HEADER = re.compile(r"^(torch|ATen|c10|caffe2)/")
 
 def violations(root):
     found = []
-    for room in ROOMS:
-        for path in sorted((root / room).rglob("*")):
+    for top in TOPS:
+        for path in sorted((root / top).rglob("*")):
             if path.suffix not in SOURCES or not path.is_file():
                 continue
             name = path.relative_to(root).as_posix()
+            room = room_of(name)
+            if room is None:
+                found.append(f"{name}: belongs to no room of docs/architecture.md")
+                continue
             in_cuda = name.startswith("kernels/cuda/")
             if path.suffix in {".cu", ".cuh"} and not in_cuda:
                 found.append(f"{name}: a {path.suffix} file outside kernels/cuda/")
             for quote, target in INCLUDE.findall(path.read_text(encoding="utf-8", errors="replace")):
-                first = target.split("/")[0]
+                seen = target
                 beside = quote == '"' and (path.parent / target).resolve()
                 if beside and beside.is_file() and root.resolve() in beside.parents:
-                    first = beside.relative_to(root.resolve()).parts[0]  # relative to the file, ../ included
-                if first in ROOMS and first not in MAY_INCLUDE[room]:
+                    seen = beside.relative_to(root.resolve()).as_posix()  # relative to the file, ../ included
+                other = room_of(seen) if seen.split("/")[0] in TOPS else room
+                if MAY_INCLUDE[room] is None:
+                    allowed = other != "bench" or room == "bench"
+                else:
+                    allowed = other == room or other in MAY_INCLUDE[room]
+                if not allowed:
                     found.append(f"{name}: {room}/ must not include {target}")
                 if CUDA_HEADER.match(target) and not in_cuda:
                     found.append(f"{name}: CUDA header {target} outside kernels/cuda/")
@@ -54,19 +99,44 @@ CASES = [
     ("kernels/a.h", '#include "tests/simt/simt.h"\n', True),
     ("engine/a.cpp", '#include "host/io/npy.h"\n', True),
     ("engine/a.cpp", '#include "bench/a.h"\n', True),
-    ("host/a.cpp", '#include "bench/a.h"\n', True),
-    ("host/a.cpp", "#include <cuda_runtime.h>\n", True),
+    ("engine/maths/a.h", '#include "engine/log/split.h"\n', True),
+    ("engine/text/a.h", '#include "engine/policy/policy.h"\n', True),
+    ("engine/log/a.h", '#include "engine/policy/policy.h"\n', True),
+    ("engine/policy/a.h", '#include "engine/prove/certify.h"\n', True),
+    ("engine/prove/a.h", '#include "engine/learn/search.h"\n', True),
+    ("engine/learn/a.h", '#include "engine/fit.h"\n', True),
+    ("engine/torch/a.h", '#include "engine/policy/policy.h"\n', True),
+    ("engine/a.h", '#include "engine/study/scan.h"\n', True),
+    ("engine/study/a.h", '#include "host/io/npy.h"\n', True),
+    ("engine/attic/a.h", '#include "engine/study/scan.h"\n', True),
+    ("engine/study/a.h", '#include "engine/fit.h"\n', False),
+    ("engine/learn/a.h", '#include "engine/prove/rank_chain.h"\n', False),
+    ("host/attic/a.h", "", True),
+    ("host/io/a.h", '#include "host/http/retry.h"\n', True),
+    ("host/http/a.h", '#include "host/llm/prompt.h"\n', True),
+    ("host/llm/a.h", '#include "host/encoder/encoder.h"\n', True),
+    ("host/encoder/a.h", '#include "host/llm/prompt.h"\n', True),
+    ("host/artifact/a.h", '#include "host/versions/store.h"\n', True),
+    ("host/versions/a.h", '#include "host/job/store.h"\n', True),
+    ("host/job/a.h", '#include "host/versions/store.h"\n', True),
+    ("host/explain/a.h", '#include "host/report/page.h"\n', True),
+    ("host/report/a.h", '#include "host/sweep/csv.h"\n', True),
+    ("host/sweep/a.h", '#include "host/explain/rows.h"\n', True),
+    ("host/sweep/a.h", '#include "host/cli/command.h"\n', True),
+    ("host/cli/a.cpp", '#include "bench/a.h"\n', True),
+    ("host/cli/a.cpp", "#include <cuda_runtime.h>\n", True),
     ("kernels/a.cpp", "#include <cublas_v2.h>\n", True),
     ("kernels/a.cpp", "#include <thrust/sort.h>\n", True),
     ("kernels/cpu/a.cu", "", True),
     ("tests/a.cuh", "", True),
-    ("host/a.cpp", "#include <torch/torch.h>\n", True),
+    ("tests/a.cpp", '#include "bench/a.h"\n', True),
+    ("host/cli/a.cpp", "#include <torch/torch.h>\n", True),
     ("kernels/cuda/a.cpp", "#include <ATen/ATen.h>\n", True),
     ("kernels/cuda/a.cu", "#include <cuda_runtime.h>\n", False),
     ("engine/torch/a.cpp", "#include <torch/torch.h>\n", False),
     ("bench/torch/a.cpp", "#include <ATen/ATen.h>\n", False),
     ("bench/a.cpp", "#include <ATen/ATen.h>\n", True),
-    ("host/a.cpp", '#include "engine/fit.h"\n#include "kernels/backend.h"\n', False),
+    ("host/cli/a.cpp", '#include "engine/fit.h"\n#include "kernels/backend.h"\n', False),
     ("kernels/a.cpp", '#include "kernels/cuda/probe.h"\n#include <vector>\n', False),
     ("tests/a.cpp", '#include "host/io/npy.h"\n// #include is fine in prose\n', False),
 ]

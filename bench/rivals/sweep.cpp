@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "bench/processor_time.h"
-#include "engine/binomial.h"
+#include "engine/maths/binomial.h"
 #include "kernels/backend.h"
 
 namespace tracer {

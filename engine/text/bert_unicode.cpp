@@ -2,7 +2,7 @@
 // unicode_categories 0.1.1 (Unicode 8), unicode-normalization-alignments 0.1.12 (Unicode 9), and regex-syntax 0.8
 // (Unicode 16). utf8proc 2.8 (Unicode 15) gives ours; the tables below hold the code points where they part, found by
 // asking BertNormalizer, BertPreTokenizer, NFD and AddedToken about every code point
-// (tests/engine/wordpiece_oracle_test.cpp asks again).
+// (tests/engine/text/wordpiece_oracle_test.cpp asks again).
 #include "engine/text/bert_unicode.h"
 
 #include <utf8proc.h>

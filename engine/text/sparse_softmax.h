@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include "engine/sparse_matrix.h"
+#include "engine/maths/sparse_matrix.h"
 #include "kernels/backend.h"
 
 namespace tracer {

@@ -1,7 +1,7 @@
 // BERT's WordPiece tokenizer: the ids that Hugging Face's tokenizers 0.23.3 gives for a tokenizer.json of
 // BertNormalizer, BertPreTokenizer, WordPiece and TemplateProcessing "[CLS] $A [SEP]", with no padding; equal on every
-// code point and on random and real text (tests/engine/wordpiece_oracle_test.cpp). Source of the method: Schuster and
-// Nakajima, "Japanese and Korean voice search", 2012, as Devlin et al. use it (arXiv:1810.04805): the longest piece
+// code point and on random and real text (tests/engine/text/wordpiece_oracle_test.cpp). Source of the method: Schuster
+// and Nakajima, "Japanese and Korean voice search", 2012, as Devlin et al. use it (arXiv:1810.04805): the longest piece
 // first, from the left.
 #pragma once
 

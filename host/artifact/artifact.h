@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/descriptions.h"
-#include "engine/policy.h"
+#include "engine/learn/descriptions.h"
+#include "engine/policy/policy.h"
 #include "host/encoder/encoder_identity.h"
 #include "host/io/safetensors.h"
 #include "kernels/status.h"

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "engine/figures.h"
+#include "engine/prove/figures.h"
 #include "host/artifact/artifact.h"
 #include "host/io/json_fields.h"
 

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <unordered_map>
 
-#include "engine/random.h"
+#include "engine/maths/random.h"
 #include "host/io/json_fields.h"
 #include "host/io/sha256.h"
 #include "host/io/text_hash.h"

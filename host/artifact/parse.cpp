@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/acceptor.h"
-#include "engine/label_index.h"
-#include "engine/trees.h"
+#include "engine/log/label_index.h"
+#include "engine/policy/acceptor.h"
+#include "engine/policy/trees.h"
 #include "host/artifact/artifact.h"
 #include "host/artifact/names.h"
 #include "host/artifact/parts.h"

@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "engine/policy.h"
+#include "engine/policy/policy.h"
 #include "host/artifact/names.h"
 #include "host/io/safetensors.h"
 #include "kernels/status.h"

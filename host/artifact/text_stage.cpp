@@ -2,8 +2,8 @@
 
 #include <span>
 
+#include "engine/policy/text_stage.h"
 #include "engine/text/ngrams.h"
-#include "engine/text_stage.h"
 #include "host/artifact/names.h"
 #include "host/artifact/tensors.h"
 #include "host/io/json_fields.h"

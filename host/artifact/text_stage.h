@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "engine/policy.h"
+#include "engine/policy/policy.h"
 #include "host/artifact/artifact.h"
 #include "host/io/safetensors.h"
 #include "kernels/status.h"

@@ -1,8 +1,8 @@
 // The live alarm: does the policy in place still agree with the teacher, on audited rows?
 #include <set>
 
-#include "engine/audit_bounds.h"
-#include "engine/figures.h"
+#include "engine/prove/audit_bounds.h"
+#include "engine/prove/figures.h"
 #include "host/cli/command.h"
 #include "host/cli/original_rows.h"
 #include "host/cli/tables.h"

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "engine/figures.h"
+#include "engine/prove/figures.h"
 #include "host/cli/tables.h"
 #include "host/io/json_fields.h"
 

@@ -5,7 +5,7 @@
 #include <system_error>
 #include <utility>
 
-#include "engine/text_stage.h"
+#include "engine/policy/text_stage.h"
 
 namespace tracer::cli {
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/router.h"
+#include "engine/policy/router.h"
 #include "host/cli/command.h"
 #include "host/cli/embedding.h"
 #include "host/cli/inputs.h"

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "engine/figures.h"
+#include "engine/prove/figures.h"
 #include "host/cli/command.h"
 #include "host/cli/tables.h"
 

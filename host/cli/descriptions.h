@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/descriptions.h"
+#include "engine/learn/descriptions.h"
 #include "host/cli/command.h"
 #include "host/cli/inputs.h"
 #include "host/cli/labelled_log.h"
@@ -24,8 +24,8 @@ struct DescriptionOptions {
 // --descriptions, --descriptions-embeddings
 void add_description_options(CLI::App& app, DescriptionOptions& options);
 
-// Whether some label may have fewer rows to learn from than need no description (engine/descriptions.h), when a fit
-// learns from `share` of the rows: names are not worth an encoder's start otherwise.
+// Whether some label may have fewer rows to learn from than need no description (engine/learn/descriptions.h), when a
+// fit learns from `share` of the rows: names are not worth an encoder's start otherwise.
 bool may_need_names(const Traces& traces, double share);
 
 // Labels by index into learned.labels. encoder: what embeds the log's text, null where its vectors were given; names,

@@ -1,5 +1,5 @@
 // Two policies compared: what they promise, which labels they know, and what they do on the same rows.
-#include "engine/figures.h"
+#include "engine/prove/figures.h"
 #include "host/cli/change_text.h"
 #include "host/cli/command.h"
 #include "host/cli/original_rows.h"

@@ -1,4 +1,4 @@
-#include "engine/gradient_boosting.h"
+#include "engine/learn/gradient_boosting.h"
 #include "host/cli/command.h"
 #include "host/encoder/encoder.h"
 #include "host/encoder/encoder_folder.h"

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "host/cli/signals.h"
-#include "host/llm/secret.h"
+#include "host/http/secret.h"
 
 namespace tracer::cli {
 namespace {
@@ -29,10 +29,10 @@ void add_embed_options(CLI::App& app, EmbedOptions& o) {
                                     "embed text by this server: https://api.openai.com/v1/embeddings, "
                                     "http://localhost:8080/embed, ...; --embed-model names its model");
   url->group(kServer)->check([](const std::string& given) {
-    llm::EmbedApiOptions address;
+    EmbedApiOptions address;
     address.url = given;
     address.model = "any";
-    auto api = llm::EmbedApi::make(std::move(address));
+    auto api = EmbedApi::make(std::move(address));
     return api.ok() ? std::string() : api.status().message();
   });
   const auto of_server = [&](CLI::Option* option) { return option->needs(url)->group(kServer); };
@@ -91,36 +91,36 @@ Result<std::shared_ptr<VectorCache>> open_cache(const EmbedOptions& o, const Con
 }
 
 Result<Encoder> open_embed_server(const EmbedOptions& o, const std::string& model, const Console& console) {
-  llm::EmbedApiOptions api;
-  api.dialect = o.api == "auto" ? llm::embed_dialect_of(o.url) : *llm::parse_embed_dialect(o.api);
+  EmbedApiOptions api;
+  api.dialect = o.api == "auto" ? embed_dialect_of(o.url) : *parse_embed_dialect(o.api);
   api.url = o.url;
   api.model = model;
   api.dimensions = o.dimensions;
   api.base64 = o.encoding == "base64";
   api.input_key = o.input_key;
-  const bool openai = api.dialect == llm::EmbedDialect::kOpenAi;
+  const bool openai = api.dialect == EmbedDialect::kOpenAi;
   if (openai && model.empty()) return bad_input("--embed-model is missing: an openai server wants a model's name");
   if (!openai && (o.dimensions > 0 || api.base64))
     return bad_input("--embed-dimensions and --embed-encoding are for openai servers, and this one is taken for " +
-                     std::string(llm::to_string(api.dialect)) + " (--embed-api)");
+                     std::string(to_string(api.dialect)) + " (--embed-api)");
   const std::string variable = !o.key_env.empty() ? o.key_env : openai ? "OPENAI_API_KEY" : "";
   if (!o.key_file.empty() || !variable.empty()) {
-    auto key = llm::read_key({o.key_file, variable});
+    auto key = http::read_key({o.key_file, variable});
     if (!key.ok()) return key.status();
     if (key->empty() && !o.key_env.empty()) return bad_input("--embed-key-env: $" + o.key_env + " is not set");
     api.key = std::move(key).value();
   }
   if (!api.key.empty() && !is_private(o.url))
     console.warn("the API key and the texts go to the embedding server unencrypted: its address is no https");
-  auto made = llm::EmbedApi::make(std::move(api));
+  auto made = EmbedApi::make(std::move(api));
   if (!made.ok()) return made.status();
-  llm::EmbedClientOptions client;
+  EmbedClientOptions client;
   client.batch = o.batch;
   client.concurrency = o.concurrency;
   client.most_attempts = o.max_attempts;
   client.give_up_seconds = o.give_up_seconds;
   client.stopped = [] { return signals_seen() > 0; };
-  llm::HttpOptions http;
+  http::HttpOptions http;
   http.timeout_ms = static_cast<int64_t>(std::ceil(o.timeout_seconds * 1000));
   http.max_connections = o.concurrency;
   http.max_response_bytes = int64_t{1} << 28;

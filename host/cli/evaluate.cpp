@@ -1,7 +1,7 @@
 #include <unordered_map>
 
-#include "engine/figures.h"
-#include "engine/router.h"
+#include "engine/policy/router.h"
+#include "engine/prove/figures.h"
 #include "host/cli/batch_reader.h"
 #include "host/cli/command.h"
 #include "host/cli/inputs.h"

@@ -1,7 +1,7 @@
 // Why a policy handles and why it defers, on rows that it never learned from.
 #include <optional>
 
-#include "engine/label_index.h"
+#include "engine/log/label_index.h"
 #include "host/cli/command.h"
 #include "host/cli/explain_text.h"
 #include "host/cli/explanation.h"

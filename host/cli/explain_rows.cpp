@@ -6,9 +6,9 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "engine/label_index.h"
-#include "engine/pick.h"
-#include "engine/split.h"
+#include "engine/log/label_index.h"
+#include "engine/log/split.h"
+#include "engine/maths/pick.h"
 #include "host/cli/labelled_log.h"
 #include "host/explain/rows.h"
 #include "host/io/json_fields.h"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/split.h"
+#include "engine/log/split.h"
 #include "host/cli/inputs.h"
 #include "host/cli/policy_input.h"
 #include "host/explain/slices.h"

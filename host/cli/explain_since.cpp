@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "engine/label_index.h"
+#include "engine/log/label_index.h"
 #include "host/cli/tables.h"
 #include "host/versions/store.h"
 

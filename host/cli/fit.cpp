@@ -4,8 +4,8 @@
 #include <chrono>
 #include <sstream>
 
-#include "engine/figures.h"
-#include "engine/label_index.h"
+#include "engine/log/label_index.h"
+#include "engine/prove/figures.h"
 #include "host/artifact/artifact.h"
 #include "host/artifact/ledger.h"
 #include "host/cli/command.h"

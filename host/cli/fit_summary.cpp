@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/figures.h"
+#include "engine/prove/figures.h"
 #include "host/cli/command.h"
 #include "host/cli/explain_text.h"
 #include "host/cli/tables.h"

@@ -2,9 +2,9 @@
 #include <numeric>
 #include <optional>
 
-#include "engine/gate.h"
-#include "engine/router.h"
-#include "engine/text_stage.h"
+#include "engine/policy/gate.h"
+#include "engine/policy/router.h"
+#include "engine/policy/text_stage.h"
 #include "host/cli/command.h"
 #include "host/cli/inspect_text.h"
 #include "host/cli/policy_input.h"

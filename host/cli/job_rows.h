@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "engine/random.h"
+#include "engine/maths/random.h"
 #include "host/cli/policy_input.h"
 #include "host/job/journal.h"
 #include "host/job/lines.h"

@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "host/llm/pacing.h"
-#include "host/llm/secret.h"
+#include "host/http/pacing.h"
+#include "host/http/secret.h"
 
 namespace tracer::cli {
 namespace {
@@ -14,20 +14,20 @@ Status missing(const std::string& option, const std::string& what) {
 
 Result<std::optional<double>> deadline_seconds(const std::string& text) {
   if (text.empty()) return std::optional<double>();
-  const int64_t ms = llm::duration_ms(text);
+  const int64_t ms = http::duration_ms(text);
   if (ms <= 0) return bad_input("--deadline: expected a duration such as 8h, 30m or 90s, found \"" + text + "\"");
   return std::optional<double>(static_cast<double>(ms) / 1000);
 }
 
 // Where it is sent to, and with which key.
-Status set_server(const ServerOptions& o, llm::ChatOptions& chat, llm::HttpOptions& http) {
+Status set_server(const ServerOptions& o, llm::ChatOptions& chat, http::HttpOptions& http) {
   if (o.url.empty()) return missing("--llm-url", "deferred rows go to an LLM");
   if (o.url.rfind("http://", 0) != 0 && o.url.rfind("https://", 0) != 0)
     return bad_input("--llm-url: expected an address that begins with http:// or https://, found \"" + o.url + "\"");
   chat.url = o.url;
   const bool openai = chat.api == llm::Api::kOpenAi;
   const std::string variable = !o.key_env.empty() ? o.key_env : openai ? "OPENAI_API_KEY" : "ANTHROPIC_API_KEY";
-  auto key = llm::read_key({o.key_file, variable});
+  auto key = http::read_key({o.key_file, variable});
   if (!key.ok()) return key.status();
   if (key->empty() && !o.key_env.empty()) return bad_input("--llm-key-env: $" + o.key_env + " is not set");
   chat.key = std::move(key).value();

@@ -47,7 +47,7 @@ void add_llm_options(CLI::App& app, LlmOptions& options);
 struct Llm {
   std::unique_ptr<llm::ChatApi> api;
   std::unique_ptr<llm::Prompt> prompt;
-  llm::HttpOptions http;
+  http::HttpOptions http;
   job::DispatchOptions dispatch;
   Json config;  // what decides the answers: a job that goes on must have the same
 };

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "engine/router.h"
+#include "engine/policy/router.h"
 #include "host/artifact/artifact.h"
 #include "host/cli/batch_reader.h"
 #include "host/cli/command.h"

@@ -3,7 +3,7 @@
 #include <numeric>
 #include <vector>
 
-#include "engine/figures.h"
+#include "engine/prove/figures.h"
 #include "host/io/json_fields.h"
 
 namespace tracer::cli {

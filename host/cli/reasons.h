@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "engine/router.h"
+#include "engine/policy/router.h"
 #include "host/artifact/artifact.h"
 
 namespace tracer::cli {

@@ -2,7 +2,7 @@
 
 #include <cerrno>
 
-#include "engine/router.h"
+#include "engine/policy/router.h"
 #include "host/cli/batch_reader.h"
 #include "host/cli/command.h"
 #include "host/cli/inputs.h"

@@ -331,7 +331,7 @@ int RunCommand::work_on(job::Store store, Backend& backend, const LoadedPolicy& 
                  std::to_string(spent->answered) + " answered by the LLM, " + std::to_string(spent->pending) +
                  " texts to ask");
   reader.skip(first_row_);
-  auto http = llm::HttpClient::create(llm.http);
+  auto http = http::HttpClient::create(llm.http);
   if (!http.ok()) return fail(console, http.status());
   job::DispatchOptions dispatch = llm.dispatch;
   dispatch.seed = store.config()["audit_seed"].get<uint64_t>();

@@ -1,5 +1,5 @@
 // Before any training: how much could be handled, where, and what it would save.
-#include "engine/scan.h"
+#include "engine/study/scan.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/pick.h"
+#include "engine/maths/pick.h"
 #include "host/cli/scan_report.h"
 #include "host/report/data.h"
 #include "host/report/excerpt.h"

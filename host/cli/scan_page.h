@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "engine/scan.h"
+#include "engine/study/scan.h"
 #include "host/artifact/artifact.h"
 #include "host/io/traces.h"
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "engine/binomial.h"
+#include "engine/maths/binomial.h"
 #include "host/cli/tables.h"
 
 namespace tracer::cli {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/scan.h"
+#include "engine/study/scan.h"
 #include "host/cli/command.h"
 #include "host/io/traces.h"
 

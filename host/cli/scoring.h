@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "engine/router.h"
+#include "engine/policy/router.h"
 #include "host/cli/batch_reader.h"
 #include "host/cli/policy_input.h"
 #include "kernels/backend.h"

@@ -1,10 +1,10 @@
 #include "host/cli/send_batches.h"
 
 #include "host/cli/signals.h"
+#include "host/http/http_transfer.h"
 #include "host/job/batch_runner.h"
 #include "host/job/cancel.h"
 #include "host/llm/batch_api.h"
-#include "host/llm/http_transfer.h"
 
 namespace tracer::cli {
 namespace {
@@ -12,7 +12,7 @@ namespace {
 Result<BatchesEnd> with_batches(const Console& console, job::Store& store, const std::string& job, const Llm& llm,
                                 double poll_seconds, bool cancel) {
   const auto stopped = [&] { return signals_seen() > 0 || (!cancel && job::cancel_requested(job)); };
-  auto http = llm::HttpTransfer::create(llm.http, stopped);
+  auto http = http::HttpTransfer::create(llm.http, stopped);
   if (!http.ok()) return http.status();
   llm::BatchApi remote(*llm.api, **http);
   job::BatchRunOptions options;

@@ -1,4 +1,4 @@
-#include "engine/sweep.h"
+#include "engine/study/sweep.h"
 
 #include <algorithm>
 #include <chrono>

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <set>
 
-#include "engine/label_index.h"
+#include "engine/log/label_index.h"
 #include "host/artifact/ledger.h"
 
 namespace tracer::cli {

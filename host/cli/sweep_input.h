@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/sweep.h"
+#include "engine/study/sweep.h"
 #include "host/cli/labelled_log.h"
 
 namespace tracer::cli {

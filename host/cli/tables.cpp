@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "engine/figures.h"
+#include "engine/prove/figures.h"
 #include "host/cli/command.h"
 #include "host/io/json_fields.h"
 

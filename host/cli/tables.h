@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "engine/policy.h"
+#include "engine/policy/policy.h"
 #include "host/artifact/artifact.h"
 
 namespace tracer::cli {

@@ -4,8 +4,8 @@
 #include <unordered_map>
 
 #include "engine/challenger.h"
-#include "engine/figures.h"
-#include "engine/label_index.h"
+#include "engine/log/label_index.h"
+#include "engine/prove/figures.h"
 #include "host/cli/audit_outcome.h"
 #include "host/cli/change_text.h"
 #include "host/cli/command.h"

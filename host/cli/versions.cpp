@@ -1,7 +1,7 @@
 // The commands about a policy's versions: versions, promote, rollback.
 #include <algorithm>
 
-#include "engine/figures.h"
+#include "engine/prove/figures.h"
 #include "host/cli/command.h"
 #include "host/cli/tables.h"
 #include "host/io/json_fields.h"

@@ -91,13 +91,12 @@ Result<Encoder> open_encoder_of(const EncoderIdentity& wanted, const std::string
   return start(std::move(folder).value(), precision, machine, std::move(cache));
 }
 
-Result<Encoder> open_server(llm::EmbedApi api, llm::EmbedClientOptions options, const llm::HttpOptions& http,
+Result<Encoder> open_server(EmbedApi api, EmbedClientOptions options, const http::HttpOptions& http,
                             std::shared_ptr<VectorCache> cache) {
-  auto client = llm::HttpClient::create(http);
+  auto client = http::HttpClient::create(http);
   if (!client.ok()) return client.status();
   auto text = std::make_unique<RemoteText>(
-      std::make_unique<llm::EmbedClient>(std::move(api), std::move(options), std::move(client).value()),
-      std::move(cache));
+      std::make_unique<EmbedClient>(std::move(api), std::move(options), std::move(client).value()), std::move(cache));
   auto identity = text->identify();
   if (!identity.ok()) return identity.status();
   return Encoder{std::move(identity).value(), std::move(text), ""};

@@ -5,11 +5,11 @@
 #include <string>
 
 #include "engine/text/text_encoder.h"
+#include "host/encoder/embed_client.h"
 #include "host/encoder/encoder_folder.h"
 #include "host/encoder/encoder_identity.h"
 #include "host/encoder/text_source.h"
 #include "host/encoder/vector_cache.h"
-#include "host/llm/embed_client.h"
 #include "kernels/status.h"
 
 namespace tracer {
@@ -44,7 +44,7 @@ Result<Encoder> open_encoder_of(const EncoderIdentity& wanted, const std::string
 
 // A server's model. Asks it for one vector (unless the cache knows the dimension), so that a wrong address, key or
 // model shows at once. Errors as EmbedClient::embed.
-Result<Encoder> open_server(llm::EmbedApi api, llm::EmbedClientOptions options, const llm::HttpOptions& http,
+Result<Encoder> open_server(EmbedApi api, EmbedClientOptions options, const http::HttpOptions& http,
                             std::shared_ptr<VectorCache> cache);
 
 // kBadInput, with what was expected and what was found, where `found` does not make the vectors of `wanted`.

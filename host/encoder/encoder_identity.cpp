@@ -3,11 +3,11 @@
 #include <sys/stat.h>
 
 #include "engine/text/transformer.h"
+#include "host/encoder/embed_api.h"
 #include "host/io/file.h"
 #include "host/io/json_fields.h"
 #include "host/io/json_format.h"
 #include "host/io/sha256.h"
-#include "host/llm/embed_api.h"
 
 namespace tracer {
 namespace {
@@ -57,7 +57,7 @@ Result<EncoderIdentity> parse_encoder(const Json& json, const std::string& where
   if (json.contains("dialect")) {
     f.text("dialect", e.dialect);
     TRACER_RETURN_IF_ERROR(f.status());
-    if (!llm::parse_embed_dialect(e.dialect))
+    if (!parse_embed_dialect(e.dialect))
       return bad_input(where + ": \"dialect\": expected openai, tei or json, found \"" + e.dialect + "\"");
     if (e.digest != server_digest(e.dialect, e.name, e.dimension))
       return bad_input(where + ": \"digest\": not that of this dialect, name and dimension");

@@ -19,7 +19,7 @@ struct EncoderIdentity {
   int64_t dimension = 0;
   int64_t max_tokens = 0;  // of a server 0: it is not known
   std::string path;        // where the folder was, the first place to look for it again; a server's address
-  std::string dialect;     // of a server, as llm::to_string(EmbedDialect); "": a folder
+  std::string dialect;     // of a server, as to_string(EmbedDialect); "": a folder
   std::string prompt;      // of a folder: in front of every text; the digest tells it too
 
   // False: vectors were given, and nothing is known of what made them.

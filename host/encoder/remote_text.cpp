@@ -13,20 +13,20 @@ namespace {
 
 constexpr std::string_view kProbe = "tracer";
 
-std::string made_by(const llm::EmbedApi& api) {
-  const llm::EmbedApiOptions& o = api.options();
+std::string made_by(const EmbedApi& api) {
+  const EmbedApiOptions& o = api.options();
   // Without a model's name the address stands for it.
-  return std::string("server vectors 1 ") + llm::to_string(o.dialect) + " " + std::to_string(o.dimensions) + " " +
+  return std::string("server vectors 1 ") + to_string(o.dialect) + " " + std::to_string(o.dimensions) + " " +
          (o.model.empty() ? api.name() : o.model);
 }
 
 }  // namespace
 
-RemoteText::RemoteText(std::unique_ptr<llm::EmbedClient> client, std::shared_ptr<VectorCache> cache)
+RemoteText::RemoteText(std::unique_ptr<EmbedClient> client, std::shared_ptr<VectorCache> cache)
     : client_(std::move(client)), cache_(std::move(cache)), made_by_(made_by(client_->api())) {}
 
 std::string RemoteText::name() const {
-  const llm::EmbedApi& api = client_->api();
+  const EmbedApi& api = client_->api();
   return api.options().model.empty() ? api.name() : api.options().model;
 }
 
@@ -44,12 +44,12 @@ Result<EncoderIdentity> RemoteText::identify() {
     if (cache_) cache_->put(key, dimension.view());
   }
   EncoderIdentity identity;
-  const llm::EmbedApi& api = client_->api();
+  const EmbedApi& api = client_->api();
   identity.name = name() == kUnknownEncoder ? api.name() : name();
   identity.precision = to_string(Precision::kFloat32);
   identity.dimension = client_->dimension();
   identity.path = api.name();
-  identity.dialect = llm::to_string(api.options().dialect);
+  identity.dialect = to_string(api.options().dialect);
   identity.digest = server_digest(identity.dialect, identity.name, identity.dimension);
   return identity;
 }

@@ -5,10 +5,10 @@
 #include <memory>
 #include <string>
 
+#include "host/encoder/embed_client.h"
 #include "host/encoder/encoder_identity.h"
 #include "host/encoder/text_source.h"
 #include "host/encoder/vector_cache.h"
-#include "host/llm/embed_client.h"
 
 namespace tracer {
 
@@ -18,7 +18,7 @@ namespace tracer {
 class RemoteText : public TextSource {
  public:
   // cache: nullptr for none.
-  RemoteText(std::unique_ptr<llm::EmbedClient> client, std::shared_ptr<VectorCache> cache);
+  RemoteText(std::unique_ptr<EmbedClient> client, std::shared_ptr<VectorCache> cache);
 
   // Asks for one vector, where the cache has not got it, to see what the server gives. Before the first encode().
   Result<EncoderIdentity> identify();
@@ -31,7 +31,7 @@ class RemoteText : public TextSource {
  private:
   std::string name() const;  // of the model, or the address
 
-  const std::unique_ptr<llm::EmbedClient> client_;
+  const std::unique_ptr<EmbedClient> client_;
   const std::shared_ptr<VectorCache> cache_;
   const std::string made_by_;  // all that decides a vector beside its text, for the cache
   int64_t rows_ = 0;           // texts seen, for messages

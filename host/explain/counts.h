@@ -1,8 +1,8 @@
 // Coverage and agreement of some of the rows, as JSON.
 #pragma once
 
-#include "engine/figures.h"
-#include "engine/prediction.h"
+#include "engine/prove/figures.h"
+#include "engine/study/prediction.h"
 #include "host/explain/rows.h"
 #include "host/io/json_fields.h"
 

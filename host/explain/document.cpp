@@ -5,7 +5,7 @@
 #include <map>
 #include <numeric>
 
-#include "engine/most_frequent.h"
+#include "engine/maths/most_frequent.h"
 #include "host/explain/counts.h"
 #include "host/explain/labels.h"
 #include "host/explain/words.h"

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/regions.h"
+#include "engine/study/regions.h"
 #include "host/artifact/artifact.h"
 #include "host/explain/boundary.h"
 #include "host/explain/reasons.h"

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <map>
 
-#include "engine/figures.h"
-#include "engine/learning_curve.h"
+#include "engine/prove/figures.h"
+#include "engine/study/learning_curve.h"
 #include "host/explain/counts.h"
 #include "host/io/json_fields.h"
 #include "host/io/json_with.h"

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/growth.h"
+#include "engine/study/growth.h"
 #include "host/explain/document.h"
 
 namespace tracer {
@@ -20,7 +20,7 @@ struct GrowthLog {
 };
 
 // "learning_curve" of explain.json: the points, the policy itself being the last, and the curve through them (power law
-// that levels off, engine/learning_curve.h). fits: of the rows of e, in its order. A gain's interval is of level
+// that levels off, engine/study/learning_curve.h). fits: of the rows of e, in its order. A gain's interval is of level
 // LearningCurve::kLevel, and joins independent parts in squares (as MOVER does: A. Donner, G. Zou, 2012): what
 // the fits leave open about the curve, how far the policy and the coming one may each lie from it, and the rows looked
 // at (Wilson's interval of a gain on that many). Its lower end may be below 0: one fit of more traces can do worse.

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <string>
 
-#include "engine/text_stage.h"
+#include "engine/policy/text_stage.h"
 
 namespace tracer {
 namespace {

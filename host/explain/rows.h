@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/policy.h"
-#include "engine/router.h"
+#include "engine/policy/policy.h"
+#include "engine/policy/router.h"
 #include "kernels/backend.h"
 
 namespace tracer {
@@ -31,8 +31,9 @@ struct ExplainedRow {
   bool as_learned() const { return nearest > 1 - 1e-5f; }  // the vector of a reference
 };
 
-// x: n unit rows; teacher: n; texts: n, asked of a cascade alone. Scores are the ones that decide (engine/canonical.h).
-// kBadInput names the row, from 0, whose score is not finite. Memory beyond the result: O(4096 (d + C)).
+// x: n unit rows; teacher: n; texts: n, asked of a cascade alone. Scores are the ones that decide
+// (engine/policy/canonical.h). kBadInput names the row, from 0, whose score is not finite. Memory beyond the result:
+// O(4096 (d + C)).
 Result<std::vector<ExplainedRow>> explain_rows(Backend& backend, const Policy& policy, const Certificate& certificate,
                                                HostMatrix<const float> x, const std::vector<int32_t>& teacher,
                                                const std::vector<std::string>& texts);

@@ -5,9 +5,9 @@
 #include <iterator>
 #include <map>
 
-#include "engine/exact_test.h"
-#include "engine/figures.h"
-#include "engine/most_frequent.h"
+#include "engine/maths/fisher.h"
+#include "engine/maths/most_frequent.h"
+#include "engine/prove/figures.h"
 #include "host/explain/slices.h"
 #include "host/io/json_fields.h"
 #include "host/io/json_with.h"

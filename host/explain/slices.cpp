@@ -7,7 +7,7 @@
 #include <limits>
 #include <map>
 
-#include "engine/exact_test.h"
+#include "engine/maths/fisher.h"
 #include "engine/text/utf8.h"
 #include "host/explain/words.h"
 

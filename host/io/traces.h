@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/traces.h"
+#include "engine/log/traces.h"
 #include "host/io/text_hash.h"
 #include "host/io/trace_reader.h"
 #include "kernels/status.h"

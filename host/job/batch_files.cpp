@@ -3,12 +3,12 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "host/http/retry.h"
 #include "host/io/file.h"
 #include "host/io/json_fields.h"
 #include "host/io/json_text.h"
 #include "host/io/line_reader.h"
 #include "host/job/answer.h"
-#include "host/llm/retry.h"
 
 namespace tracer::job {
 namespace {
@@ -17,7 +17,7 @@ namespace {
 struct BatchResult {
   int64_t ask = 0;
   bool correction = false;
-  llm::HttpResponse response;  // as if it had come by itself
+  http::HttpResponse response;  // as if it had come by itself
 };
 
 std::string request(const std::string& job, const PendingAsk& ask, const std::string& body, llm::Api api) {
@@ -200,15 +200,15 @@ Result<BatchIn> take_results(Store& store, const llm::ChatApi& api, const std::o
     end.attempt = attempt++;
     end.ask = result->ask;
     end.http_status = result->response.status;
-    const llm::ApiError error = llm::parse_api_error(result->response.body);
-    const llm::Verdict verdict = llm::judge(result->response, error, now);
+    const http::ApiError error = http::parse_api_error(result->response.body);
+    const http::Verdict verdict = http::judge(result->response, error, now);
     end.outcome = verdict.error;
     if (!verdict.error.empty()) in.error = verdict.error;
-    in.quota = in.quota || verdict.outcome == llm::Outcome::kQuota;
-    const bool refused = verdict.outcome == llm::Outcome::kRowFailed;
+    in.quota = in.quota || verdict.outcome == http::Outcome::kQuota;
+    const bool refused = verdict.outcome == http::Outcome::kRowFailed;
     const auto other = refused && asked ? llm::other_dialect(*asked, error) : std::nullopt;
     if (other) in.dialect = other;
-    if (verdict.outcome == llm::Outcome::kAnswered)
+    if (verdict.outcome == http::Outcome::kAnswered)
       take_answer(api, result->response.body, (*ask)->bad_answer, price, 0, end);
     if (refused && !other) end.result = AskResult{AskState::kFailed, -1, verdict.error, {}, 0};
     if (!end.result) {

@@ -16,8 +16,8 @@ constexpr double kClockSkewSeconds = 3600;  // between the server's clock and ou
 constexpr int64_t kLateMs = 5000;           // a batch may be listed so long after it was made
 
 // Before attempt `attempt` + 1.
-int64_t pause_ms(const llm::Verdict& verdict, int attempt) {
-  return verdict.retry_after_ms.value_or(llm::backoff_ms(attempt, 1.0));
+int64_t pause_ms(const http::Verdict& verdict, int attempt) {
+  return verdict.retry_after_ms.value_or(http::backoff_ms(attempt, 1.0));
 }
 
 }  // namespace
@@ -65,11 +65,11 @@ bool BatchRunner::wait(int64_t ms) {
 }
 
 // Whether what the server said ends the run; then it has.
-bool BatchRunner::ends(const llm::Verdict& verdict) {
+bool BatchRunner::ends(const http::Verdict& verdict) {
   const bool silent = static_cast<double>(io::steady_ms() - heard_ms_) > options_.give_up_seconds * 1000;
-  if (verdict.outcome == llm::Outcome::kQuota) end(StopReason::kQuota, verdict.error);
-  if (verdict.outcome == llm::Outcome::kUnauthorized) end(StopReason::kUnauthorized, verdict.error);
-  if (verdict.outcome == llm::Outcome::kRetry && silent) end(StopReason::kUnavailable, verdict.error);
+  if (verdict.outcome == http::Outcome::kQuota) end(StopReason::kQuota, verdict.error);
+  if (verdict.outcome == http::Outcome::kUnauthorized) end(StopReason::kUnauthorized, verdict.error);
+  if (verdict.outcome == http::Outcome::kRetry && silent) end(StopReason::kUnavailable, verdict.error);
   return stop_ != StopReason::kNone;
 }
 
@@ -79,8 +79,8 @@ Result<std::optional<llm::Called<T>>> BatchRunner::persist(Call call) {
   for (int attempt = 1;; ++attempt) {
     auto called = call();
     if (!called.ok()) return called.status();
-    const llm::Verdict& verdict = called->verdict;
-    if (verdict.outcome == llm::Outcome::kAnswered || verdict.outcome == llm::Outcome::kRowFailed) {
+    const http::Verdict& verdict = called->verdict;
+    if (verdict.outcome == http::Outcome::kAnswered || verdict.outcome == http::Outcome::kRowFailed) {
       heard_ms_ = io::steady_ms();
       return std::optional(std::move(called).value());
     }
@@ -107,12 +107,12 @@ Result<std::optional<llm::RemoteBatch>> BatchRunner::find(const Batch& batch) {
   std::optional<llm::RemoteBatch> found;
   auto listed = persist<std::vector<llm::RemoteBatch>>([&]() -> Result<llm::Called<std::vector<llm::RemoteBatch>>> {
     auto called = remote_.list(batch.started - kClockSkewSeconds);
-    if (called.ok() && called->verdict.outcome == llm::Outcome::kUnauthorized)
-      called->verdict.outcome = llm::Outcome::kRowFailed;  // no such address: see the header
+    if (called.ok() && called->verdict.outcome == http::Outcome::kUnauthorized)
+      called->verdict.outcome = http::Outcome::kRowFailed;  // no such address: see the header
     return called;
   });
   if (!listed.ok()) return listed.status();
-  if (!*listed || (*listed)->verdict.outcome != llm::Outcome::kAnswered) return found;
+  if (!*listed || (*listed)->verdict.outcome != http::Outcome::kAnswered) return found;
   auto known = remote_ids(store_);
   if (!known.ok()) return known.status();
   known->insert(known->end(), batch.not_ours.begin(), batch.not_ours.end());
@@ -148,18 +148,18 @@ Result<bool> BatchRunner::submit(Batch& batch, const std::string& requests) {
     return false;
   }
   std::string refusal = (*uploaded)->verdict.error;
-  for (int attempt = 1; (*uploaded)->verdict.outcome == llm::Outcome::kAnswered; ++attempt) {
+  for (int attempt = 1; (*uploaded)->verdict.outcome == http::Outcome::kAnswered; ++attempt) {
     auto made = remote_.create(requests, (*uploaded)->value, tag(batch));
     if (!made.ok()) return made.status();
-    const llm::Verdict& verdict = made->verdict;
-    if (verdict.outcome == llm::Outcome::kAnswered) {
+    const http::Verdict& verdict = made->verdict;
+    if (verdict.outcome == http::Outcome::kAnswered) {
       heard_ms_ = io::steady_ms();
       TRACER_RETURN_IF_ERROR(adopt(batch, made->value.id));
       return true;
     }
     refusal = verdict.error;
     const bool ended = ends(verdict);
-    if (verdict.outcome != llm::Outcome::kRetry) break;
+    if (verdict.outcome != http::Outcome::kRetry) break;
     // Whether it was made is not known: it stays prepared, and the next run looks for it.
     if (ended || !wait(pause_ms(verdict, attempt))) return false;
     if (!made->sent) continue;
@@ -219,7 +219,7 @@ Result<bool> BatchRunner::take_in(Batch& batch, const llm::RemoteBatch& remote) 
     auto loaded = persist<std::string>([&] { return remote_.download(result, paths.back()); });
     if (!loaded.ok()) return loaded.status();
     if (!*loaded) return false;
-    if ((*loaded)->verdict.outcome != llm::Outcome::kAnswered)
+    if ((*loaded)->verdict.outcome != http::Outcome::kAnswered)
       return end(StopReason::kRefused, (*loaded)->verdict.error);
     auto ours = is_of_job(store_, paths.back());
     if (!ours.ok()) return ours.status();
@@ -269,7 +269,7 @@ Result<bool> BatchRunner::poll(Batch& batch) {
   auto got = persist<llm::RemoteBatch>([&] { return remote_.get(batch.remote_id); });
   if (!got.ok()) return got.status();
   if (!*got) return false;
-  if ((*got)->verdict.outcome != llm::Outcome::kAnswered) return end(StopReason::kRefused, (*got)->verdict.error);
+  if ((*got)->verdict.outcome != http::Outcome::kAnswered) return end(StopReason::kRefused, (*got)->verdict.error);
   const llm::RemoteBatch& remote = (*got)->value;
   switch (remote.progress) {
     case llm::BatchProgress::kEnded:

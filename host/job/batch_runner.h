@@ -61,7 +61,7 @@ class BatchRunner {
   Result<bool> ended_barren(const std::string& error);
   template <typename T, typename Call>
   Result<std::optional<llm::Called<T>>> persist(Call call);
-  bool ends(const llm::Verdict& verdict);
+  bool ends(const http::Verdict& verdict);
   bool wait(int64_t ms);
   int64_t poll_ms() const { return static_cast<int64_t>(options_.poll_seconds * 1000); }
   bool end(StopReason reason, const std::string& message = "");

@@ -2,21 +2,21 @@
 
 #include <algorithm>
 
-#include "engine/random.h"
+#include "engine/maths/random.h"
 #include "host/io/clock.h"
 #include "host/job/answer.h"
 
 namespace tracer::job {
 namespace {
 
-using llm::kNever;
+using http::kNever;
 
 constexpr int64_t kRefusedInARow = 50;  // requests refused before anything was answered: it is not the rows
 
 }  // namespace
 
 Dispatcher::Dispatcher(const DispatchOptions& options, const llm::ChatApi& api, const llm::Prompt& prompt,
-                       std::unique_ptr<llm::HttpClient> http, Journal& journal, const Ledger& spent)
+                       std::unique_ptr<http::HttpClient> http, Journal& journal, const Ledger& spent)
     : options_(options),
       api_(api),
       prompt_(prompt),
@@ -90,7 +90,7 @@ void Dispatcher::end_sending(StopReason reason, const std::string& message) {
 
 void Dispatcher::run() {
   started_ms_ = heard_ms_ = io::steady_ms();
-  std::vector<llm::HttpResponse> done;
+  std::vector<http::HttpResponse> done;
   while (true) {
     take_inbox();
     if (ended_ && !journal_.failure().ok()) broken_ = true;
@@ -108,7 +108,7 @@ void Dispatcher::run() {
       end_sending(StopReason::kUnavailable, polled.message());
       break;
     }
-    for (const llm::HttpResponse& response : done) ended(response);
+    for (const http::HttpResponse& response : done) ended(response);
     done.clear();
   }
   publish();
@@ -196,7 +196,7 @@ Status Dispatcher::send(std::unique_ptr<Try> it, std::string body, int64_t now) 
   const auto id = static_cast<uint64_t>(it->attempt);
   journal_.attempt_started(it->attempt, it->ask.id, it->kind, it->reserved_cost);
   flying_.emplace(id, std::move(it));
-  llm::HttpRequest request;
+  http::HttpRequest request;
   request.id = id;
   request.url = api_.url();
   request.headers = api_.headers();
@@ -210,7 +210,7 @@ void Dispatcher::fail(AttemptEnd& end, const std::string& error) {
 }
 
 // A 2xx: a label, or what is none.
-void Dispatcher::answered(Try& it, const llm::HttpResponse& response, AttemptEnd& end) {
+void Dispatcher::answered(Try& it, const http::HttpResponse& response, AttemptEnd& end) {
   take_answer(api_, response.body, it.ask.bad_answer.has_value(), options_.price, it.reserved_cost, end);
   const int64_t used = end.usage.prompt_tokens + end.usage.completion_tokens;
   if (used > 0) rate_.settle(it.reserved_tokens, used);
@@ -218,7 +218,7 @@ void Dispatcher::answered(Try& it, const llm::HttpResponse& response, AttemptEnd
 }
 
 // True when it will be tried again.
-bool Dispatcher::retry_later(std::unique_ptr<Try>& it, const llm::Verdict& verdict, AttemptEnd& end) {
+bool Dispatcher::retry_later(std::unique_ptr<Try>& it, const http::Verdict& verdict, AttemptEnd& end) {
   const int64_t now = io::steady_ms();
   if (verdict.throttled) {
     ++now_.throttled;
@@ -238,13 +238,13 @@ bool Dispatcher::retry_later(std::unique_ptr<Try>& it, const llm::Verdict& verdi
   }
   const int tries = patience ? ++it->throttled : std::max(1, it->attempts);
   const double jitter = Random(options_.seed, Stream::kBackoff).uniform(static_cast<uint64_t>(end.attempt));
-  const int64_t wait = std::max(verdict.retry_after_ms.value_or(0), llm::backoff_ms(tries, jitter));
+  const int64_t wait = std::max(verdict.retry_after_ms.value_or(0), http::backoff_ms(tries, jitter));
   it->retry = true;
   later_.push({now + wait, order_++, std::move(it)});
   return true;
 }
 
-void Dispatcher::ended(const llm::HttpResponse& response) {
+void Dispatcher::ended(const http::HttpResponse& response) {
   const auto at = flying_.find(response.id);
   if (at == flying_.end()) return;
   std::unique_ptr<Try> it = std::move(at->second);
@@ -254,8 +254,8 @@ void Dispatcher::ended(const llm::HttpResponse& response) {
   const int64_t now = io::steady_ms();
   rate_.learn(response, now);
   const bool good = response.status >= 200 && response.status < 300;
-  const llm::ApiError said = good ? llm::ApiError{} : llm::parse_api_error(response.body);
-  const llm::Verdict verdict = llm::judge(response, said, io::now_seconds());
+  const http::ApiError said = good ? http::ApiError{} : http::parse_api_error(response.body);
+  const http::Verdict verdict = http::judge(response, said, io::now_seconds());
   AttemptEnd end;
   end.attempt = it->attempt;
   end.ask = it->ask.id;
@@ -263,21 +263,21 @@ void Dispatcher::ended(const llm::HttpResponse& response) {
   end.outcome = verdict.error;
   // It was sent and no answer came: on the other side it may have been worked on, and billed.
   end.unknown = response.status == 0 && response.sent;
-  if (verdict.outcome != llm::Outcome::kRetry) {
+  if (verdict.outcome != http::Outcome::kRetry) {
     heard_ms_ = now;
     breaker_.answered();
   }
   if (!good) rate_.settle(it->reserved_tokens, 0);
   switch (verdict.outcome) {
-    case llm::Outcome::kAnswered:
+    case http::Outcome::kAnswered:
       concurrency_.answered();
       answered(*it, response, end);
       row_failures_ = 0;
       now_.cost += end.cost;
       if (!end.result && !end.bad_answer) {  // a proxy's page, or half a document: not the model's answer
         message_ = end.outcome;
-        llm::Verdict again;
-        again.outcome = llm::Outcome::kRetry;
+        http::Verdict again;
+        again.outcome = http::Outcome::kRetry;
         again.error = end.outcome;
         (void)retry_later(it, again, end);
       } else if (!end.result) {
@@ -285,11 +285,11 @@ void Dispatcher::ended(const llm::HttpResponse& response) {
         later_.push({now, order_++, std::move(it)});
       }
       break;
-    case llm::Outcome::kRetry:
+    case http::Outcome::kRetry:
       message_ = verdict.error;
       (void)retry_later(it, verdict, end);
       break;
-    case llm::Outcome::kRowFailed: {
+    case http::Outcome::kRowFailed: {
       const auto other = llm::other_dialect(it->dialect, said);
       if (it->dialect != dialect_ || other) {
         if (it->dialect == dialect_) dialect_ = *other;
@@ -301,10 +301,10 @@ void Dispatcher::ended(const llm::HttpResponse& response) {
       if (++row_failures_ >= kRefusedInARow && now_.answered == 0) end_sending(StopReason::kRefused, verdict.error);
       break;
     }
-    case llm::Outcome::kQuota:
+    case http::Outcome::kQuota:
       end_sending(StopReason::kQuota, verdict.error);
       break;
-    case llm::Outcome::kUnauthorized:
+    case http::Outcome::kUnauthorized:
       end_sending(StopReason::kUnauthorized, verdict.error);
       break;
   }

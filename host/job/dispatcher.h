@@ -14,14 +14,14 @@
 #include <unordered_map>
 #include <vector>
 
+#include "host/http/http_client.h"
+#include "host/http/pacing.h"
+#include "host/http/retry.h"
 #include "host/job/journal.h"
 #include "host/job/stop_reason.h"
 #include "host/llm/chat_api.h"
-#include "host/llm/http_client.h"
-#include "host/llm/pacing.h"
 #include "host/llm/prices.h"
 #include "host/llm/prompt.h"
-#include "host/llm/retry.h"
 
 namespace tracer::job {
 
@@ -49,7 +49,7 @@ class Dispatcher {
  public:
   // spent: the cost and requests of earlier runs of the job. All references must outlive it.
   Dispatcher(const DispatchOptions& options, const llm::ChatApi& api, const llm::Prompt& prompt,
-             std::unique_ptr<llm::HttpClient> http, Journal& journal, const Ledger& spent);
+             std::unique_ptr<http::HttpClient> http, Journal& journal, const Ledger& spent);
 
   // Until everything is answered or sending has ended, and nothing is in flight. Tells the journal.
   void run();
@@ -92,9 +92,9 @@ class Dispatcher {
   int64_t send_ready(int64_t now);
   bool over_budget(int64_t cost);
   Status send(std::unique_ptr<Try> it, std::string body, int64_t now);
-  void ended(const llm::HttpResponse& response);
-  void answered(Try& it, const llm::HttpResponse& response, AttemptEnd& end);
-  bool retry_later(std::unique_ptr<Try>& it, const llm::Verdict& verdict, AttemptEnd& end);
+  void ended(const http::HttpResponse& response);
+  void answered(Try& it, const http::HttpResponse& response, AttemptEnd& end);
+  bool retry_later(std::unique_ptr<Try>& it, const http::Verdict& verdict, AttemptEnd& end);
   int64_t at_stake() const;  // requests that a crash now could make us send, and pay, again
   void fail(AttemptEnd& end, const std::string& error);
   void end_sending(StopReason reason, const std::string& message = "");
@@ -103,12 +103,12 @@ class Dispatcher {
   const DispatchOptions options_;
   const llm::ChatApi& api_;
   const llm::Prompt& prompt_;
-  const std::unique_ptr<llm::HttpClient> http_;
+  const std::unique_ptr<http::HttpClient> http_;
   Journal& journal_;
 
-  llm::RateLimit rate_;
-  llm::Concurrency concurrency_;
-  llm::Breaker breaker_;
+  http::RateLimit rate_;
+  http::Concurrency concurrency_;
+  http::Breaker breaker_;
   llm::Dialect dialect_;
   std::queue<std::unique_ptr<Try>> ready_;
   std::priority_queue<Later> later_;

@@ -7,7 +7,7 @@
 
 #include "host/io/json_text.h"
 #include "host/io/timestamp.h"
-#include "host/llm/untrusted_json.h"
+#include "host/io/untrusted_json.h"
 
 namespace tracer::llm {
 namespace {
@@ -22,28 +22,29 @@ bool is_plain(const std::string& id) {
 
 std::optional<RemoteBatch> openai_batch(const Json& json) {
   RemoteBatch b;
-  b.id = text_at(json, {"id"});
-  b.status = text_at(json, {"status"});
+  b.id = io::text_at(json, {"id"});
+  b.status = io::text_at(json, {"status"});
   if (!is_plain(b.id) || b.status.empty()) return std::nullopt;
   b.progress = b.status == "completed" || b.status == "expired" || b.status == "cancelled" ? BatchProgress::kEnded
                : b.status == "failed"                                                      ? BatchProgress::kFailed
                                                                                            : BatchProgress::kWorking;
-  b.tag = text_at(json, {"metadata", "tracer_batch"});
-  b.created = io::parse_timestamp(text_at(json, {"created_at"})).value_or(0);
+  b.tag = io::text_at(json, {"metadata", "tracer_batch"});
+  b.created = io::parse_timestamp(io::text_at(json, {"created_at"})).value_or(0);
   int64_t completed = 0, failed = 0;
-  count_at(json, {"request_counts", "total"}, b.requests);
-  count_at(json, {"request_counts", "completed"}, completed);
-  count_at(json, {"request_counts", "failed"}, failed);
+  io::count_at(json, {"request_counts", "total"}, b.requests);
+  io::count_at(json, {"request_counts", "completed"}, completed);
+  io::count_at(json, {"request_counts", "failed"}, failed);
   b.done = completed + failed;
   for (const char* field : {"output_file_id", "error_file_id"}) {
-    const std::string file = text_at(json, {field});
+    const std::string file = io::text_at(json, {field});
     if (file.empty()) continue;
     if (!is_plain(file)) return std::nullopt;
     b.results.push_back(file);
   }
-  const Json* error = find_at(json, {"errors", "data", "0"});
+  const Json* error = io::find_at(json, {"errors", "data", "0"});
   if (error != nullptr) {
-    const ApiError e = parse_api_error(Json{{"error", *error}}.dump(-1, ' ', false, Json::error_handler_t::replace));
+    const http::ApiError e =
+        http::parse_api_error(Json{{"error", *error}}.dump(-1, ' ', false, Json::error_handler_t::replace));
     b.error = e.code + (e.code.empty() || e.message.empty() ? "" : ": ") + e.message;
   }
   return b;
@@ -51,14 +52,14 @@ std::optional<RemoteBatch> openai_batch(const Json& json) {
 
 std::optional<RemoteBatch> anthropic_batch(const Json& json) {
   RemoteBatch b;
-  b.id = text_at(json, {"id"});
-  b.status = text_at(json, {"processing_status"});
+  b.id = io::text_at(json, {"id"});
+  b.status = io::text_at(json, {"processing_status"});
   if (!is_plain(b.id) || b.status.empty()) return std::nullopt;
   b.progress = b.status == "ended" ? BatchProgress::kEnded : BatchProgress::kWorking;
-  b.created = io::parse_timestamp(text_at(json, {"created_at"})).value_or(0);
+  b.created = io::parse_timestamp(io::text_at(json, {"created_at"})).value_or(0);
   for (const char* field : {"processing", "succeeded", "errored", "canceled", "expired"}) {
     int64_t n = 0;
-    count_at(json, {"request_counts", field}, n);
+    io::count_at(json, {"request_counts", field}, n);
     b.requests += n;
     b.done += field == std::string_view("processing") ? 0 : n;
   }
@@ -73,7 +74,7 @@ std::optional<RemoteBatch> parse_batch(Api api, const Json& json) {
   return api == Api::kOpenAi ? openai_batch(json) : anthropic_batch(json);
 }
 
-BatchApi::BatchApi(const ChatApi& chat, HttpTransfer& http) : chat_(chat), http_(http) {
+BatchApi::BatchApi(const ChatApi& chat, http::HttpTransfer& http) : chat_(chat), http_(http) {
   const std::string_view end = openai() ? "/chat/completions" : "/messages";
   base_ = chat.url().substr(0, chat.url().size() - end.size());
   for (const std::string& header : chat.headers())
@@ -84,22 +85,23 @@ std::string BatchApi::batches() const { return base_ + (openai() ? "/batches" : 
 
 // parse: from the JSON of a 2xx to the value; nothing where it is none.
 template <typename T, typename Parse>
-Result<Called<T>> BatchApi::call(TransferRequest request, Parse parse) {
+Result<Called<T>> BatchApi::call(http::TransferRequest request, Parse parse) {
   const bool json_body = !request.body.empty() || !request.body_file.empty();
   request.headers = json_body ? chat_.headers() : headers_;
   auto response = http_.send(request);
   if (!response.ok()) return response.status();
   Called<T> called;
   called.sent = response->sent;
-  called.verdict = judge(*response, parse_api_error(response->body), static_cast<double>(std::time(nullptr)));
-  if (called.verdict.outcome != Outcome::kAnswered || !request.to_file.empty()) return called;
-  const auto json = parse_untrusted(response->body);
+  called.verdict =
+      http::judge(*response, http::parse_api_error(response->body), static_cast<double>(std::time(nullptr)));
+  if (called.verdict.outcome != http::Outcome::kAnswered || !request.to_file.empty()) return called;
+  const auto json = io::parse_untrusted(response->body);
   auto value = json ? parse(*json) : std::nullopt;
   if (value) {
     called.value = std::move(*value);
   } else {
     called.verdict = {};
-    called.verdict.outcome = Outcome::kRetry;
+    called.verdict.outcome = http::Outcome::kRetry;
     called.verdict.error = "the answer of " + request.url + " is not what this API answers";
   }
   return called;
@@ -107,20 +109,20 @@ Result<Called<T>> BatchApi::call(TransferRequest request, Parse parse) {
 
 Result<Called<std::string>> BatchApi::upload(const std::string& requests, const std::string& name) {
   if (!openai()) return Called<std::string>();
-  TransferRequest request;
+  http::TransferRequest request;
   request.url = base_ + "/files";
   request.form = {{"purpose", "batch"}};
   request.form_file = requests;
   request.form_name = name;
   return call<std::string>(std::move(request), [](const Json& json) {
-    std::string id = text_at(json, {"id"});
+    std::string id = io::text_at(json, {"id"});
     return is_plain(id) ? std::optional(std::move(id)) : std::nullopt;
   });
 }
 
 Result<Called<RemoteBatch>> BatchApi::create(const std::string& requests, const std::string& file_id,
                                              const std::string& tag) {
-  TransferRequest request;
+  http::TransferRequest request;
   request.url = batches();
   request.post = true;
   if (openai()) {
@@ -136,14 +138,14 @@ Result<Called<RemoteBatch>> BatchApi::create(const std::string& requests, const 
 }
 
 Result<Called<RemoteBatch>> BatchApi::get(const std::string& id) {
-  TransferRequest request;
+  http::TransferRequest request;
   request.url = batches() + "/" + id;
   return call<RemoteBatch>(std::move(request),
                            [&](const Json& json) { return parse_batch(chat_.options().api, json); });
 }
 
 Result<Called<RemoteBatch>> BatchApi::cancel(const std::string& id) {
-  TransferRequest request;
+  http::TransferRequest request;
   request.url = batches() + "/" + id + "/cancel";
   request.post = true;
   return call<RemoteBatch>(std::move(request),
@@ -156,14 +158,14 @@ Result<Called<std::vector<RemoteBatch>>> BatchApi::list(double since) {
   Called<List> all;
   std::string after;
   for (int page = 0; page < kMostPages; ++page) {
-    TransferRequest request;
+    http::TransferRequest request;
     request.url = batches() + "?limit=100";
     if (!after.empty()) request.url += (openai() ? "&after=" : "&after_id=") + after;
     bool more = false;
     auto called = call<List>(std::move(request), [&](const Json& json) -> std::optional<List> {
-      const Json* data = find_at(json, {"data"});
+      const Json* data = io::find_at(json, {"data"});
       if (data == nullptr || !data->is_array()) return std::nullopt;
-      const Json* has_more = find_at(json, {"has_more"});
+      const Json* has_more = io::find_at(json, {"has_more"});
       more = has_more != nullptr && has_more->is_boolean() && has_more->get<bool>();
       List list;
       for (const Json& entry : *data)
@@ -172,7 +174,7 @@ Result<Called<std::vector<RemoteBatch>>> BatchApi::list(double since) {
     });
     if (!called.ok()) return called.status();
     all.verdict = called->verdict;
-    if (called->verdict.outcome != Outcome::kAnswered) return all;
+    if (called->verdict.outcome != http::Outcome::kAnswered) return all;
     bool older = false;
     for (RemoteBatch& batch : called->value) {
       older = batch.created < since;
@@ -185,7 +187,7 @@ Result<Called<std::vector<RemoteBatch>>> BatchApi::list(double since) {
 }
 
 Result<Called<std::string>> BatchApi::download(const std::string& result, const std::string& path) {
-  TransferRequest request;
+  http::TransferRequest request;
   request.url = openai() ? base_ + "/files/" + result + "/content" : batches() + "/" + result + "/results";
   request.to_file = path;
   return call<std::string>(std::move(request), [](const Json&) { return std::optional<std::string>(); });

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "host/http/http_transfer.h"
+#include "host/http/retry.h"
 #include "host/llm/chat_api.h"
-#include "host/llm/http_transfer.h"
-#include "host/llm/retry.h"
 
 namespace tracer::llm {
 
@@ -35,7 +35,7 @@ struct RemoteBatch {
 // What a call came to. `value` is set when the verdict is kAnswered; `sent`: see HttpResponse.
 template <typename T>
 struct Called {
-  Verdict verdict;
+  http::Verdict verdict;
   bool sent = true;
   T value{};
 };
@@ -43,7 +43,7 @@ struct Called {
 class BatchApi {
  public:
   // Both must outlive it.
-  BatchApi(const ChatApi& chat, HttpTransfer& http);
+  BatchApi(const ChatApi& chat, http::HttpTransfer& http);
 
   // `requests`: the file that request_file() of host/job makes. OpenAI: uploads it, and gives the file's id. Anthropic
   // takes the requests with create(): nothing is sent, the id is "".
@@ -59,12 +59,12 @@ class BatchApi {
 
  private:
   template <typename T, typename Parse>
-  Result<Called<T>> call(TransferRequest request, Parse parse);
+  Result<Called<T>> call(http::TransferRequest request, Parse parse);
   std::string batches() const;
   bool openai() const { return chat_.options().api == Api::kOpenAi; }
 
   const ChatApi& chat_;
-  HttpTransfer& http_;
+  http::HttpTransfer& http_;
   std::string base_;                  // of the API
   std::vector<std::string> headers_;  // without a content type: for requests without a JSON body
 };

@@ -5,7 +5,7 @@
 
 #include "host/io/json_row.h"
 #include "host/io/json_text.h"
-#include "host/llm/untrusted_json.h"
+#include "host/io/untrusted_json.h"
 
 namespace tracer::llm {
 namespace {
@@ -15,30 +15,30 @@ using io::json_string;
 
 Result<ChatAnswer> openai_answer(const Json& json) {
   ChatAnswer answer;
-  const Json* message = find_at(json, {"choices", "0", "message"});
+  const Json* message = io::find_at(json, {"choices", "0", "message"});
   if (message == nullptr || !message->is_object()) return bad_input("the answer has no choices[0].message");
-  answer.text = text_at(*message, {"content"});
-  answer.has_usage = count_at(json, {"usage", "prompt_tokens"}, answer.usage.prompt_tokens) &&
-                     count_at(json, {"usage", "completion_tokens"}, answer.usage.completion_tokens);
+  answer.text = io::text_at(*message, {"content"});
+  answer.has_usage = io::count_at(json, {"usage", "prompt_tokens"}, answer.usage.prompt_tokens) &&
+                     io::count_at(json, {"usage", "completion_tokens"}, answer.usage.completion_tokens);
   return answer;
 }
 
 Result<ChatAnswer> anthropic_answer(const Json& json) {
   ChatAnswer answer;
-  const Json* content = find_at(json, {"content"});
+  const Json* content = io::find_at(json, {"content"});
   if (content == nullptr || !content->is_array()) return bad_input("the answer has no content");
   for (const Json& part : *content) {
-    if (text_at(part, {"type"}) == "text") answer.text += text_at(part, {"text"});
-    if (text_at(part, {"type"}) == "tool_use")
-      if (const Json* input = find_at(part, {"input"}))
+    if (io::text_at(part, {"type"}) == "text") answer.text += io::text_at(part, {"text"});
+    if (io::text_at(part, {"type"}) == "tool_use")
+      if (const Json* input = io::find_at(part, {"input"}))
         answer.text = input->dump(-1, ' ', false, Json::error_handler_t::replace);
   }
-  answer.has_usage = count_at(json, {"usage", "input_tokens"}, answer.usage.prompt_tokens) &&
-                     count_at(json, {"usage", "output_tokens"}, answer.usage.completion_tokens);
+  answer.has_usage = io::count_at(json, {"usage", "input_tokens"}, answer.usage.prompt_tokens) &&
+                     io::count_at(json, {"usage", "output_tokens"}, answer.usage.completion_tokens);
   // Input that was written to, or read from, a cache is counted apart there.
   int64_t cached = 0;
   for (const char* key : {"cache_creation_input_tokens", "cache_read_input_tokens"})
-    if (count_at(json, {"usage", key}, cached)) answer.usage.prompt_tokens += cached;
+    if (io::count_at(json, {"usage", key}, cached)) answer.usage.prompt_tokens += cached;
   return answer;
 }
 
@@ -92,37 +92,12 @@ Usage ChatApi::most_usage(std::string_view body) const {
 }
 
 Result<ChatAnswer> parse_chat_answer(Api api, std::string_view body) {
-  const auto json = parse_untrusted(body);
+  const auto json = io::parse_untrusted(body);
   if (!json) return bad_input("the answer is no JSON");
   return api == Api::kOpenAi ? openai_answer(*json) : anthropic_answer(*json);
 }
 
-ApiError parse_api_error(std::string_view body) {
-  ApiError error;
-  const auto json = parse_untrusted(body);
-  if (!json) return error;
-  const Json* e = find_at(*json, {"error"});
-  if (e != nullptr && e->is_string()) error.message = e->get<std::string>();
-  if (e == nullptr || !e->is_object()) e = &*json;
-  if (e->is_object()) {
-    error.type = text_at(*e, {"type"});
-    error.code = text_at(*e, {"code"});
-    error.param = text_at(*e, {"param"});
-    if (error.message.empty()) error.message = text_at(*e, {"message"});
-    if (error.message.empty()) error.message = text_at(*e, {"detail"});
-  }
-  if (error.message.size() > 300) {
-    error.message.resize(300);
-    while (!error.message.empty() && (static_cast<unsigned char>(error.message.back()) & 0xc0) == 0x80)
-      error.message.pop_back();
-    if (!error.message.empty() && static_cast<unsigned char>(error.message.back()) >= 0xc0) error.message.pop_back();
-  }
-  std::replace_if(
-      error.message.begin(), error.message.end(), [](unsigned char c) { return c < 0x20; }, ' ');
-  return error;
-}
-
-std::optional<Dialect> other_dialect(const Dialect& dialect, const ApiError& error) {
+std::optional<Dialect> other_dialect(const Dialect& dialect, const http::ApiError& error) {
   const auto about = [&](std::string_view name) {
     return error.param.find(name) != std::string::npos || error.message.find(name) != std::string::npos;
   };
@@ -154,9 +129,9 @@ int32_t parse_label(std::string_view answer, const std::vector<std::string>& lab
   if (whole >= 0) return whole;
   const std::string_view text = io::trimmed(answer);
   if (text.empty() || text.front() != '{') return -1;
-  const auto json = parse_untrusted(text);
+  const auto json = io::parse_untrusted(text);
   if (!json) return -1;
-  const Json* label = find_at(*json, {"label"});
+  const Json* label = io::find_at(*json, {"label"});
   return label != nullptr && label->is_string() ? find(label->get<std::string>()) : -1;
 }
 

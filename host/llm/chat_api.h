@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "host/llm/http_client.h"
+#include "host/http/api_error.h"
 #include "host/llm/prices.h"
 #include "host/llm/prompt.h"
 #include "kernels/status.h"
@@ -66,14 +66,8 @@ class ChatApi {
 // The answer in the body of a 200. kBadInput in words (never with the body) when it is no such document.
 Result<ChatAnswer> parse_chat_answer(Api api, std::string_view body);
 
-// What a server's error says; empty strings where it says nothing. The message is cut to 300 bytes of one line.
-struct ApiError {
-  std::string type, code, param, message;
-};
-ApiError parse_api_error(std::string_view body);
-
 // The dialect to try instead, when a refusal (400 or 422) is about one of its parts.
-std::optional<Dialect> other_dialect(const Dialect& dialect, const ApiError& error);
+std::optional<Dialect> other_dialect(const Dialect& dialect, const http::ApiError& error);
 
 // The label an answer names: the whole text, or the "label" of a JSON object, without whitespace around it, spelled
 // exactly as the label. -1: none.

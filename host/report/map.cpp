@@ -4,9 +4,9 @@
 #include <cmath>
 #include <numeric>
 
-#include "engine/neighbour_map.h"
-#include "engine/principal_components.h"
-#include "engine/random.h"
+#include "engine/maths/principal_components.h"
+#include "engine/maths/random.h"
+#include "engine/study/neighbour_map.h"
 #include "host/report/excerpt.h"
 
 namespace tracer {

@@ -27,9 +27,9 @@ MapRows map_rows(const Explanation& e);
 
 // Columns of at most kMostMapRows of the rows (of more a sample, the same for the same number of rows):
 // {"line", "id" (null where no row has one), "text" (excerpts), "teacher" and "surrogate" (into "labels"; -1: unknown),
-// "labels", "why" (into "whys"), "whys", "region" (null: none), "score", "x", "y" (engine/neighbour_map.h), "px", "py"
-// (the first two principal components), "share" (of the variance that each holds)}. Deterministic for any number of
-// threads. Memory: two copies of the vectors of the rows shown. Cost: engine/neighbour_map.h.
+// "labels", "why" (into "whys"), "whys", "region" (null: none), "score", "x", "y" (engine/study/neighbour_map.h), "px",
+// "py" (the first two principal components), "share" (of the variance that each holds)}. Deterministic for any number
+// of threads. Memory: two copies of the vectors of the rows shown. Cost: engine/study/neighbour_map.h.
 Result<Json> report_map(Backend& backend, const MapRows& rows);
 
 }  // namespace tracer

@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "engine/figures.h"
+#include "engine/prove/figures.h"
 #include "host/io/json_text.h"
 
 namespace tracer {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/sweep.h"
+#include "engine/study/sweep.h"
 
 namespace tracer {
 

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "engine/sweep.h"
+#include "engine/study/sweep.h"
 #include "kernels/status.h"
 
 namespace tracer {

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "engine/sweep.h"
+#include "engine/study/sweep.h"
 #include "kernels/backend.h"
 #include "kernels/status.h"
 

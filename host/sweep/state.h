@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/sweep.h"
+#include "engine/study/sweep.h"
 #include "host/io/file.h"
 #include "kernels/status.h"
 

@@ -4,7 +4,7 @@
 #include <map>
 #include <set>
 
-#include "engine/binomial.h"
+#include "engine/maths/binomial.h"
 
 namespace tracer {
 namespace {

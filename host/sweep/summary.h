@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/learning_curve.h"
-#include "engine/sweep.h"
+#include "engine/study/learning_curve.h"
+#include "engine/study/sweep.h"
 
 namespace tracer {
 

@@ -5,10 +5,10 @@
 #include <optional>
 #include <utility>
 
-#include "engine/figures.h"
-#include "engine/label_index.h"
-#include "engine/most_frequent.h"
-#include "engine/text_stage.h"
+#include "engine/log/label_index.h"
+#include "engine/maths/most_frequent.h"
+#include "engine/policy/text_stage.h"
+#include "engine/prove/figures.h"
 #include "host/io/json_fields.h"
 #include "host/io/json_with.h"
 

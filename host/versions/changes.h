@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/challenger.h"
-#include "engine/regions.h"
+#include "engine/study/regions.h"
 #include "host/artifact/artifact.h"
 #include "host/io/row_names.h"
 #include "host/versions/rows.h"

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "engine/random.h"
+#include "engine/maths/random.h"
 #include "host/io/json_fields.h"
 #include "host/io/safetensors.h"
 #include "host/io/sha256.h"

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/audit_betting.h"
+#include "engine/prove/audit_betting.h"
 #include "host/artifact/artifact.h"
 
 namespace tracer {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/rank_chain.h"
+#include "engine/prove/rank_chain.h"
 
 namespace tracer {
 

@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/random.h"
-#include "engine/traces.h"
+#include "engine/log/traces.h"
+#include "engine/maths/random.h"
 
 namespace tracer::testing {
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/binomial.h"
+#include "engine/maths/binomial.h"
 #include "kernels/backend.h"
 #include "tests/engine/logs.h"
 

@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <string>
 
-#include "engine/router.h"
-#include "engine/text_stage.h"
+#include "engine/policy/router.h"
+#include "engine/policy/text_stage.h"
 #include "host/artifact/artifact.h"
 #include "host/artifact/parts.h"
 

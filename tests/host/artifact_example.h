@@ -4,12 +4,12 @@
 #include <filesystem>
 #include <string>
 
-#include "engine/acceptor.h"
-#include "engine/text_stage.h"
+#include "engine/policy/acceptor.h"
+#include "engine/policy/text_stage.h"
 #include "host/artifact/artifact.h"
 #include "host/artifact/names.h"
 #include "host/io/sha256.h"
-#include "io_test_util.h"
+#include "tests/host/io_test_util.h"
 
 namespace tracer {
 

@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/random.h"
+#include "engine/maths/random.h"
 #include "host/io/npy.h"
-#include "io_test_util.h"
+#include "tests/host/io_test_util.h"
 
 namespace tracer {
 

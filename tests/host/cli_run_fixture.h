@@ -11,9 +11,9 @@
 #include <thread>
 #include <vector>
 
-#include "cli_process.h"
 #include "host/io/text_hash.h"
-#include "mock_server.h"
+#include "tests/host/cli_process.h"
+#include "tests/host/mock_server.h"
 
 namespace tracer {
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "cli_process.h"
-#include "encoder_example.h"
+#include "tests/host/cli_process.h"
+#include "tests/host/encoder_example.h"
 
 namespace tracer {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/random.h"
+#include "engine/maths/random.h"
 #include "host/io/safetensors.h"
 #include "tests/host/cli_process.h"
 

@@ -114,7 +114,7 @@ Expected expect(const Problem& q, int64_t i, Storage storage) {
   return e;
 }
 
-// As engine/acceptor.h has it.
+// As engine/policy/acceptor.h has it.
 double accept(const LinearAcceptor& a, const DecisionFeatures& f) {
   const auto logit = [](double p, double edge) {
     p = std::clamp(p, edge, 1 - edge);

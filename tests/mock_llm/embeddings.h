@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/random.h"
+#include "engine/maths/random.h"
 #include "host/io/text_hash.h"
 
 struct EmbedFaults {

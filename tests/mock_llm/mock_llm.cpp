@@ -17,7 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/random.h"
+#include "engine/maths/random.h"
 #include "host/io/text_hash.h"
 #include "tests/mock_llm/batches.h"
 #include "tests/mock_llm/embeddings.h"

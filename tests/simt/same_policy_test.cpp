@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "engine/fit.h"
-#include "engine/router.h"
+#include "engine/policy/router.h"
 #include "tests/engine/logs.h"
 #include "tests/engine/support.h"
 #include "tests/simt/simt_backend.h"
