@@ -38,6 +38,7 @@ MAY_INCLUDE = {
 }
 HOST = [room for room in MAY_INCLUDE if room.startswith("host/")]
 MAY_INCLUDE["host/cli"] = KERNELS | set(ENGINE) | {"engine", "engine/study"} | set(HOST)
+MAY_INCLUDE["host/main"] = {"host/cli"}
 TOPS = ("kernels", "engine", "host", "tests", "bench")
 
 

@@ -4,6 +4,7 @@
 #include "engine/prove/audit_bounds.h"
 #include "engine/prove/figures.h"
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/cli/original_rows.h"
 #include "host/cli/tables.h"
 #include "host/io/json_fields.h"
@@ -90,9 +91,9 @@ int AuditCommand::run() {
 
 }  // namespace
 
-void add_audit(CLI::App& app, int& exit_code) {
+void add_audit(Flags& app, int& exit_code) {
   auto command = std::make_shared<AuditCommand>();
-  CLI::App* sub = app.add_subcommand("audit", "watch the agreement of a policy on audited rows; exit 6 is the alarm");
+  Flags* sub = app.add_subcommand("audit", "watch the agreement of a policy on audited rows; exit 6 is the alarm");
   add_policy_options(*sub, command->policy);
   sub->add_option("AUDITED", command->input.traces,
                   "all audit rows since the policy was put in place, in order of arrival: JSONL or CSV")

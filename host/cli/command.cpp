@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "host/cli/flags.h"
 #include "host/io/file.h"
 
 namespace tracer::cli {
@@ -45,19 +46,6 @@ bool misleads(char32_t c) {
          (c >= 0x2066 && c <= 0x2069);
 }
 
-CLI::Validator in_interval(bool closed) {
-  return CLI::Validator(
-      [closed](std::string& text) -> std::string {
-        char* end = nullptr;
-        const double v = std::strtod(text.c_str(), &end);
-        const bool whole = end != text.c_str() && *end == '\0';
-        if (whole && (closed ? v >= 0 && v <= 1 : v > 0 && v < 1)) return "";
-        return std::string("expected a number between 0 and 1") + (closed ? "" : ", neither of them") + ", found " +
-               shown(text);
-      },
-      closed ? "in [0, 1]" : "in (0, 1)", "share");
-}
-
 }  // namespace
 
 std::string shown(std::string_view text) {
@@ -89,9 +77,6 @@ std::string counted(int64_t n, const std::string& noun) {
   if (ends("try")) return number + noun.substr(0, noun.size() - 1) + "ies";
   return number + noun + (ends("ch") ? "es" : "s");
 }
-
-CLI::Validator unit_interval() { return in_interval(true); }
-CLI::Validator open_unit_interval() { return in_interval(false); }
 
 std::string json_text(const Json& document) {
   return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -132,13 +117,13 @@ int usage_error(const Console& console, const std::string& message) {
   return kExitUsage;
 }
 
-void add_common(CLI::App& app, Common& common, bool computes) {
+void add_common(Flags& app, Common& common, bool computes) {
   app.add_flag("--json", common.console.json, "print one JSON document on stdout");
   app.add_flag("-q,--quiet", common.console.quiet, "no progress on stderr");
   app.add_flag("--no-color", common.console.no_color, "no colours (also the environment variable NO_COLOR)");
   if (!computes) return;
   app.add_option("--threads", common.threads, "threads; 0: all cores this process may use")
-      ->check(CLI::Range(0, 4096))
+      ->check(in_range(0, 4096))
       ->capture_default_str();
   app.add_option("--device", common.device, "auto, cpu, cuda or cuda:N (also the environment variable TRACER_DEVICE)")
       ->capture_default_str();

@@ -1,7 +1,6 @@
 // What the commands share: exit codes, console, and the table of commands. Only host/cli prints and exits.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -12,6 +11,8 @@
 #include "kernels/status.h"
 
 namespace tracer::cli {
+
+class Flags;
 
 using Json = nlohmann::ordered_json;
 
@@ -63,36 +64,32 @@ std::string shown(std::string_view text);
 // "1 row", "2 rows".
 std::string counted(int64_t n, const std::string& noun);
 
-// Checks of numbers on the command line: in [0, 1] and in (0, 1). NaN is in neither.
-CLI::Validator unit_interval();
-CLI::Validator open_unit_interval();
-
 // Prints the message and gives kExitUsage.
 int usage_error(const Console& console, const std::string& message);
 
 // Options every command has.
-void add_common(CLI::App& app, Common& common, bool computes);
+void add_common(Flags& app, Common& common, bool computes);
 
 Result<std::unique_ptr<Backend>> open_backend(const Common& common);
 
 // A command adds itself to the application and stores its exit code when it runs.
-void add_fit(CLI::App& app, int& exit_code);
-void add_evaluate(CLI::App& app, int& exit_code);
-void add_sweep(CLI::App& app, int& exit_code);
-void add_scan(CLI::App& app, int& exit_code);
-void add_route(CLI::App& app, int& exit_code);
-void add_run(CLI::App& app, int& exit_code);
-void add_job(CLI::App& app, int& exit_code);
-void add_report(CLI::App& app, int& exit_code);
-void add_inspect(CLI::App& app, int& exit_code);
-void add_explain(CLI::App& app, int& exit_code);
-void add_embed(CLI::App& app, int& exit_code);
-void add_update(CLI::App& app, int& exit_code);
-void add_versions(CLI::App& app, int& exit_code);
-void add_promote(CLI::App& app, int& exit_code);
-void add_rollback(CLI::App& app, int& exit_code);
-void add_diff(CLI::App& app, int& exit_code);
-void add_audit(CLI::App& app, int& exit_code);
-void add_doctor(CLI::App& app, int& exit_code);
+void add_fit(Flags& app, int& exit_code);
+void add_evaluate(Flags& app, int& exit_code);
+void add_sweep(Flags& app, int& exit_code);
+void add_scan(Flags& app, int& exit_code);
+void add_route(Flags& app, int& exit_code);
+void add_run(Flags& app, int& exit_code);
+void add_job(Flags& app, int& exit_code);
+void add_report(Flags& app, int& exit_code);
+void add_inspect(Flags& app, int& exit_code);
+void add_explain(Flags& app, int& exit_code);
+void add_embed(Flags& app, int& exit_code);
+void add_update(Flags& app, int& exit_code);
+void add_versions(Flags& app, int& exit_code);
+void add_promote(Flags& app, int& exit_code);
+void add_rollback(Flags& app, int& exit_code);
+void add_diff(Flags& app, int& exit_code);
+void add_audit(Flags& app, int& exit_code);
+void add_doctor(Flags& app, int& exit_code);
 
 }  // namespace tracer::cli

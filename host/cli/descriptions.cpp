@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "host/cli/embedding.h"
+#include "host/cli/flags.h"
 #include "host/io/label_words.h"
 
 namespace tracer::cli {
@@ -44,8 +45,8 @@ std::vector<FileUse> DescriptionOptions::inputs() const {
   return {{"--descriptions", *source}, {"--descriptions-embeddings", embeddings}};
 }
 
-void add_description_options(CLI::App& app, DescriptionOptions& options) {
-  CLI::Option* source =
+void add_description_options(Flags& app, DescriptionOptions& options) {
+  Flag* source =
       app.add_option("--descriptions", options.source,
                      "what labels mean, to learn from where the log shows one few times: names (the labels' own; the "
                      "default), none, or a file of rows like the log's: a text and its label");

@@ -1,13 +1,13 @@
 // What labels mean, to learn from beside a log that shows a label few times: their names, or a file.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/learn/descriptions.h"
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/cli/inputs.h"
 #include "host/cli/labelled_log.h"
 #include "host/encoder/encoder.h"
@@ -22,7 +22,7 @@ struct DescriptionOptions {
   std::vector<FileUse> inputs() const;
 };
 // --descriptions, --descriptions-embeddings
-void add_description_options(CLI::App& app, DescriptionOptions& options);
+void add_description_options(Flags& app, DescriptionOptions& options);
 
 // Whether some label may have fewer rows to learn from than need no description (engine/learn/descriptions.h), when a
 // fit learns from `share` of the rows: names are not worth an encoder's start otherwise.

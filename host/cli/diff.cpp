@@ -2,6 +2,7 @@
 #include "engine/prove/figures.h"
 #include "host/cli/change_text.h"
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/cli/original_rows.h"
 #include "host/cli/tables.h"
 #include "host/io/json_fields.h"
@@ -122,9 +123,9 @@ int DiffCommand::run() {
 
 }  // namespace
 
-void add_diff(CLI::App& app, int& exit_code) {
+void add_diff(Flags& app, int& exit_code) {
   auto command = std::make_shared<DiffCommand>();
-  CLI::App* sub = app.add_subcommand("diff", "compare two policies, on the same rows where there are some");
+  Flags* sub = app.add_subcommand("diff", "compare two policies, on the same rows where there are some");
   sub->add_option("BEFORE", command->folders[0], "folder of a policy")->required();
   sub->add_option("AFTER", command->folders[1], "folder of another, for instance DIR.versions/v000001")->required();
   sub->add_option("--traces", command->input.traces, "labelled rows to compare them on");

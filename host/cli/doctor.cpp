@@ -1,5 +1,6 @@
 #include "engine/learn/gradient_boosting.h"
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/encoder/encoder.h"
 #include "host/encoder/encoder_folder.h"
 #include "kernels/cpu/tiles.h"
@@ -81,9 +82,9 @@ int DoctorCommand::run() const {
 
 }  // namespace
 
-void add_doctor(CLI::App& app, int& exit_code) {
+void add_doctor(Flags& app, int& exit_code) {
   auto command = std::make_shared<DoctorCommand>();
-  CLI::App* sub = app.add_subcommand("doctor", "what this machine offers, and what is missing");
+  Flags* sub = app.add_subcommand("doctor", "what this machine offers, and what is missing");
   add_common(*sub, command->common, true);
   sub->callback([command, &exit_code] { exit_code = command->run(); });
 }

@@ -1,5 +1,6 @@
 #include "host/cli/command.h"
 #include "host/cli/embedding.h"
+#include "host/cli/flags.h"
 #include "host/cli/inputs.h"
 #include "host/io/npy.h"
 #include "host/io/rejects.h"
@@ -106,9 +107,9 @@ int EmbedCommand::run() {
 
 }  // namespace
 
-void add_embed(CLI::App& app, int& exit_code) {
+void add_embed(Flags& app, int& exit_code) {
   auto command = std::make_shared<EmbedCommand>();
-  CLI::App* sub = app.add_subcommand("embed", "make a vector of each row's text: .npy, for fit, evaluate and route");
+  Flags* sub = app.add_subcommand("embed", "make a vector of each row's text: .npy, for fit, evaluate and route");
   sub->add_option("IN", command->input.traces, "rows: JSONL or CSV, plain or gzip; - for standard input")->required();
   sub->add_option("-o,--output", command->output, "vectors: .npy, float32, one unit row a data line")->required();
   add_row_options(*sub, command->input, false);

@@ -5,6 +5,7 @@
 #include <limits>
 #include <string_view>
 
+#include "host/cli/flags.h"
 #include "host/cli/signals.h"
 #include "host/http/secret.h"
 
@@ -23,11 +24,11 @@ bool is_private(std::string_view url) {
 
 }  // namespace
 
-void add_embed_options(CLI::App& app, EmbedOptions& o) {
+void add_embed_options(Flags& app, EmbedOptions& o) {
   constexpr char kServer[] = "Embedding server and cache";
-  CLI::Option* url = app.add_option("--embed-url", o.url,
-                                    "embed text by this server: https://api.openai.com/v1/embeddings, "
-                                    "http://localhost:8080/embed, ...; --embed-model names its model");
+  Flag* url = app.add_option("--embed-url", o.url,
+                             "embed text by this server: https://api.openai.com/v1/embeddings, "
+                             "http://localhost:8080/embed, ...; --embed-model names its model");
   url->group(kServer)->check([](const std::string& given) {
     EmbedApiOptions address;
     address.url = given;
@@ -35,35 +36,35 @@ void add_embed_options(CLI::App& app, EmbedOptions& o) {
     auto api = EmbedApi::make(std::move(address));
     return api.ok() ? std::string() : api.status().message();
   });
-  const auto of_server = [&](CLI::Option* option) { return option->needs(url)->group(kServer); };
+  const auto of_server = [&](Flag* option) { return option->needs(url)->group(kServer); };
   of_server(app.add_option("--embed-api", o.api,
                            "what the server speaks: auto goes by the path: .../embeddings and .../v1 openai, .../embed "
                            "tei (text-embeddings-inference), else json"))
-      ->check(CLI::IsMember({"auto", "openai", "tei", "json"}))
+      ->check(one_of({"auto", "openai", "tei", "json"}))
       ->capture_default_str();
   of_server(app.add_option("--embed-dimensions", o.dimensions, "openai: dimension to ask for"))
-      ->check(CLI::Range(1, 1 << 20));
+      ->check(in_range(1, 1 << 20));
   of_server(app.add_option("--embed-encoding", o.encoding, "openai: how vectors come; answers are read either way"))
-      ->check(CLI::IsMember({"float", "base64"}))
+      ->check(one_of({"float", "base64"}))
       ->capture_default_str();
   of_server(app.add_option("--embed-input-key", o.input_key, "json: key of the texts in a request"))
       ->capture_default_str();
   of_server(app.add_option("--embed-batch", o.batch, "texts of a request, at most; halved where the server refuses"))
-      ->check(CLI::Range(1, 1 << 16))
+      ->check(in_range(1, 1 << 16))
       ->capture_default_str();
   of_server(app.add_option("--embed-concurrency", o.concurrency,
                            "requests in flight, at most; fewer while the server pushes back"))
-      ->check(CLI::Range(1, 1024))
+      ->check(in_range(1, 1024))
       ->capture_default_str();
   of_server(app.add_option("--embed-max-attempts", o.max_attempts, "of one request; being told to wait uses none up"))
-      ->check(CLI::Range(1, 1000))
+      ->check(in_range(1, 1000))
       ->capture_default_str();
   of_server(app.add_option("--embed-timeout-seconds", o.timeout_seconds, "of one request"))
-      ->check(CLI::Range(0.001, 86'400.0))
+      ->check(in_range(0.001, 86'400.0))
       ->capture_default_str();
   of_server(
       app.add_option("--embed-give-up-seconds", o.give_up_seconds, "stop asking after so long without any answer"))
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   of_server(app.add_option("--embed-key-env", o.key_env,
                            "environment variable with the API key (default: openai OPENAI_API_KEY, else none)"));
@@ -76,7 +77,7 @@ void add_embed_options(CLI::App& app, EmbedOptions& o) {
       ->group(kServer);
   app.add_option("--embed-cache-size", o.cache_bytes,
                  "of that file, at most: bytes, or 500MB, 4GB, ... (0: no limit); what was used longest ago goes first")
-      ->transform(CLI::AsSizeValue(false))
+      ->as_bytes()
       ->default_str("4GB")
       ->group(kServer);
 }

@@ -1,12 +1,12 @@
 // The options that say where vectors of text come from beside a folder: an embedding server, and a cache.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/encoder/encoder.h"
 
 namespace tracer::cli {
@@ -25,7 +25,7 @@ struct EmbedOptions {
   uint64_t cache_bytes = uint64_t{4} << 30;
 };
 // cache becomes $TRACER_EMBED_CACHE where that is set. Options of the server need --embed-url.
-void add_embed_options(CLI::App& app, EmbedOptions& options);
+void add_embed_options(Flags& app, EmbedOptions& options);
 
 // The cache named by the options, or nullptr.
 Result<std::shared_ptr<VectorCache>> open_cache(const EmbedOptions& options, const Console& console);

@@ -4,21 +4,22 @@
 
 #include <algorithm>
 
+#include "host/cli/flags.h"
+
 namespace tracer::cli {
 
 std::string LocalEncoderOptions::given() const {
   return precision ? "--precision" : prompt.text ? "--embed-prompt" : prompt.name ? "--embed-prompt-name" : "";
 }
 
-void add_local_encoder_options(CLI::App& app, LocalEncoderOptions& o) {
+void add_local_encoder_options(Flags& app, LocalEncoderOptions& o) {
   app.add_option("--precision", o.precision,
                  "of the text encoder: float32 (default); bfloat16 or int8, faster on processors that have them")
-      ->check(CLI::IsMember({"float32", "bfloat16", "int8"}))
+      ->check(one_of({"float32", "bfloat16", "int8"}))
       ->excludes(app.get_option("--embed-url"));
-  CLI::Option* text =
-      app.add_option("--embed-prompt", o.prompt.text,
-                     "put this in front of every text, as the encoder was trained: \"query: \"; \"\" for "
-                     "nothing (default: the default prompt of its config_sentence_transformers.json)");
+  Flag* text = app.add_option("--embed-prompt", o.prompt.text,
+                              "put this in front of every text, as the encoder was trained: \"query: \"; \"\" for "
+                              "nothing (default: the default prompt of its config_sentence_transformers.json)");
   text->excludes(app.get_option("--embed-url"));
   app.add_option("--embed-prompt-name", o.prompt.name,
                  "put the prompt of this name in that file in front of every text")

@@ -1,13 +1,13 @@
 // Text to vectors under a progress line.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/cli/inputs.h"
 #include "host/cli/progress.h"
 #include "host/encoder/encoder.h"
@@ -23,7 +23,7 @@ struct LocalEncoderOptions {
   std::string given() const;
 };
 // --precision, --embed-prompt, --embed-prompt-name. After add_row_options.
-void add_local_encoder_options(CLI::App& app, LocalEncoderOptions& options);
+void add_local_encoder_options(Flags& app, LocalEncoderOptions& options);
 Precision precision_of(const std::optional<std::string>& option);
 
 // An encoder computes where the backend does.

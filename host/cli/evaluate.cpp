@@ -4,6 +4,7 @@
 #include "engine/prove/figures.h"
 #include "host/cli/batch_reader.h"
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/cli/inputs.h"
 #include "host/cli/policy_input.h"
 #include "host/cli/reasons.h"
@@ -156,9 +157,9 @@ int EvaluateCommand::run() {
 
 }  // namespace
 
-void add_evaluate(CLI::App& app, int& exit_code) {
+void add_evaluate(Flags& app, int& exit_code) {
   auto command = std::make_shared<EvaluateCommand>();
-  CLI::App* sub = app.add_subcommand("evaluate", "test a policy on fresh labelled rows");
+  Flags* sub = app.add_subcommand("evaluate", "test a policy on fresh labelled rows");
   add_policy_options(*sub, command->policy);
   sub->add_option("TRACES", command->input.traces, "labelled rows: JSONL or CSV, plain or gzip; - for standard input")
       ->required();

@@ -5,6 +5,7 @@
 #include "host/cli/command.h"
 #include "host/cli/explain_text.h"
 #include "host/cli/explanation.h"
+#include "host/cli/flags.h"
 #include "host/io/file.h"
 #include "host/io/output_stream.h"
 
@@ -76,10 +77,9 @@ int ExplainCommand::run() {
 
 }  // namespace
 
-void add_explain(CLI::App& app, int& exit_code) {
+void add_explain(Flags& app, int& exit_code) {
   auto command = std::make_shared<ExplainCommand>();
-  CLI::App* sub =
-      app.add_subcommand("explain", "why a policy handles and why it defers, on rows it never learned from");
+  Flags* sub = app.add_subcommand("explain", "why a policy handles and why it defers, on rows it never learned from");
   add_policy_options(*sub, command->policy);
   add_explain_source(*sub, command->source);
   sub->add_option("--label", command->label, "only rows that the teacher or the surrogate gives this label");

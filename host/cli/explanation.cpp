@@ -4,6 +4,7 @@
 
 #include "host/cli/explain_growth.h"
 #include "host/cli/explain_since.h"
+#include "host/cli/flags.h"
 #include "host/cli/tables.h"
 
 namespace tracer::cli {
@@ -48,17 +49,17 @@ Json of_label(Json section, const Json& label) {
 
 }  // namespace
 
-void add_explain_source(CLI::App& app, ExplainSource& source) {
+void add_explain_source(Flags& app, ExplainSource& source) {
   app.add_option("--traces", source.input.traces,
                  "labelled rows (default: the log it was fitted on, of which only certify rows are used)");
   add_input_options(app, source.input, true);
   app.add_option("--group-by", source.group_by, "the key that fit was given, where it was");
   app.add_option("--slice", source.slice_keys, "key (of the row or its metadata) to slice by; may be repeated")
-      ->allow_extra_args(false);
-  CLI::Option* curve =
+      ->one_value_each();
+  Flag* curve =
       app.add_flag("--curve", source.curve, "fit parts of the log too, for what more traces would give (takes longer)");
   app.add_option("--more", source.more, "how many traces more the curve should tell of (default: as many as there are)")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
+      ->check(in_range(int64_t{1}, int64_t{1} << 40))
       ->needs(curve);
   app.add_option("--since", source.since,
                  "folder of an earlier policy to compare with (default: the version before, where update keeps them)");

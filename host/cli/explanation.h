@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "host/cli/explain_rows.h"
+#include "host/cli/flags.h"
 #include "host/explain/document.h"
 
 namespace tracer::cli {
 
 // The options that say which rows: --traces, the input options, --group-by, --slice; and --curve, --more,
 // --since.
-void add_explain_source(CLI::App& app, ExplainSource& source);
+void add_explain_source(Flags& app, ExplainSource& source);
 // "" where the source makes sense, else a usage error in words.
 std::string source_fault(const ExplainSource& source);
 // The policy, and no exit code; else the code, the message printed: nothing to explain, or an output (the rejects and

@@ -13,6 +13,7 @@
 #include "host/cli/embedding.h"
 #include "host/cli/fit_json.h"
 #include "host/cli/fit_summary.h"
+#include "host/cli/flags.h"
 #include "host/cli/inputs.h"
 #include "host/cli/labelled_log.h"
 #include "host/cli/member_options.h"
@@ -219,9 +220,9 @@ int FitCommand::run() {
 
 }  // namespace
 
-void add_fit(CLI::App& app, int& exit_code) {
+void add_fit(Flags& app, int& exit_code) {
   auto command = std::make_shared<FitCommand>();
-  CLI::App* sub = app.add_subcommand("fit", "learn a surrogate from traces, certify it, write the policy");
+  Flags* sub = app.add_subcommand("fit", "learn a surrogate from traces, certify it, write the policy");
   sub->add_option("TRACES", command->input.traces, "traces: JSONL or CSV, plain or gzip; - for standard input")
       ->required();
   add_input_options(*sub, command->input, true);
@@ -242,11 +243,11 @@ void add_fit(CLI::App& app, int& exit_code) {
       ->check(unit_interval())
       ->capture_default_str();
   sub->add_option("--never", command->never, "labels always left to the teacher: LABEL,...; may be given again")
-      ->allow_extra_args(false);
+      ->one_value_each();
   sub->add_option("--label-floor", fit.label_floor,
                   "leave labels to the teacher that learn does not show to agree this often")
       ->check(open_unit_interval());
-  CLI::Option* cascade =
+  Flag* cascade =
       sub->add_flag("--cascade", command->cascade,
                     "let a stage on the words of the text answer easy rows, before the text encoder sees them");
   sub->add_option("--cascade-tolerance", fit.cascade_tolerance,
@@ -257,15 +258,15 @@ void add_fit(CLI::App& app, int& exit_code) {
   sub->add_option(
          "--max-references", fit.max_references,
          "learn rows to look neighbours up among and to compare candidates on; of a larger log a random sample")
-      ->check(CLI::Range(kFewestReferences, int64_t{1} << 31))
+      ->check(in_range(kFewestReferences, int64_t{1} << 31))
       ->capture_default_str();
   sub->add_option("--budget-seconds", fit.budget_seconds,
                   "once learning took this long, try nothing more; the policy's bytes then depend on time")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   sub->add_flag("--simultaneous", fit.simultaneous,
                 "all targets hold together: each is tested at delta / their number");
   sub->add_option("--looks", fit.looks, "how many fits of this log will share delta")
-      ->check(CLI::Range(1, 1000))
+      ->check(in_range(1, 1000))
       ->capture_default_str();
   sub->add_flag("--approximate", fit.approximate, "where runs do not certify exactly, use a design effect and say so");
   sub->add_option("--seed", fit.split.seed, "same seed, same bytes")->capture_default_str();

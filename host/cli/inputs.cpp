@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/io/file.h"
 
 namespace tracer::cli {
@@ -64,7 +65,7 @@ std::string stem_of(std::string traces) {
 
 }  // namespace
 
-void add_row_options(CLI::App& app, InputOptions& o, bool labelled) {
+void add_row_options(Flags& app, InputOptions& o, bool labelled) {
   app.add_option(
       "--embed-model", o.encoder,
       "folder of the text encoder, in Hugging Face layout (default: the fetched all-MiniLM-L6-v2, or the one "
@@ -76,7 +77,7 @@ void add_row_options(CLI::App& app, InputOptions& o, bool labelled) {
       labelled ? "field of the teacher's answer (default: teacher, teacher_output, label, intent, output or answer)"
                : "field of the teacher's answer; not needed here");
   app.add_option("--format", o.format, "auto (by the file's name), jsonl or csv")
-      ->check(CLI::IsMember({"auto", "jsonl", "csv"}))
+      ->check(one_of({"auto", "jsonl", "csv"}))
       ->capture_default_str();
   app.add_option("--rejects", o.rejects, "file for rows that cannot be read, with line and reason");
   app.add_option("--max-bad-ratio", o.max_bad_ratio, "share of bad rows above which the run stops")
@@ -84,16 +85,15 @@ void add_row_options(CLI::App& app, InputOptions& o, bool labelled) {
       ->capture_default_str();
 }
 
-void add_input_options(CLI::App& app, InputOptions& o, bool labelled) {
+void add_input_options(Flags& app, InputOptions& o, bool labelled) {
   app.add_option("--embeddings", o.embeddings,
                  "vectors, one row a trace: .npy, float16/32/64 (default: X.npy beside X.jsonl; without it, text is "
                  "embedded)");
   add_row_options(app, o, labelled);
-  app.parse_complete_callback([&o] {
-    if (!o.embeddings.empty() && wants_encoder(o))
-      throw CLI::ValidationError("--embeddings gives vectors and " +
-                                 std::string(o.embed.url.empty() ? "--embed-model" : "--embed-url") +
-                                 " makes them: leave one out");
+  app.finish([&o] {
+    if (o.embeddings.empty() || !wants_encoder(o)) return std::string();
+    return std::string("--embeddings gives vectors and ") + (o.embed.url.empty() ? "--embed-model" : "--embed-url") +
+           " makes them: leave one out";
   });
 }
 

@@ -1,11 +1,11 @@
 // What the commands that read rows share: options, where vectors lie, and which outputs would destroy an input.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
 #include "host/cli/embed_options.h"
+#include "host/cli/flags.h"
 #include "host/io/trace_reader.h"
 #include "kernels/status.h"
 
@@ -22,9 +22,9 @@ struct InputOptions {
   std::string rejects;  // "": the command's default
   double max_bad_ratio = 0.01;
 };
-void add_input_options(CLI::App& app, InputOptions& options, bool labelled);
+void add_input_options(Flags& app, InputOptions& options, bool labelled);
 // The part of them that says how rows are read, and which encoder embeds them.
-void add_row_options(CLI::App& app, InputOptions& options, bool labelled);
+void add_row_options(Flags& app, InputOptions& options, bool labelled);
 
 io::TraceReaderOptions reader_options(const InputOptions& options);
 

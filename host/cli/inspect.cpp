@@ -6,6 +6,7 @@
 #include "engine/policy/router.h"
 #include "engine/policy/text_stage.h"
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/cli/inspect_text.h"
 #include "host/cli/policy_input.h"
 #include "host/cli/reasons.h"
@@ -220,21 +221,22 @@ int InspectCommand::run() {
 
 }  // namespace
 
-void add_inspect(CLI::App& app, int& exit_code) {
+void add_inspect(Flags& app, int& exit_code) {
   auto command = std::make_shared<InspectCommand>();
-  CLI::App* sub = app.add_subcommand("inspect", "why one row is handled or deferred");
+  Flags* sub = app.add_subcommand("inspect", "why one row is handled or deferred");
   add_policy_options(*sub, command->policy);
-  CLI::Option* row = sub->add_option("--row", command->row, "row of the vector file, from 0");
-  row->check(CLI::NonNegativeNumber);
-  CLI::Option* embeddings = sub->add_option("--embeddings", command->input.embeddings, "vectors: .npy");
-  CLI::Option* text = sub->add_option("--text", command->text, "text, embedded by the policy's encoder");
-  CLI::Option* model =
+  Flag* row = sub->add_option("--row", command->row, "row of the vector file, from 0");
+  row->check(not_negative());
+  Flag* embeddings = sub->add_option("--embeddings", command->input.embeddings, "vectors: .npy");
+  Flag* text = sub->add_option("--text", command->text, "text, embedded by the policy's encoder");
+  Flag* model =
       sub->add_option("--embed-model", command->input.encoder, "folder of that encoder, or name of the server's model");
   add_embed_options(*sub, command->input.embed);
   row->needs(embeddings), embeddings->needs(row), model->needs(text);
   text->excludes(row)->excludes(embeddings);
-  sub->parse_complete_callback([row, text] {
-    if (row->empty() && text->empty()) throw CLI::RequiredError("--text TEXT, or --row N with --embeddings FILE");
+  sub->finish([row, text] {
+    return std::string(row->empty() && text->empty() ? "--text TEXT, or --row N with --embeddings FILE is required"
+                                                     : "");
   });
   add_common(*sub, command->common, true);
   sub->callback([command, &exit_code] { exit_code = command->run(); });

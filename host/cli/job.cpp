@@ -1,4 +1,5 @@
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/cli/inputs.h"
 #include "host/cli/job_cancel.h"
 #include "host/cli/job_partial.h"
@@ -170,21 +171,21 @@ int batch_import(const JobOptions& options) {
 
 }  // namespace
 
-void add_job(CLI::App& app, int& exit_code) {
-  CLI::App* sub = app.add_subcommand("job", "the state of a `tracer run`");
-  sub->require_subcommand(1);
+void add_job(Flags& app, int& exit_code) {
+  Flags* sub = app.add_subcommand("job", "the state of a `tracer run`");
+  sub->require_subcommand();
   auto options = std::make_shared<JobOptions>();
-  CLI::App* show = sub->add_subcommand("status", "how far it is, and what it cost");
+  Flags* show = sub->add_subcommand("status", "how far it is, and what it cost");
   show->add_option("JOB", options->job, "the output of the run, or its .job file")->required();
   add_common(*show, options->common, false);
   show->callback([options, &exit_code] { exit_code = status(*options); });
-  CLI::App* out = sub->add_subcommand("export", "the LLM's answers as traces, with their provenance; or --partial");
+  Flags* out = sub->add_subcommand("export", "the LLM's answers as traces, with their provenance; or --partial");
   out->add_option("JOB", options->job, "the output of the run, or its .job file")->required();
   out->add_option("-o,--output", options->output, "traces, or lines of the output (JSONL); - for standard output")
       ->required();
-  CLI::Option* input = out->add_option(
-      "--input", options->input, "the run's IN: for --partial, and for --vectors where rows of it could not be read");
-  CLI::Option* partial = add_partial_options(*out, options->partial, input);
+  Flag* input = out->add_option("--input", options->input,
+                                "the run's IN: for --partial, and for --vectors where rows of it could not be read");
+  Flag* partial = add_partial_options(*out, options->partial, input);
   add_job_vector_options(*out, options->vectors)->excludes(partial);
   add_common(*out, options->common, true);
   out->callback([options, &exit_code] {
@@ -194,13 +195,13 @@ void add_job(CLI::App& app, int& exit_code) {
                     : export_traces(*options);
   });
   add_job_cancel(*sub, exit_code);
-  CLI::App* ask = sub->add_subcommand("batch-export", "what is still to be asked, as files for a batch API");
+  Flags* ask = sub->add_subcommand("batch-export", "what is still to be asked, as files for a batch API");
   ask->add_option("JOB", options->job, "the output of the run, or its .job file")->required();
   ask->add_option("-o,--output", options->output, "requests (JSONL); FILE.2 and so on where one cannot hold them")
       ->required();
   add_common(*ask, options->common, false);
   ask->callback([options, &exit_code] { exit_code = batch_export(*options); });
-  CLI::App* take = sub->add_subcommand("batch-import", "takes in a batch API's files of results and errors");
+  Flags* take = sub->add_subcommand("batch-import", "takes in a batch API's files of results and errors");
   take->add_option("JOB", options->job, "the output of the run, or its .job file")->required();
   take->add_option("RESULTS", options->results, "files, in any order; each is taken in whole or not at all")
       ->required();

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/cli/job_report.h"
 #include "host/cli/llm_options.h"
 #include "host/cli/send_batches.h"
@@ -87,16 +88,16 @@ int cancel(const CancelOptions& options) {
 
 }  // namespace
 
-void add_job_cancel(CLI::App& job, int& exit_code) {
+void add_job_cancel(Flags& job, int& exit_code) {
   auto options = std::make_shared<CancelOptions>();
-  CLI::App* sub = job.add_subcommand("cancel", "ends a job: nothing more is asked, its batches are cancelled");
+  Flags* sub = job.add_subcommand("cancel", "ends a job: nothing more is asked, its batches are cancelled");
   sub->add_option("JOB", options->job, "the output of the run, or its .job file")->required();
   add_server_options(*sub, options->server);
   sub->add_option("--poll-seconds", options->poll_seconds, "between two looks at batches that are being cancelled")
-      ->check(CLI::Range(0.01, 86'400.0))
+      ->check(in_range(0.01, 86'400.0))
       ->capture_default_str();
   sub->add_option("--wait-seconds", options->wait_seconds, "for the process that runs the job")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   add_common(*sub, options->common, false);
   sub->callback([options, &exit_code] { exit_code = cancel(*options); });

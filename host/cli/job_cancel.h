@@ -1,10 +1,10 @@
 // `tracer job cancel`.
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include "host/cli/flags.h"
 
 namespace tracer::cli {
 
-void add_job_cancel(CLI::App& job, int& exit_code);
+void add_job_cancel(Flags& job, int& exit_code);
 
 }  // namespace tracer::cli

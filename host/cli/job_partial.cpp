@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "host/cli/batch_reader.h"
+#include "host/cli/flags.h"
 #include "host/cli/job_config.h"
 #include "host/cli/job_report.h"
 #include "host/cli/job_rows.h"
@@ -65,13 +66,12 @@ Result<job::Checkpoint> prefix_of(job::Store& store, const std::string& path) {
 
 }  // namespace
 
-CLI::Option* add_partial_options(CLI::App& app, PartialOptions& o, CLI::Option* input) {
-  CLI::Option* partial = app.add_flag(
+Flag* add_partial_options(Flags& app, PartialOptions& o, Flag* input) {
+  Flag* partial = app.add_flag(
       "--partial", o.wanted,
       "instead of traces, the lines that the output lacks so far and that rows without an answer hold back");
-  CLI::Option* policy = app.add_option("--policy", o.policy, "with --partial: the run's DIR")->needs(partial);
-  CLI::Option* vectors =
-      app.add_option("--embeddings", o.input.embeddings, "with --partial: as for the run")->needs(partial);
+  Flag* policy = app.add_option("--policy", o.policy, "with --partial: the run's DIR")->needs(partial);
+  Flag* vectors = app.add_option("--embeddings", o.input.embeddings, "with --partial: as for the run")->needs(partial);
   app.add_option("--embed-model", o.input.encoder, "with --partial: as for the run")->needs(partial)->excludes(vectors);
   add_embed_options(app, o.input.embed);
   return partial->needs(policy, input);

@@ -1,10 +1,10 @@
 // `tracer job export --partial`: the lines of a job's output that rows without an answer hold back.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/cli/inputs.h"
 
 namespace tracer::cli {
@@ -15,7 +15,7 @@ struct PartialOptions {
   InputOptions input;  // its rows: set by whoever has `input`
 };
 // input: the option that names the run's IN. Returns --partial.
-CLI::Option* add_partial_options(CLI::App& app, PartialOptions& options, CLI::Option* input);
+Flag* add_partial_options(Flags& app, PartialOptions& options, Flag* input);
 
 // Writes them to `output`, and says after how much of the job's output they belong. Reads the job only, which may be
 // running. job: its .job file.

@@ -2,12 +2,13 @@
 
 #include <utility>
 
+#include "host/cli/flags.h"
 #include "host/cli/inputs.h"
 #include "host/encoder/encoder_identity.h"
 
 namespace tracer::cli {
 
-CLI::Option* add_job_vector_options(CLI::App& app, JobVectorOptions& options) {
+Flag* add_job_vector_options(Flags& app, JobVectorOptions& options) {
   return app.add_option("--vectors", options.vectors,
                         "vectors of the job's input (.npy); those of the traces go beside them");
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/io/npy.h"
 #include "host/io/trace_reader.h"
 #include "host/job/store.h"
@@ -18,7 +19,7 @@ struct JobVectorOptions {
   std::string vectors;  // of the job's input, one row a data line; "": none are picked
   std::string input;    // the job's input; "": every row of it could be read
 };
-CLI::Option* add_job_vector_options(CLI::App& app, JobVectorOptions& options);  // --vectors
+Flag* add_job_vector_options(Flags& app, JobVectorOptions& options);  // --vectors
 
 class JobVectors {
  public:

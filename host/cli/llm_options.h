@@ -1,7 +1,6 @@
 // The options that say which LLM is asked, how, and for how much.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/job/dispatcher.h"
 #include "host/llm/chat_api.h"
 #include "host/llm/prompt.h"
@@ -22,7 +22,7 @@ struct ServerOptions {
   std::string ca_file;
   double timeout_seconds = 120, connect_timeout_seconds = 10;
 };
-void add_server_options(CLI::App& app, ServerOptions& options);
+void add_server_options(Flags& app, ServerOptions& options);
 
 struct LlmOptions {
   ServerOptions server;
@@ -41,7 +41,7 @@ struct LlmOptions {
   std::optional<int64_t> max_requests;
   std::string deadline;  // a duration
 };
-void add_llm_options(CLI::App& app, LlmOptions& options);
+void add_llm_options(Flags& app, LlmOptions& options);
 
 // Everything that dispatch needs, made from the options.
 struct Llm {

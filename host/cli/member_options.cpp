@@ -4,6 +4,8 @@
 #include <initializer_list>
 #include <utility>
 
+#include "host/cli/flags.h"
+
 namespace tracer::cli {
 namespace {
 
@@ -28,7 +30,7 @@ Status read_names(const std::string& option, const std::vector<std::string>& nam
 
 }  // namespace
 
-void add_member_options(CLI::App& app, MemberFlags& flags) {
+void add_member_options(Flags& app, MemberFlags& flags) {
   app.add_option(
          "--members", flags.members,
          "members to learn: softmax,neighbours and any of prototype,mlp,mlp2,gbt, which are kept where they help")
@@ -43,7 +45,7 @@ void add_member_options(CLI::App& app, MemberFlags& flags) {
   app.add_option("--gate-share", flags.gate_share,
                  "share of ordinary rows that may be left to the teacher as unlike anything learned: a larger one "
                  "catches more rows of another kind; 0: what is beyond all learn rows")
-      ->check(CLI::Range(0.0, 0.5))
+      ->check(in_range(0.0, 0.5))
       ->capture_default_str();
 }
 

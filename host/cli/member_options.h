@@ -1,11 +1,11 @@
 // --members, --families and --gate-share: what `fit` and `sweep` try, and what their gate may cost.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
 #include "engine/fit.h"
+#include "host/cli/flags.h"
 
 namespace tracer::cli {
 
@@ -15,7 +15,7 @@ struct MemberFlags {
   double gate_share = kGateShare;
 };
 
-void add_member_options(CLI::App& app, MemberFlags& flags);
+void add_member_options(Flags& app, MemberFlags& flags);
 // kBadInput for an unknown name, or where one of the above is missing: they are always part.
 Status read_members(const MemberFlags& flags, FitOptions& fit);
 

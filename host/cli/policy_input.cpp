@@ -3,11 +3,12 @@
 #include <cmath>
 
 #include "host/cli/embed_options.h"
+#include "host/cli/flags.h"
 #include "host/cli/tables.h"
 
 namespace tracer::cli {
 
-void add_policy_options(CLI::App& app, PolicyOptions& options) {
+void add_policy_options(Flags& app, PolicyOptions& options) {
   app.add_option("DIR", options.folder, "folder of the policy, as written by `tracer fit`")->required();
   app.add_option("--alpha", options.alpha, "certified target to serve (default: the one fit was asked for)")
       ->check(open_unit_interval());

@@ -1,7 +1,6 @@
 // A command that applies a policy: which artifact, which alpha.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 
@@ -9,6 +8,7 @@
 #include "host/artifact/artifact.h"
 #include "host/cli/batch_reader.h"
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/cli/inputs.h"
 
 namespace tracer::cli {
@@ -17,7 +17,7 @@ struct PolicyOptions {
   std::string folder;
   std::optional<double> alpha;  // default: the one `fit` was asked for
 };
-void add_policy_options(CLI::App& app, PolicyOptions& options);
+void add_policy_options(Flags& app, PolicyOptions& options);
 
 struct LoadedPolicy {
   std::string folder;

@@ -4,6 +4,7 @@
 #include "host/artifact/artifact.h"
 #include "host/cli/command.h"
 #include "host/cli/explanation.h"
+#include "host/cli/flags.h"
 #include "host/cli/tables.h"
 #include "host/io/file.h"
 #include "host/report/data.h"
@@ -113,17 +114,17 @@ int ReportCommand::run() {
 
 }  // namespace
 
-void add_report(CLI::App& app, int& exit_code) {
+void add_report(Flags& app, int& exit_code) {
   auto command = std::make_shared<ReportCommand>();
-  CLI::App* sub = app.add_subcommand("report", "coverage against alpha of a policy; with --html all that explains it");
+  Flags* sub = app.add_subcommand("report", "coverage against alpha of a policy; with --html all that explains it");
   sub->add_option("DIR", command->policy.folder, "folder of the policy")->required();
-  CLI::Option* html = sub->add_option(
-      "--html", command->html, "write a page for a browser: figures, map, tables of `explain`; - for standard output");
+  Flag* html = sub->add_option("--html", command->html,
+                               "write a page for a browser: figures, map, tables of `explain`; - for standard output");
   const size_t before = sub->get_options().size();
   sub->add_option("--alpha", command->policy.alpha, "target to explain (default: the one fit was asked for)")
       ->check(open_unit_interval());
   add_explain_source(*sub, command->source);
-  const std::vector<CLI::Option*> all = sub->get_options();
+  const std::vector<Flag*> all = sub->get_options();
   for (size_t i = before; i < all.size(); ++i) all[i]->needs(html);
   add_common(*sub, command->common, true);
   sub->callback([command, &exit_code] { exit_code = command->run(); });

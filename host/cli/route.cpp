@@ -5,6 +5,7 @@
 #include "engine/policy/router.h"
 #include "host/cli/batch_reader.h"
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/cli/inputs.h"
 #include "host/cli/policy_input.h"
 #include "host/cli/reasons.h"
@@ -131,9 +132,9 @@ int RouteCommand::run() {
 
 }  // namespace
 
-void add_route(CLI::App& app, int& exit_code) {
+void add_route(Flags& app, int& exit_code) {
   auto command = std::make_shared<RouteCommand>();
-  CLI::App* sub = app.add_subcommand("route", "answer or defer each row: one JSON line a row, in order");
+  Flags* sub = app.add_subcommand("route", "answer or defer each row: one JSON line a row, in order");
   add_policy_options(*sub, command->policy);
   sub->add_option("IN", command->input.traces, "rows: JSONL or CSV, plain or gzip; - for standard input")->required();
   add_input_options(*sub, command->input, false);

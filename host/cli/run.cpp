@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/cli/inputs.h"
 #include "host/cli/job_config.h"
 #include "host/cli/job_report.h"
@@ -401,9 +402,9 @@ int RunCommand::run_batches(Backend& backend, const LoadedPolicy& loaded, const 
 
 }  // namespace
 
-void add_run(CLI::App& app, int& exit_code) {
+void add_run(Flags& app, int& exit_code) {
   auto command = std::make_shared<RunCommand>();
-  CLI::App* sub = app.add_subcommand("run", "answer every row: by the surrogate, or by the LLM where it is deferred");
+  Flags* sub = app.add_subcommand("run", "answer every row: by the surrogate, or by the LLM where it is deferred");
   add_policy_options(*sub, command->policy);
   sub->add_option("IN", command->input.traces, "rows with their text: JSONL or CSV, plain or gzip")->required();
   add_input_options(*sub, command->input, false);
@@ -414,7 +415,7 @@ void add_run(CLI::App& app, int& exit_code) {
       ->check(unit_interval())
       ->capture_default_str();
   sub->add_option("--audit-seed", command->audit_seed, "of the picks (default: random for each job)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   sub->add_flag("--resume", command->resume, "go on with the job of this output, if there is one");
   sub->add_flag("--retry-errors", command->retry_errors, "with --resume: ask again where the LLM gave no answer");
   sub->add_flag("--dry-run", command->dry_run, "price the job: nothing is sent, nothing written");
@@ -424,7 +425,7 @@ void add_run(CLI::App& app, int& exit_code) {
       "--batch", command->batch,
       "ask through the server's batch API (cheaper, within a day): submit, poll, take in, ask again what failed");
   sub->add_option("--poll-seconds", command->poll_seconds, "with --batch: between two looks at the batches")
-      ->check(CLI::Range(0.01, 86'400.0))
+      ->check(in_range(0.01, 86'400.0))
       ->capture_default_str();
   add_common(*sub, command->common, true);
   sub->callback([command, &exit_code] { exit_code = command->run(); });

@@ -7,6 +7,7 @@
 
 #include "host/cli/command.h"
 #include "host/cli/embedding.h"
+#include "host/cli/flags.h"
 #include "host/cli/inputs.h"
 #include "host/cli/labelled_log.h"
 #include "host/cli/scan_page.h"
@@ -111,9 +112,9 @@ int ScanCommand::run() {
 
 }  // namespace
 
-void add_scan(CLI::App& app, int& exit_code) {
+void add_scan(Flags& app, int& exit_code) {
   auto command = std::make_shared<ScanCommand>();
-  CLI::App* sub = app.add_subcommand("scan", "before any training: what could be handled, where, what it would save");
+  Flags* sub = app.add_subcommand("scan", "before any training: what could be handled, where, what it would save");
   sub->footer(
       "The vote of the nearest traces stands in for a surrogate, and is tested like one on rows that cast no vote: "
       "what is reported is proved, and a fit usually certifies more. Exit code 3: nothing is proved at --alpha.");
@@ -133,12 +134,12 @@ void add_scan(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   add_split_options(*sub, command->split, fit);
   sub->add_option("--seed", fit.split.seed, "of the split")->capture_default_str();
-  const auto money = CLI::Range(0.0, 1e9);
+  const auto money = in_range(0.0, 1e9);
   sub->add_option("--price-in", command->prices.in, "USD a million tokens that the LLM reads")->check(money);
   sub->add_option("--price-out", command->prices.out, "USD a million tokens that it writes")->check(money);
   sub->add_option("--tokens-in", command->prices.tokens_in, "tokens of a call, the prompt among them")->check(money);
   sub->add_option("--tokens-out", command->prices.tokens_out, "tokens of an answer")->check(money);
-  sub->add_option("--calls-per-day", command->prices.calls_per_day, "of your traffic")->check(CLI::Range(0.0, 1e15));
+  sub->add_option("--calls-per-day", command->prices.calls_per_day, "of your traffic")->check(in_range(0.0, 1e15));
   add_local_encoder_options(*sub, command->encoder_options);
   sub->add_flag("--force", command->force, "scan a log that is too short to prove much");
   sub->add_option("-o,--output", command->output, "write the JSON document to this file (-: standard output)");

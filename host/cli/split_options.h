@@ -1,10 +1,10 @@
 // How a log is split, and what its unit is: the options of the commands that fit.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 
 #include "engine/fit.h"
+#include "host/cli/flags.h"
 #include "kernels/status.h"
 
 namespace tracer::cli {
@@ -17,7 +17,7 @@ struct SplitFlags {
 
 // --split, --group-by, --certify-fraction, --unit, --folds; those that need no reading go straight into fit. Both must
 // live as long as the application.
-void add_split_options(CLI::App& app, SplitFlags& flags, FitOptions& fit);
+void add_split_options(Flags& app, SplitFlags& flags, FitOptions& fit);
 
 // Puts the flags into fit; a usage error in words (kBadInput) where they contradict each other.
 Status read_split_flags(SplitFlags flags, FitOptions& fit);

@@ -10,6 +10,7 @@
 #include "host/cli/command.h"
 #include "host/cli/descriptions.h"
 #include "host/cli/embedding.h"
+#include "host/cli/flags.h"
 #include "host/cli/inputs.h"
 #include "host/cli/labelled_log.h"
 #include "host/cli/member_options.h"
@@ -320,10 +321,9 @@ int SweepCommand::run() {
 
 }  // namespace
 
-void add_sweep(CLI::App& app, int& exit_code) {
+void add_sweep(Flags& app, int& exit_code) {
   auto command = std::make_shared<SweepCommand>();
-  CLI::App* sub =
-      app.add_subcommand("sweep", "benchmark: coverage against alpha over several seeds and sizes of the log");
+  Flags* sub = app.add_subcommand("sweep", "benchmark: coverage against alpha over several seeds and sizes of the log");
   sub->footer(
       "For benchmarks: no policy is written and no ledger is kept. Whoever looks at several seeds and then fits the "
       "best "
@@ -339,9 +339,9 @@ void add_sweep(CLI::App& app, int& exit_code) {
       ->delimiter(',')
       ->check(open_unit_interval())
       ->capture_default_str();
-  sub->add_option("--seeds", command->seeds, "how many seeds")->check(CLI::Range(1, 10000))->capture_default_str();
+  sub->add_option("--seeds", command->seeds, "how many seeds")->check(in_range(1, 10000))->capture_default_str();
   sub->add_option("--seed", command->first_seed, "the first of them; the others follow")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 53))
+      ->check(in_range(int64_t{0}, int64_t{1} << 53))
       ->capture_default_str();
   sub->add_option("--curve", command->curve,
                   "learning curve: numbers of traces (500,1000,...) or auto; all rows always join");
@@ -370,7 +370,7 @@ void add_sweep(CLI::App& app, int& exit_code) {
          "--jobs", command->jobs,
          "fits at a time: on GPUs one each, from --device's on; on the CPU with an equal share of the threads. "
          "Each needs its memory; results are the same")
-      ->check(CLI::Range(1, 1024))
+      ->check(in_range(1, 1024))
       ->capture_default_str();
   add_common(*sub, command->common, true);
   sub->callback([command, &exit_code] { exit_code = command->run(); });

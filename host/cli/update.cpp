@@ -10,6 +10,7 @@
 #include "host/cli/change_text.h"
 #include "host/cli/command.h"
 #include "host/cli/fit_json.h"
+#include "host/cli/flags.h"
 #include "host/cli/original_rows.h"
 #include "host/cli/tables.h"
 #include "host/cli/usage.h"
@@ -289,9 +290,9 @@ int UpdateCommand::run() {
 
 }  // namespace
 
-void add_update(CLI::App& app, int& exit_code) {
+void add_update(Flags& app, int& exit_code) {
   auto command = std::make_shared<UpdateCommand>();
-  CLI::App* sub = app.add_subcommand("update", "take in new answers; certify the waiting challenger on audited ones");
+  Flags* sub = app.add_subcommand("update", "take in new answers; certify the waiting challenger on audited ones");
   sub->add_option("DIR", command->folder, "folder of the policy")->required();
   sub->add_option("NEW", command->input.traces,
                   "rows in order of arrival, with \"provenance\" audit or deferred: JSONL or CSV, plain or gzip")
@@ -305,7 +306,7 @@ void add_update(CLI::App& app, int& exit_code) {
       ->check(open_unit_interval());
   sub->add_option("--patience", command->patience,
                   "drop the challenger when so many audit rows have not deployed it (default: twice what it expects)")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   sub->add_flag("--drop", command->drop, "drop the challenger now unless it can be deployed");
   add_input_options(*sub, command->input, true);
   add_common(*sub, command->common, true);

@@ -3,6 +3,7 @@
 
 #include "engine/prove/figures.h"
 #include "host/cli/command.h"
+#include "host/cli/flags.h"
 #include "host/cli/tables.h"
 #include "host/io/json_fields.h"
 #include "host/versions/store.h"
@@ -122,8 +123,8 @@ int VersionsCommand::rollback() const {
   return put_in_place(*store, *earlier);
 }
 
-CLI::App* add(CLI::App& app, const std::shared_ptr<VersionsCommand>& command, const char* name, const char* what) {
-  CLI::App* sub = app.add_subcommand(name, what);
+Flags* add(Flags& app, const std::shared_ptr<VersionsCommand>& command, const char* name, const char* what) {
+  Flags* sub = app.add_subcommand(name, what);
   sub->add_option("DIR", command->folder, "folder of the policy")->required();
   add_common(*sub, command->common, false);
   return sub;
@@ -131,20 +132,20 @@ CLI::App* add(CLI::App& app, const std::shared_ptr<VersionsCommand>& command, co
 
 }  // namespace
 
-void add_versions(CLI::App& app, int& exit_code) {
+void add_versions(Flags& app, int& exit_code) {
   auto command = std::make_shared<VersionsCommand>();
   add(app, command, "versions", "list the versions of a policy that `tracer update` keeps")
       ->callback([command, &exit_code] { exit_code = command->list(); });
 }
 
-void add_promote(CLI::App& app, int& exit_code) {
+void add_promote(Flags& app, int& exit_code) {
   auto command = std::make_shared<VersionsCommand>();
-  CLI::App* sub = add(app, command, "promote", "put a version that was the champion before in place again");
-  sub->add_option("VERSION", command->wanted, "its number")->required()->check(CLI::PositiveNumber);
+  Flags* sub = add(app, command, "promote", "put a version that was the champion before in place again");
+  sub->add_option("VERSION", command->wanted, "its number")->required()->check(positive());
   sub->callback([command, &exit_code] { exit_code = command->promote(); });
 }
 
-void add_rollback(CLI::App& app, int& exit_code) {
+void add_rollback(Flags& app, int& exit_code) {
   auto command = std::make_shared<VersionsCommand>();
   add(app, command, "rollback", "put the champion before this one in place again")->callback([command, &exit_code] {
     exit_code = command->rollback();
