@@ -61,9 +61,8 @@ Result<Challenger> freeze(Backend& backend, const Traces& traces, Matrix<float> 
   LearnRows learn{x.view(), {}, at.fold, {at.learn.begin(), at.learn.end()}};
   for (int32_t row : at.learn) learn.label.push_back(traces.label[row]);
 
-  auto described = useful_descriptions(backend, o.descriptions, learn.label, classes);
-  if (!described.ok()) return described.status();
-  learn.descriptions = &*described;
+  TRACER_ASSIGN_OR_RETURN(auto described, useful_descriptions(backend, o.descriptions, learn.label, classes));
+  learn.descriptions = &described;
   SearchInput input = searched_part(learn, at.unit, at.sample_rows, classes);
   input.folds = split.folds;
   input.alphas = {o.alpha};
@@ -74,14 +73,12 @@ Result<Challenger> freeze(Backend& backend, const Traces& traces, Matrix<float> 
   input.seed = o.split.seed;
   input.label_thresholds = o.label_thresholds;
   input.gate_share = o.gate_share;
-  auto search = search_surrogate(backend, input, progress);
-  if (!search.ok()) return search.status();
-  auto stage = refit(backend, *search, learn, classes);
-  if (!stage.ok()) return stage.status();
+  TRACER_ASSIGN_OR_RETURN(auto search, search_surrogate(backend, input, progress));
+  TRACER_ASSIGN_OR_RETURN(auto stage, refit(backend, search, learn, classes));
 
   Challenger c;
-  c.described = described_labels(*described);
-  const FairRows rows = fair_rows(*search, at, fair);
+  c.described = described_labels(described);
+  const FairRows rows = fair_rows(search, at, fair);
   const std::vector<double> alphas = o.alphas.empty() ? std::vector<double>{o.alpha} : o.alphas;
   const double level = o.simultaneous ? o.level / static_cast<double>(alphas.size()) : o.level;
   for (double alpha : alphas) {
@@ -97,7 +94,7 @@ Result<Challenger> freeze(Backend& backend, const Traces& traces, Matrix<float> 
   }
   c.policy.labels = traces.labels;
   c.policy.dimension = x.cols();
-  c.policy.stages.push_back(std::move(stage).value());
+  c.policy.stages.push_back(std::move(stage));
   c.policy.alpha = o.alpha;
   c.policy.delta = o.level;
   c.policy.never = o.never;

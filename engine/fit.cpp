@@ -197,10 +197,9 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
   const int64_t n_learn = static_cast<int64_t>(s.learn.size()), searched = at.sample_rows;
   LearnRows learn{
       x.view().rows_from(0, n_learn), pick(traces.label, at.learn), at.fold, {at.learn.begin(), at.learn.end()}};
-  auto described = useful_descriptions(backend, options.descriptions, learn.label, classes);
-  if (!described.ok()) return described.status();
-  learn.descriptions = &*described;
-  result.described = described_labels(*described);
+  TRACER_ASSIGN_OR_RETURN(auto described, useful_descriptions(backend, options.descriptions, learn.label, classes));
+  learn.descriptions = &described;
+  result.described = described_labels(described);
   SearchInput input = searched_part(learn, at.unit, searched, classes);
   phases.done("split");
   auto dependence =
@@ -225,21 +224,18 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
       return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() >=
              *options.budget_seconds;
     };
-  auto found = search_surrogate(backend, input, progress);
-  if (!found.ok()) return found.status();
-  SearchResult search = std::move(found).value();
+  TRACER_ASSIGN_OR_RETURN(SearchResult search, search_surrogate(backend, input, progress));
   result.candidates = search.tried;
   result.chosen = search.best;
   result.cut = std::move(search.cut);
   phases.done("search");
 
-  auto stage = refit(backend, search, learn, classes);
-  if (!stage.ok()) return stage.status();
-  result.policy.stages.push_back(std::move(stage).value());
+  TRACER_ASSIGN_OR_RETURN(auto stage, refit(backend, search, learn, classes));
+  result.policy.stages.push_back(std::move(stage));
   phases.done("refit");
   if (options.residual && !(input.spent && input.spent())) {
-    auto added = add_residual(backend, input, learn, options.alpha, {search, result.policy.stages.back()}, progress);
-    if (!added.ok()) return added.status();
+    TRACER_RETURN_IF_ERROR(
+        add_residual(backend, input, learn, options.alpha, {search, result.policy.stages.back()}, progress).status());
     phases.done("residual");
   } else if (options.residual) {
     result.cut.push_back("rsb");
@@ -299,8 +295,7 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
                               certify_options, static_cast<int64_t>(s.certify.size()), count_units(s.certify_unit),
                               s.unit_rows);
   // From here on the certify rows are open.
-  auto rows = score_certify(backend, traces, s, result.policy.stages[0], x, at.place);
-  if (!rows.ok()) return rows.status();
+  TRACER_ASSIGN_OR_RETURN(auto rows, score_certify(backend, traces, s, result.policy.stages[0], x, at.place));
   TextSide text_side;
   std::vector<int32_t> teacher;
   if (text) {
@@ -311,8 +306,8 @@ Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<floa
     const LabelFloor& floor = plans[a].floor;
     std::vector<uint8_t> by_text;
     CertifyRows pair;
-    if (text) pair = paired(*rows, text_side, teacher, plans[a].text_threshold, by_text);
-    const CertifyRows& answered = text ? pair : *rows;
+    if (text) pair = paired(rows, text_side, teacher, plans[a].text_threshold, by_text);
+    const CertifyRows& answered = text ? pair : rows;
     CertifySide side = answered.side;
     for (size_t i = 0; i < side.gated.size(); ++i)
       side.gated[i] |=

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace tracer {
@@ -22,21 +23,55 @@ enum class ErrorCode : int {
   kOutOfMemory = 8,  // the host's memory is used up
 };
 
+// A message may name options of the caller's. It names them by marks, since a command line spells an option
+// "--embed-url" and a Python caller "embed_url". name: with underscores.
+inline constexpr char kOptionBegins = '\x1e', kOptionEnds = '\x1f';
+inline std::string option(std::string_view name) { return kOptionBegins + std::string(name) + kOptionEnds; }
+
+// The text with each marked name as spell(name) has it.
+template <class Spell>
+std::string spell_options(std::string_view marked, const Spell& spell) {
+  std::string out;
+  for (size_t at = 0; at < marked.size();) {
+    const size_t begins = marked.find(kOptionBegins, at);
+    const size_t ends = begins == marked.npos ? marked.npos : marked.find(kOptionEnds, begins);
+    if (ends == marked.npos) return out.append(marked.substr(at));
+    out.append(marked.substr(at, begins - at)).append(spell(marked.substr(begins + 1, ends - begins - 1)));
+    at = ends + 1;
+  }
+  return out;
+}
+
 class [[nodiscard]] Status {
  public:
   Status() = default;  // ok
   Status(ErrorCode code, std::string message) : code_(code), message_(std::move(message)) {}
+  // field: the option of the caller's that is wrong, by its name ("delta").
+  Status(ErrorCode code, std::string field, std::string message)
+      : code_(code), message_(std::move(message)), field_(std::move(field)) {}
 
   bool ok() const { return code_ == ErrorCode::kOk; }
   ErrorCode code() const { return code_; }
-  const std::string& message() const { return message_; }
+  // In words, options by their names.
+  std::string message() const {
+    return spell_options(message_, [](std::string_view name) { return name; });
+  }
+  // The same with marks, for who spells options another way.
+  const std::string& marked_message() const { return message_; }
+  // "" where no single option is at fault. A command line answers with its usage error where there is one.
+  const std::string& field() const { return field_; }
 
  private:
   ErrorCode code_ = ErrorCode::kOk;
   std::string message_;
+  std::string field_;
 };
 
 inline Status bad_input(std::string message) { return {ErrorCode::kBadInput, std::move(message)}; }
+// An option that is missing, out of range, or at odds with another one.
+inline Status bad_option(std::string field, std::string message) {
+  return {ErrorCode::kBadInput, std::move(field), std::move(message)};
+}
 inline Status io_error(std::string message) { return {ErrorCode::kIo, std::move(message)}; }
 inline Status device_error(std::string message) { return {ErrorCode::kDevice, std::move(message)}; }
 inline Status refused(std::string message) { return {ErrorCode::kRefused, std::move(message)}; }
@@ -75,3 +110,14 @@ class [[nodiscard]] Result {
     ::tracer::Status tracer_status_ = (expr);        \
     if (!tracer_status_.ok()) return tracer_status_; \
   } while (false)
+
+#define TRACER_JOIN_(a, b) a##b
+#define TRACER_JOIN(a, b) TRACER_JOIN_(a, b)
+#define TRACER_ASSIGN_OR_RETURN_(result, to, ...) \
+  auto result = (__VA_ARGS__);                    \
+  if (!result.ok()) return result.status();       \
+  to = std::move(result).value()
+
+// Declares or assigns `to` from a Result<T>; propagates its error to the caller: TRACER_ASSIGN_OR_RETURN(auto x, f()).
+#define TRACER_ASSIGN_OR_RETURN(to, ...) \
+  TRACER_ASSIGN_OR_RETURN_(TRACER_JOIN(tracer_result_, __LINE__), to, __VA_ARGS__)

@@ -70,10 +70,9 @@ Status MlpTrainer::gradient(std::span<const int64_t> rows, double& loss) {
   }
   Layer& last = layers_.back();
   const LinearMember softmax{std::as_const(last.w).view(), flat(last.b), 1.0f};
-  auto head = backend_.prepare_head({&softmax, 1}, Storage::kFloat32);
-  if (!head.ok()) return head.status();
+  TRACER_ASSIGN_OR_RETURN(auto head, backend_.prepare_head({&softmax, 1}, Storage::kFloat32));
   std::vector<DecisionFeatures> unused(rows.size());
-  TRACER_RETURN_IF_ERROR(backend_.decision_features(below, **head, {}, nullptr, {unused, {}, last.delta.view()}));
+  TRACER_RETURN_IF_ERROR(backend_.decision_features(below, *head, {}, nullptr, {unused, {}, last.delta.view()}));
   const float share = 1.0f / static_cast<float>(n);
   loss = 0;
   for (int64_t i = 0; i < n; ++i) {

@@ -46,9 +46,9 @@ Status on_rows(Backend& backend, HostMatrix<const float> x, std::span<const int3
 Result<FoundNetwork> search_prototype(Backend& backend, const NetworkInput& in) {
   std::vector<ClassMoments> part;
   for (int32_t fold = 0; fold < in.folds; ++fold) {
-    auto moments = class_moments(backend, in.data.x, in.data.label, in.data.classes, rows_of_fold(in, fold, true));
-    if (!moments.ok()) return moments.status();
-    part.push_back(std::move(moments).value());
+    TRACER_ASSIGN_OR_RETURN(
+        auto moments, class_moments(backend, in.data.x, in.data.label, in.data.classes, rows_of_fold(in, fold, true)));
+    part.push_back(std::move(moments));
   }
   FoundNetwork best;
   best.plan.kind = "prototype";
@@ -61,12 +61,11 @@ Result<FoundNetwork> search_prototype(Backend& backend, const NetworkInput& in) 
                            std::vector<int64_t>(static_cast<size_t>(in.data.classes), 0)};
       for (int32_t other = 0; other < in.folds; ++other)
         if (other != fold) add(part[static_cast<size_t>(other)], 1, learned);
-      auto member = fit_prototype(backend, learned, ridge, 1);
-      if (!member.ok()) return member.status();
+      TRACER_ASSIGN_OR_RETURN(auto member, fit_prototype(backend, learned, ridge, 1));
       TRACER_RETURN_IF_ERROR(on_rows(
           backend, in.data.x, rows_of_fold(in, fold, true), logit,
           [&](HostMatrix<const float> x, HostMatrix<float> out) {
-            return backend.gemm(Trans::kNo, Trans::kNo, x, member->w.view(), {member->b, Activation::kNone, {}}, out);
+            return backend.gemm(Trans::kNo, Trans::kNo, x, member.w.view(), {member.b, Activation::kNone, {}}, out);
           }));
     }
     for (float temperature : kTemperatures) {
@@ -117,11 +116,10 @@ Result<FoundNetwork> search_mlp(Backend& backend, const NetworkInput& in, const 
     for (size_t fold = 0; fold < trainers.size(); ++fold) {
       TRACER_RETURN_IF_ERROR(trainers[fold]->epoch());
       const NetworkMember member = trainers[fold]->network();
-      auto head = prepare_network(backend, member);
-      if (!head.ok()) return head.status();
+      TRACER_ASSIGN_OR_RETURN(auto head, prepare_network(backend, member));
       TRACER_RETURN_IF_ERROR(on_rows(backend, in.data.x, held_out[fold], probability,
                                      [&](HostMatrix<const float> x, HostMatrix<float> out) {
-                                       return network_probabilities(backend, member, head->get(), x, out);
+                                       return network_probabilities(backend, member, head.get(), x, out);
                                      }));
     }
     if (progress.step(out_of_fold_log_loss(std::as_const(probability).view(), in.data.label)))
@@ -241,9 +239,8 @@ Result<NetworkMember> learn_network(Backend& backend, const NetworkData& data, c
   std::iota(rows.begin(), rows.end(), 0);
   Result<NetworkMember> member = NetworkMember();
   if (plan.kind == "prototype") {
-    auto moments = class_moments(backend, data.x, data.label, data.classes, rows);
-    if (!moments.ok()) return moments.status();
-    member = fit_prototype(backend, *moments, plan.ridge, plan.temperature);
+    TRACER_ASSIGN_OR_RETURN(auto moments, class_moments(backend, data.x, data.label, data.classes, rows));
+    member = fit_prototype(backend, moments, plan.ridge, plan.temperature);
     if (!member.ok()) return member.status();
   } else if (plan.kind == "gbt") {
     member = learn_trees(data, plan);

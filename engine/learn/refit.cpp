@@ -40,14 +40,12 @@ Result<Stage> refit(Backend& backend, const SearchResult& search, const LearnRow
   std::copy_n(state.weights.data(), d * classes, stage.softmax.w.data());
   stage.softmax.b.assign(state.weights.row(d), state.weights.row(d) + classes);
   for (const NetworkPlan& plan : search.networks) {
-    auto network = learn_network(backend, {learn.x, learn.label, classes}, plan);
-    if (!network.ok()) return network.status();
-    stage.networks.push_back(std::move(network).value());
+    TRACER_ASSIGN_OR_RETURN(auto network, learn_network(backend, {learn.x, learn.label, classes}, plan));
+    stage.networks.push_back(std::move(network));
   }
   if (!search.graph.neighbour.empty()) {  // also where its weight is 0: the acceptor sees it
-    auto votes = fit_kernel_votes(backend, search.graph, label, classes, {});
-    if (!votes.ok()) return votes.status();
-    stage.kernel = {std::move(votes->vote), std::move(votes->prior), static_cast<int>(kKernelVoteNeighbours),
+    TRACER_ASSIGN_OR_RETURN(auto votes, fit_kernel_votes(backend, search.graph, label, classes, {}));
+    stage.kernel = {std::move(votes.vote), std::move(votes.prior), static_cast<int>(kKernelVoteNeighbours),
                     search.kernel_temperature};
   }
   stage.neighbours.references = Matrix<float>(searched, d);

@@ -87,21 +87,19 @@ Result<bool> add_residual(Backend& backend, const SearchInput& input, const Lear
       second.other_score.push_back(search.score[i]);
       second.other_disagree.push_back(search.disagree[i]);
     }
-  auto found = search_surrogate(backend, second, {});
-  if (!found.ok()) return found.status();
+  TRACER_ASSIGN_OR_RETURN(auto found, search_surrogate(backend, second, {}));
   say(std::to_string(part.at.size()) + " rows are deferred; coverage with a second surrogate " +
-      std::to_string(found->best.coverage) + ", with one " + std::to_string(search.best.coverage));
-  if (!(found->best.coverage > search.best.coverage + kResidualGain)) return false;
-  auto stage = refit(backend, *found, part.rows, input.classes);
-  if (!stage.ok()) return stage.status();
-  first.stage.residual = std::make_unique<Stage>(std::move(stage).value());
+      std::to_string(found.best.coverage) + ", with one " + std::to_string(search.best.coverage));
+  if (!(found.best.coverage > search.best.coverage + kResidualGain)) return false;
+  TRACER_ASSIGN_OR_RETURN(auto stage, refit(backend, found, part.rows, input.classes));
+  first.stage.residual = std::make_unique<Stage>(std::move(stage));
   first.stage.residual_below = below;
   for (size_t i = 0; i < part.at.size(); ++i) {
     const auto at = static_cast<size_t>(part.at[i]);
-    search.score[at] = found->score[i];
-    search.predicted[at] = found->predicted[i];
-    search.disagree[at] = found->disagree[i];
-    search.gated[at] = found->gated[i];
+    search.score[at] = found.score[i];
+    search.predicted[at] = found.predicted[i];
+    search.disagree[at] = found.disagree[i];
+    search.gated[at] = found.gated[i];
   }
   return true;
 }

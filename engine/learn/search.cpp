@@ -156,8 +156,7 @@ Result<OutOfFoldKernel> out_of_fold_kernel(Backend& backend, const SearchInput& 
       learns[i] = input.fold[i] != fold;
       if (!learns[i]) held_out.push_back(static_cast<int32_t>(i));
     }
-    auto votes = fit_kernel_votes(backend, graph, input.label, input.classes, learns);
-    if (!votes.ok()) return votes.status();
+    TRACER_ASSIGN_OR_RETURN(auto votes, fit_kernel_votes(backend, graph, input.label, input.classes, learns));
     const auto rows = static_cast<int64_t>(held_out.size());
     Matrix<int32_t> neighbour(rows, k);
     Matrix<float> similarity(rows, k), y(rows, input.classes);
@@ -172,7 +171,7 @@ Result<OutOfFoldKernel> out_of_fold_kernel(Backend& backend, const SearchInput& 
       std::fill(neighbour.row(i) + used, neighbour.row(i) + k, -1);
     }
     TRACER_RETURN_IF_ERROR(
-        kernel_scores(backend, neighbour.view(), similarity.view(), votes->vote.view(), votes->prior, y.view()));
+        kernel_scores(backend, neighbour.view(), similarity.view(), votes.vote.view(), votes.prior, y.view()));
     for (int64_t i = 0; i < rows; ++i) std::copy_n(y.row(i), input.classes, score.row(held_out[i]));
   }
   found.log_loss = std::numeric_limits<double>::infinity();
@@ -200,9 +199,7 @@ struct Path {
 Result<Path> softmax_path(Backend& backend, const SearchInput& input, RowMoments& moments,
                           const std::function<void(const std::string&)>& progress, std::vector<std::string>& cut) {
   const DescribedRows rows(input.x, input.label, input.fold, input.descriptions);
-  auto computed = row_moments(backend, rows.x());
-  if (!computed.ok()) return computed.status();
-  moments = std::move(computed).value();
+  TRACER_ASSIGN_OR_RETURN(moments, row_moments(backend, rows.x()));
   const SoftmaxData data{rows.x(), rows.label(), input.classes, rows.fold(), &moments};
   SoftmaxState state = initial_softmax(data, input.folds);
   const int iterations = search_iterations(input.x.rows, input.x.cols, input.classes, input.folds);
@@ -286,10 +283,9 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
   Matrix<float> similarity(n, kNeighbours);
   std::vector<NeighbourSummary> summary(static_cast<size_t>(n));
   {
-    auto references = backend.prepare_references(input.x, {input.fold, {}, n});
-    if (!references.ok()) return references.status();
+    TRACER_ASSIGN_OR_RETURN(auto references, backend.prepare_references(input.x, {input.fold, {}, n}));
     TRACER_RETURN_IF_ERROR(
-        backend.topk_cosine(input.x, **references, input.fold, TopK{neighbour.view(), similarity.view()}, summary));
+        backend.topk_cosine(input.x, *references, input.fold, TopK{neighbour.view(), similarity.view()}, summary));
   }
   const std::vector<float> neighbourhood = neighbourhoods(neighbour, summary);
   const NeighbourVote no_vote{neighbour.view(), similarity.view(), input.label, 0.0f, kSharpness};
@@ -298,20 +294,16 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
   if (n * input.classes <= kKernelVoteEntries && spent()) {
     result.cut.push_back("kernel vote");
   } else if (n * input.classes <= kKernelVoteEntries) {
-    auto graph = neighbour_graph(backend, input.x, kKernelVoteNeighbours, input.unit);
-    if (!graph.ok()) return graph.status();
-    result.graph = std::move(graph).value();
-    auto fitted = out_of_fold_kernel(backend, input, result.graph);
-    if (!fitted.ok()) return fitted.status();
-    kernel = std::move(fitted).value();
+    TRACER_ASSIGN_OR_RETURN(auto graph, neighbour_graph(backend, input.x, kKernelVoteNeighbours, input.unit));
+    result.graph = std::move(graph);
+    TRACER_ASSIGN_OR_RETURN(kernel, out_of_fold_kernel(backend, input, result.graph));
     result.kernel_temperature = kernel.temperature;
   }
   if (progress)
     progress("nearest neighbours of " + std::to_string(n) + " rows" +
              (kernel.probability.empty() ? "" : ", kernel vote: out-of-fold loss " + std::to_string(kernel.log_loss)));
 
-  auto path = softmax_path(backend, input, result.moments, progress, result.cut);
-  if (!path.ok()) return path.status();
+  TRACER_ASSIGN_OR_RETURN(auto path, softmax_path(backend, input, result.moments, progress, result.cut));
 
   const Allowance allowance(input);
   std::vector<DecisionFeatures> decided(n);
@@ -331,15 +323,14 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
         TRACER_RETURN_IF_ERROR(backend.decision_features_from(mixed.view(), vote, decided));
         for (int64_t i = 0; i < n; ++i) {
           const int32_t label = decided[i].label;
-          features[i] = {decided[i], neighbourhood[i], member_view(path->probability.row(i), input.classes, label), {}};
+          features[i] = {decided[i], neighbourhood[i], member_view(path.probability.row(i), input.classes, label), {}};
           if (!kernel.probability.empty())
             features[i].kernel = member_view(kernel.probability.row(i), input.classes, label);
           for (const Matrix<float>& p : networks.probability)
             features[i].network[features[i].networks++] = member_view(p.row(i), input.classes, label);
         }
         Scored scored = score_candidate(input, result.label_frequency, features);
-        Candidate c{
-            path->cost, u, v, kSharpness, !networks.plan.empty(), path->log_loss, 0, allowance.coverage(scored)};
+        Candidate c{path.cost, u, v, kSharpness, !networks.plan.empty(), path.log_loss, 0, allowance.coverage(scored)};
         c.agreement = 1 - std::accumulate(scored.disagree.begin(), scored.disagree.end(), 0.0) / static_cast<double>(n);
         result.tried.push_back(c);
         // Strictly better, so that ties go to the smaller votes.
@@ -357,31 +348,30 @@ Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input
     }
     return {};
   };
-  TRACER_RETURN_IF_ERROR(try_blends(path->probability, {}));
+  TRACER_RETURN_IF_ERROR(try_blends(path.probability, {}));
   if (input.members.any()) {
-    auto found = out_of_fold_networks(backend, {{input.x, input.label, input.classes},
-                                                input.fold,
-                                                input.folds,
-                                                input.members,
-                                                input.seed,
-                                                path->log_loss,
-                                                input.spent,
-                                                progress});
-    if (!found.ok()) return found.status();
-    result.cut.insert(result.cut.end(), found->cut.begin(), found->cut.end());
-    weigh_networks(std::as_const(path->probability).view(), input.label, *found);
-    if (progress) progress(weights_in_words(*found));
-    if (!found->plan.empty()) {
+    TRACER_ASSIGN_OR_RETURN(auto found, out_of_fold_networks(backend, {{input.x, input.label, input.classes},
+                                                                       input.fold,
+                                                                       input.folds,
+                                                                       input.members,
+                                                                       input.seed,
+                                                                       path.log_loss,
+                                                                       input.spent,
+                                                                       progress}));
+    result.cut.insert(result.cut.end(), found.cut.begin(), found.cut.end());
+    weigh_networks(std::as_const(path.probability).view(), input.label, found);
+    if (progress) progress(weights_in_words(found));
+    if (!found.plan.empty()) {
       std::vector<float> weights;
-      for (const NetworkPlan& plan : found->plan) weights.push_back(plan.weight);
+      for (const NetworkPlan& plan : found.plan) weights.push_back(plan.weight);
       Matrix<float> q(n, input.classes);
-      mix_networks(backend, std::as_const(path->probability).view(), weights, found->probability, q.view());
-      TRACER_RETURN_IF_ERROR(try_blends(q, *found));
+      mix_networks(backend, std::as_const(path.probability).view(), weights, found.probability, q.view());
+      TRACER_RETURN_IF_ERROR(try_blends(q, found));
     }
   }
   if (input.label_thresholds) choose_label_thresholds(input, allowance, result, progress);
   if (stopped) result.cut.push_back("blends after " + std::to_string(result.tried.size()));
-  result.start = std::move(path->start);
+  result.start = std::move(path.start);
   result.iterations = search_iterations(n, input.x.cols, input.classes, input.folds);
   return result;
 }

@@ -173,14 +173,12 @@ class Minimiser {
   Status run() {
     RowMoments own;
     if (data_.moments == nullptr) {
-      auto moments = row_moments(backend_, data_.x);
-      if (!moments.ok()) return moments.status();
-      own = std::move(moments).value();
+      TRACER_ASSIGN_OR_RETURN(own, row_moments(backend_, data_.x));
     }
-    auto inverse = preconditioner(backend_, data_, data_.moments == nullptr ? own : *data_.moments,
-                                  *std::min_element(ridge_.begin(), ridge_.end()));
-    if (!inverse.ok()) return inverse.status();
-    inverse_ = std::move(inverse).value();
+    TRACER_ASSIGN_OR_RETURN(auto inverse,
+                            preconditioner(backend_, data_, data_.moments == nullptr ? own : *data_.moments,
+                                           *std::min_element(ridge_.begin(), ridge_.end())));
+    inverse_ = std::move(inverse);
     std::vector<uint8_t> going(models_, 1);
     loss_.assign(models_, 0.0);
     TRACER_RETURN_IF_ERROR(evaluate(state_.weights, going, loss_, gradient_));

@@ -103,10 +103,9 @@ class TreeSearch {
   Status round(std::vector<Fold>& mine) {
     for (Fold& f : mine) {
       TRACER_RETURN_IF_ERROR(f.trainer->round());
-      auto said = f.trainer->held_out_probability();
-      if (!said.ok()) return said.status();
+      TRACER_ASSIGN_OR_RETURN(auto said, f.trainer->held_out_probability());
       for (size_t i = 0; i < f.held_out.size(); ++i)
-        std::copy_n(said->data() + i * static_cast<size_t>(in_.data.classes), in_.data.classes,
+        std::copy_n(said.data() + i * static_cast<size_t>(in_.data.classes), in_.data.classes,
                     probability_.row(f.held_out[i]));
     }
     return {};
@@ -144,14 +143,13 @@ Result<FoundNetwork> search_trees(int threads, const NetworkInput& in, std::vect
 
 Result<NetworkMember> learn_trees(const NetworkData& data, const NetworkPlan& plan) {
   TRACER_RETURN_IF_ERROR(open_xgboost());
-  auto trainer = TreeTrainer::create(data.x, data.label, data.x.rows_from(0, 0), data.classes, plan.seed);
-  if (!trainer.ok()) return trainer.status();
-  for (int round = 0; round < plan.epochs; ++round) TRACER_RETURN_IF_ERROR((*trainer)->round());
-  auto trees = (*trainer)->trees();
-  if (!trees.ok()) return trees.status();
+  TRACER_ASSIGN_OR_RETURN(auto trainer,
+                          TreeTrainer::create(data.x, data.label, data.x.rows_from(0, 0), data.classes, plan.seed));
+  for (int round = 0; round < plan.epochs; ++round) TRACER_RETURN_IF_ERROR(trainer->round());
+  TRACER_ASSIGN_OR_RETURN(auto trees, trainer->trees());
   NetworkMember member;
   member.kind = plan.kind;
-  member.trees = std::move(trees).value();
+  member.trees = std::move(trees);
   member.b.assign(static_cast<size_t>(data.classes), kRemovedBias);
   for (int32_t label : data.label) member.b[static_cast<size_t>(label)] = 0;
   return member;

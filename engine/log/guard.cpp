@@ -71,16 +71,16 @@ Result<OrderCheck> check_order(Backend& backend, HostMatrix<const float> x, std:
   int64_t pairs = 0;
   for (int64_t b = 0; b < blocks; ++b) {
     const int64_t first = blocks > 1 ? b * (n - size) / (blocks - 1) : 0;
-    auto block = block_of(backend, x, label, row.subspan(static_cast<size_t>(first), static_cast<size_t>(size)));
-    if (!block.ok()) return block.status();
+    TRACER_ASSIGN_OR_RETURN(
+        auto block, block_of(backend, x, label, row.subspan(static_cast<size_t>(first), static_cast<size_t>(size))));
     std::vector<int32_t> own(static_cast<size_t>(size));
     std::iota(own.begin(), own.end(), 0);
-    const Counts c = count(*block, own);
+    const Counts c = count(block, own);
     seen.near += c.near, seen.same_label += c.same_label;
-    pairs += static_cast<int64_t>(block->close.size());
+    pairs += static_cast<int64_t>(block.close.size());
     const Random random(mix64(seed) + static_cast<uint64_t>(b), Stream::kPermute);
     for (int64_t p = 0; p < kPermutations; ++p) {
-      const Counts d = count(*block, random.permutation(size, static_cast<uint64_t>(p * size)));
+      const Counts d = count(block, random.permutation(size, static_cast<uint64_t>(p * size)));
       permuted[p].near += d.near, permuted[p].same_label += d.same_label;
     }
   }
@@ -108,14 +108,13 @@ Result<Split> draw_split(Backend& backend, const Traces& traces, HostMatrix<cons
   std::vector<int32_t> outside;
   std::merge(split->learn.begin(), split->learn.end(), split->unused.begin(), split->unused.end(),
              std::back_inserter(outside));
-  const auto check = check_order(backend, x, traces.label, outside, options.seed);
-  if (!check.ok()) return check.status();
-  const std::string seen = check->near_p <= 0.05 || !check->bursts()
-                               ? percent(check->near_share) + " of rows have their nearest within " +
-                                     std::to_string(kGuardRows) + " places, by chance " + percent(check->near_chance)
-                               : percent(check->label_share) + " of pairs within " + std::to_string(kGuardRows) +
-                                     " places share a label, by chance " + percent(check->label_chance);
-  if (check->related()) {
+  TRACER_ASSIGN_OR_RETURN(const auto check, check_order(backend, x, traces.label, outside, options.seed));
+  const std::string seen = check.near_p <= 0.05 || !check.bursts()
+                               ? percent(check.near_share) + " of rows have their nearest within " +
+                                     std::to_string(kGuardRows) + " places, by chance " + percent(check.near_chance)
+                               : percent(check.label_share) + " of pairs within " + std::to_string(kGuardRows) +
+                                     " places share a label, by chance " + percent(check.label_chance);
+  if (check.related()) {
     split->reason += "; " + seen;
     return split;
   }

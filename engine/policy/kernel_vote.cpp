@@ -174,10 +174,9 @@ Result<KernelVotes> fit_kernel_votes(Backend& backend, const NeighbourGraph& gra
     for (int64_t c = 0; c < classes; ++c) target[c] = -votes.prior[static_cast<size_t>(c)];
     target[label[static_cast<size_t>(kept[i])]] += 1.0f;
   }
-  auto solved = solver.run(options.ridge, options.steps);
-  if (!solved.ok()) return solved.status();
+  TRACER_ASSIGN_OR_RETURN(auto solved, solver.run(options.ridge, options.steps));
   for (size_t i = 0; i < kept.size(); ++i)
-    std::copy_n(solved->row(static_cast<int64_t>(i)), classes, votes.vote.row(kept[i]));
+    std::copy_n(solved.row(static_cast<int64_t>(i)), classes, votes.vote.row(kept[i]));
   return votes;
 }
 

@@ -179,27 +179,24 @@ Status answer_residual(Backend& backend, const PreparedStage& prepared, HostMatr
 Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage, std::vector<double> thresholds,
                                     int64_t rows) {
   try {
-    auto references = backend.prepare_references(stage.neighbours.references.view(), {{}, {}, rows});
-    if (!references.ok()) return references.status();
+    TRACER_ASSIGN_OR_RETURN(auto references,
+                            backend.prepare_references(stage.neighbours.references.view(), {{}, {}, rows}));
     const LinearMember softmax{stage.softmax.w.view(), stage.softmax.b, 1.0f};
-    auto head = backend.prepare_head({&softmax, 1}, Storage::kFloat32);
-    if (!head.ok()) return head.status();
+    TRACER_ASSIGN_OR_RETURN(auto head, backend.prepare_head({&softmax, 1}, Storage::kFloat32));
     std::vector<std::unique_ptr<LinearHead>> network_heads;
     for (const NetworkMember& network : stage.networks) {
-      auto last = prepare_network(backend, network);
-      if (!last.ok()) return last.status();
-      network_heads.push_back(std::move(last).value());
+      TRACER_ASSIGN_OR_RETURN(auto last, prepare_network(backend, network));
+      network_heads.push_back(std::move(last));
     }
     std::unique_ptr<PreparedStage> residual;
     if (stage.residual) {
-      auto second = prepare_stage(backend, *stage.residual, thresholds, rows);
-      if (!second.ok()) return second.status();
-      residual = std::make_unique<PreparedStage>(std::move(second).value());
+      TRACER_ASSIGN_OR_RETURN(auto second, prepare_stage(backend, *stage.residual, thresholds, rows));
+      residual = std::make_unique<PreparedStage>(std::move(second));
       thresholds.push_back(stage.residual_below);
     }
     return PreparedStage{&stage,
-                         std::move(references).value(),
-                         std::move(head).value(),
+                         std::move(references),
+                         std::move(head),
                          std::move(network_heads),
                          std::move(thresholds),
                          std::move(residual)};
@@ -229,9 +226,8 @@ Status score_rows_canonically(Backend& backend, const PreparedStage& prepared, H
 
 Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
                   Matrix<int32_t>* neighbours, Matrix<float>* similarity, Matrix<float>* probability) {
-  auto prepared = prepare_stage(backend, stage, {}, x.rows);
-  if (!prepared.ok()) return prepared.status();
-  return score_rows(backend, *prepared, x, out, neighbours, similarity, probability);
+  TRACER_ASSIGN_OR_RETURN(auto prepared, prepare_stage(backend, stage, {}, x.rows));
+  return score_rows(backend, prepared, x, out, neighbours, similarity, probability);
 }
 
 }  // namespace tracer

@@ -22,14 +22,13 @@ Result<CertifyRows> score_certify(Backend& backend, const Traces& traces, const 
   rows.side.unit_rows = split.unit_rows;
   rows.side.units = count_units(split.certify_unit);
   const auto n = static_cast<int64_t>(split.certify.size());
-  auto prepared = prepare_stage(backend, stage, {}, n);
-  if (!prepared.ok()) return prepared.status();
+  TRACER_ASSIGN_OR_RETURN(auto prepared, prepare_stage(backend, stage, {}, n));
   std::vector<RowScore> scored;
   for (int64_t first = 0; first < n; first += kBlock) {
     Matrix<float> vectors(std::min(kBlock, n - first), x.cols());
     for (int64_t i = 0; i < vectors.rows(); ++i)
       std::copy_n(x.row(place[split.certify[first + i]]), x.cols(), vectors.row(i));
-    TRACER_RETURN_IF_ERROR(score_rows_canonically(backend, *prepared, vectors.view(), scored));
+    TRACER_RETURN_IF_ERROR(score_rows_canonically(backend, prepared, vectors.view(), scored));
     for (int64_t i = 0; i < vectors.rows(); ++i) {
       const int32_t row = split.certify[first + i];
       rows.side.score.push_back(scored[i].score);

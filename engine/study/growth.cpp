@@ -62,9 +62,8 @@ Result<GrowthFit> growth_fit(Backend& backend, const Traces& log, const Matrix<f
                              double share, uint64_t draw, FitOptions options, HostMatrix<const float> rows) {
   options.given_split = share_of(split, share, draw);
   options.split.seed = draw;
-  auto fitted = fit(backend, log, x.clone(), options);
-  if (!fitted.ok()) return fitted.status();
-  const Policy& policy = fitted->policy;
+  TRACER_ASSIGN_OR_RETURN(auto fitted, fit(backend, log, x.clone(), options));
+  const Policy& policy = fitted.policy;
   GrowthFit out;
   out.share = share;
   out.answer.assign(static_cast<size_t>(rows.rows), -1);
@@ -73,12 +72,11 @@ Result<GrowthFit> growth_fit(Backend& backend, const Traces& log, const Matrix<f
   if (c == nullptr || !c->certified || policy.stages.empty()) return out;
   out.certified = true;
   const DecisionRule rule = decision_rule(policy, *c);
-  auto stage = prepare_stage(backend, policy.stages[0], {c->threshold}, rows.rows);
-  if (!stage.ok()) return stage.status();
+  TRACER_ASSIGN_OR_RETURN(auto stage, prepare_stage(backend, policy.stages[0], {c->threshold}, rows.rows));
   std::vector<RowScore> scores;
   for (int64_t first = 0; first < rows.rows; first += kBlock) {
     const int64_t n = std::min(kBlock, rows.rows - first);
-    TRACER_RETURN_IF_ERROR(score_rows(backend, *stage, rows.rows_from(first, n), scores));
+    TRACER_RETURN_IF_ERROR(score_rows(backend, stage, rows.rows_from(first, n), scores));
     for (int64_t i = 0; i < n; ++i) {
       const RowScore& score = scores[static_cast<size_t>(i)];
       out.answer[static_cast<size_t>(first + i)] = score.features.label;

@@ -30,9 +30,8 @@ Status nearest_rows(Backend& backend, HostMatrix<const float> x, int64_t k, Matr
   ReferenceOptions options;
   options.group = self;
   options.queries = x.rows;
-  auto references = backend.prepare_references(x, options);
-  if (!references.ok()) return references.status();
-  return backend.topk_cosine(x, **references, self, {index.view(), similarity.view()});
+  TRACER_ASSIGN_OR_RETURN(auto references, backend.prepare_references(x, options));
+  return backend.topk_cosine(x, *references, self, {index.view(), similarity.view()});
 }
 
 // exp(-(distance - nearest) / scale), the scale such that the weights sum to log2(k).

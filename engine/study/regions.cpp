@@ -119,18 +119,16 @@ Result<Regions> find_regions(Backend& backend, HostMatrix<const float> x) {
     Matrix<float> start(k, x.cols);
     TRACER_RETURN_IF_ERROR(
         backend.gather_rows(sample.view(), std::span(seeds).first(static_cast<size_t>(k)), start.view()));
-    auto cells = lloyd(backend, sample.view(), std::move(start));
-    if (!cells.ok()) return cells.status();
-    regions.tried.push_back({k, silhouette(backend, sample.view(), *cells)});
+    TRACER_ASSIGN_OR_RETURN(auto cells, lloyd(backend, sample.view(), std::move(start)));
+    regions.tried.push_back({k, silhouette(backend, sample.view(), cells)});
     best = std::max(best, regions.tried.back().silhouette);
-    centres.push_back(std::move(cells->centre));
+    centres.push_back(std::move(cells.centre));
   }
   size_t chosen = centres.size() - 1;
   while (regions.tried[chosen].silhouette < best - kSilhouetteGivenUp) --chosen;
-  auto cells = lloyd(backend, x, std::move(centres[chosen]));
-  if (!cells.ok()) return cells.status();
-  regions.region = std::move(cells->cell), regions.distance2 = std::move(cells->distance2);
-  renumber(regions, cells->size);
+  TRACER_ASSIGN_OR_RETURN(auto cells, lloyd(backend, x, std::move(centres[chosen])));
+  regions.region = std::move(cells.cell), regions.distance2 = std::move(cells.distance2);
+  renumber(regions, cells.size);
   return regions;
 }
 

@@ -115,9 +115,8 @@ Result<Scan> scan(Backend& backend, const Traces& traces, Matrix<float> x, const
   TRACER_RETURN_IF_ERROR(check_options(traces, x, options));
   Scan result;
   TRACER_RETURN_IF_ERROR(backend.normalise_rows(x.view()));
-  auto split = draw_split(backend, traces, x.view(), options.split);
-  if (!split.ok()) return split.status();
-  result.split = std::move(split).value();
+  TRACER_ASSIGN_OR_RETURN(auto split, draw_split(backend, traces, x.view(), options.split));
+  result.split = std::move(split);
   order_by_fold(result.split);
   const Split& s = result.split;
   const std::vector<double> alphas = alphas_of(options);
@@ -137,16 +136,15 @@ Result<Scan> scan(Backend& backend, const Traces& traces, Matrix<float> x, const
     label.push_back(traces.label[static_cast<size_t>(at.learn[static_cast<size_t>(i)])]);
   const std::span unit = std::span(at.unit).first(label.size());
   const auto classes = static_cast<int64_t>(traces.labels.size());
-  auto dependence = check_dependence(backend, voters, label, std::span(at.learn).first(label.size()), classes,
-                                     sorted_by_label(traces.label), s.kind, options.split.seed);
-  if (!dependence.ok()) return dependence.status();
-  result.dependence = std::move(dependence).value();
+  TRACER_ASSIGN_OR_RETURN(auto dependence,
+                          check_dependence(backend, voters, label, std::span(at.learn).first(label.size()), classes,
+                                           sorted_by_label(traces.label), s.kind, options.split.seed));
+  result.dependence = std::move(dependence);
   if (!result.dependence.advice.empty()) result.warnings.push_back(result.dependence.advice);
 
-  auto graph = neighbour_graph(backend, voters, kScanNeighbours, unit);
-  if (!graph.ok()) return graph.status();
+  TRACER_ASSIGN_OR_RETURN(auto graph, neighbour_graph(backend, voters, kScanNeighbours, unit));
   LearnSide learn;
-  const std::vector<Vote> out_of_unit = votes_of(graph->neighbour, graph->similarity, label);
+  const std::vector<Vote> out_of_unit = votes_of(graph.neighbour, graph.similarity, label);
   for (size_t i = 0; i < label.size(); ++i) {
     learn.score.push_back(out_of_unit[i].score);
     learn.disagree.push_back(out_of_unit[i].label != label[i]);
@@ -185,9 +183,7 @@ Result<Scan> scan(Backend& backend, const Traces& traces, Matrix<float> x, const
   side.units = count_units(s.certify_unit);
   side.unit_rows = s.unit_rows;
   for (double alpha : alphas) result.certificates.push_back(certifier.certify(side, alpha));
-  auto regions = find_regions(backend, rows.view());
-  if (!regions.ok()) return regions.status();
-  result.regions = std::move(regions).value();
+  TRACER_ASSIGN_OR_RETURN(result.regions, find_regions(backend, rows.view()));
   result.cells = cells_of(traces, result, options);
   result.x = std::move(rows);
   return result;

@@ -14,9 +14,8 @@ namespace {
 
 // The split that each size gets: a log sorted by label is one at every size, though a few rows of it do not show it.
 Result<SplitKind> kind_of(const Traces& log, const SplitOptions& options) {
-  auto whole = make_split(log, options);
-  if (!whole.ok()) return whole.status();
-  return whole->kind;
+  TRACER_ASSIGN_OR_RETURN(auto whole, make_split(log, options));
+  return whole.kind;
 }
 
 SweepPoint point_of(const Certificate& c) {
@@ -40,10 +39,9 @@ Status score_fresh(Backend& backend, const Policy& policy, const FreshRows& fres
   std::vector<double> thresholds;
   for (const Certificate& c : policy.certificates)
     if (c.certified) thresholds.push_back(c.threshold);
-  auto stage = prepare_stage(backend, policy.stages[0], std::move(thresholds), fresh.rows());
-  if (!stage.ok()) return stage.status();
+  TRACER_ASSIGN_OR_RETURN(auto stage, prepare_stage(backend, policy.stages[0], std::move(thresholds), fresh.rows()));
   std::vector<RowScore> scores;
-  TRACER_RETURN_IF_ERROR(score_rows(backend, *stage, fresh.x.view(), scores));
+  TRACER_RETURN_IF_ERROR(score_rows(backend, stage, fresh.x.view(), scores));
   for (size_t a = 0; a < points.size(); ++a) {
     const Certificate& c = policy.certificates[a];
     if (!c.certified) continue;
@@ -59,23 +57,22 @@ Status score_fresh(Backend& backend, const Policy& policy, const FreshRows& fres
 
 Result<SweepRun> run(Backend& backend, const Traces& log, const Matrix<float>& x, const FreshRows* fresh,
                      int64_t traces, FitOptions options, const std::function<void(const std::string&)>& progress) {
-  const auto kind = kind_of(log, options.split);
-  if (!kind.ok()) return kind.status();
-  const auto rows = subsample(log, *kind, traces, options.split.seed);
-  if (*kind == SplitKind::kRows) options.split.kind = SplitKind::kRows;
-  auto fitted = fit(backend, take_rows(log, rows), pick_rows(x.view(), rows), options, progress);
-  if (!fitted.ok()) return fitted.status();
+  TRACER_ASSIGN_OR_RETURN(const auto kind, kind_of(log, options.split));
+  const auto rows = subsample(log, kind, traces, options.split.seed);
+  if (kind == SplitKind::kRows) options.split.kind = SplitKind::kRows;
+  TRACER_ASSIGN_OR_RETURN(auto fitted,
+                          fit(backend, take_rows(log, rows), pick_rows(x.view(), rows), options, progress));
   SweepRun result;
   result.traces = traces;
   result.rows = static_cast<int64_t>(rows.size());
   result.seed = options.split.seed;
-  for (const Certificate& c : fitted->policy.certificates) result.points.push_back(point_of(c));
-  result.warnings = std::move(fitted->warnings);
-  result.seconds = std::move(fitted->seconds);
+  for (const Certificate& c : fitted.policy.certificates) result.points.push_back(point_of(c));
+  result.warnings = std::move(fitted.warnings);
+  result.seconds = std::move(fitted.seconds);
   if (fresh == nullptr) return result;
   const auto start = std::chrono::steady_clock::now();
   result.fresh_rows = fresh->rows();
-  TRACER_RETURN_IF_ERROR(score_fresh(backend, fitted->policy, *fresh, result.points));
+  TRACER_RETURN_IF_ERROR(score_fresh(backend, fitted.policy, *fresh, result.points));
   result.seconds.emplace_back("fresh", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   return result;
 }

@@ -189,10 +189,9 @@ Result<std::string> weights_bytes(const Artifact& artifact) {
 
 Result<std::map<std::string, std::string>> read_sums(const std::string& folder) {
   const std::string path = folder + "/" + kSums;
-  auto text = io::read_file(path, 1 << 20);
-  if (!text.ok()) return text.status();
+  TRACER_ASSIGN_OR_RETURN(auto text, io::read_file(path, 1 << 20));
   std::map<std::string, std::string> digests;
-  std::istringstream lines(*text);
+  std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     if (line.size() < 67 || line.substr(64, 2) != "  ")
       return bad_input(path + ": expected \"<sha256>  <name>\" lines, found \"" + line.substr(0, 80) + "\"");
@@ -216,15 +215,14 @@ Status check_sums(const std::string& folder, const std::map<std::string, std::st
 }  // namespace
 
 Status check_replaceable(const std::string& path) {
-  auto folder = resolve_folder(path);
-  if (!folder.ok()) return folder.status();
+  TRACER_ASSIGN_OR_RETURN(auto folder, resolve_folder(path));
   std::error_code ec;
-  if (!fs::exists(*folder, ec)) return {};
+  if (!fs::exists(folder, ec)) return {};
   const auto refuse = [&](const std::string& found) {
     return bad_input(path + ": expected an earlier policy or nothing, found " + found + "; it is left as it is");
   };
   bool any = false, manifest = false;
-  for (fs::directory_iterator it(*folder, ec), end; !ec && it != end; it.increment(ec)) {
+  for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec)) {
     const std::string name = it->path().filename().string();
     if (!kFileNames.contains(name) || !it->is_regular_file(ec))
       return refuse("a folder that also holds \"" + name + "\"");
@@ -233,9 +231,8 @@ Status check_replaceable(const std::string& path) {
   if (ec) return io::errno_error(path, "cannot read the folder", ec.value());
   if (!any) return {};
   if (!manifest) return refuse("a folder without " + std::string(kManifest));
-  auto text = io::read_file(*folder + "/" + kManifest);
-  if (!text.ok()) return text.status();
-  auto json = parse_json(*text, kManifest);
+  TRACER_ASSIGN_OR_RETURN(auto text, io::read_file(folder + "/" + kManifest));
+  auto json = parse_json(text, kManifest);
   if (!json.ok() || !json->is_object() || json->find("format") == json->end() || json->at("format") != kFormatName)
     return refuse("a " + std::string(kManifest) + " that is not a policy's");
   return {};
@@ -243,8 +240,7 @@ Status check_replaceable(const std::string& path) {
 
 Status write_artifact(const std::string& path, Artifact& artifact) {
   TRACER_RETURN_IF_ERROR(check_replaceable(path));
-  auto weights = weights_bytes(artifact);
-  if (!weights.ok()) return weights.status();
+  TRACER_ASSIGN_OR_RETURN(auto weights, weights_bytes(artifact));
   Json certificates;
   certificates["data_sha256"] = artifact.provenance.traces_sha256;
   for (const char* key : {"split", "seed"})
@@ -255,7 +251,7 @@ Status write_artifact(const std::string& path, Artifact& artifact) {
   const std::string certificate_text = dump(certificates), frontier_text = dump(artifact.frontier),
                     explain_text = dump(artifact.explain), ledger_text = dump(artifact.ledger),
                     ids_text = dump(Json{{"ids", artifact.reference_ids}});
-  std::map<std::string, std::string_view> parts = {{kWeights, *weights},       {kCertificates, certificate_text},
+  std::map<std::string, std::string_view> parts = {{kWeights, weights},        {kCertificates, certificate_text},
                                                    {kFrontier, frontier_text}, {kExplain, explain_text},
                                                    {kLedger, ledger_text},     {kReferenceIds, ids_text}};
   const std::string manifest = dump(manifest_json(artifact, parts));
@@ -271,29 +267,25 @@ Result<Artifact> read_artifact(const std::string& path) {
   std::error_code ec;
   if (!fs::is_directory(path, ec))
     return bad_input(path + ": expected an artifact folder, found none (run `tracer fit` first)");
-  auto digests = read_sums(path);
-  if (!digests.ok()) return digests.status();
+  TRACER_ASSIGN_OR_RETURN(auto digests, read_sums(path));
   std::map<std::string, std::string> text;
   for (const char* name : {kManifest, kCertificates, kFrontier, kExplain, kLedger, kReferenceIds}) {
-    auto bytes = io::read_file(path + "/" + name);
-    if (!bytes.ok()) return bytes.status();
-    text[name] = std::move(bytes).value();
+    TRACER_ASSIGN_OR_RETURN(auto bytes, io::read_file(path + "/" + name));
+    text[name] = std::move(bytes);
   }
-  auto weights = io::SafetensorsFile::open(path + "/" + kWeights);
-  if (!weights.ok()) return weights.status();
+  TRACER_ASSIGN_OR_RETURN(auto weights, io::SafetensorsFile::open(path + "/" + kWeights));
   std::map<std::string, std::string_view> files(text.begin(), text.end());
-  files[kWeights] = weights->bytes();
+  files[kWeights] = weights.bytes();
   // The large file is read for its digest and for its contents at once; what is wrong with the digest is said first.
-  std::future<std::string> weights_digest = std::async([&] { return io::sha256_hex(weights->bytes()); });
-  auto parsed = parse_artifact(text[kManifest], text[kCertificates], *weights);
+  std::future<std::string> weights_digest = std::async([&] { return io::sha256_hex(weights.bytes()); });
+  auto parsed = parse_artifact(text[kManifest], text[kCertificates], weights);
   std::map<std::string, std::string> found;  // digests: one pass over the files serves both lists
   for (const auto& [name, bytes] : files) found[name] = name == kWeights ? weights_digest.get() : io::sha256_hex(bytes);
-  TRACER_RETURN_IF_ERROR(check_sums(path, *digests, found));
+  TRACER_RETURN_IF_ERROR(check_sums(path, digests, found));
   // The manifest's own word on every other part: its digest alone must pin the policy.
-  auto manifest = parse_json(text[kManifest], path + "/" + kManifest);
-  if (!manifest.ok()) return manifest.status();
+  TRACER_ASSIGN_OR_RETURN(auto manifest, parse_json(text[kManifest], path + "/" + kManifest));
   files.erase(kManifest);
-  TRACER_RETURN_IF_ERROR(check_parts(*manifest, files, found, path));
+  TRACER_RETURN_IF_ERROR(check_parts(manifest, files, found, path));
   if (!parsed.ok()) {
     const std::string& message = parsed.status().message();  // of the weights: with their path already
     return Status(parsed.status().code(), message.starts_with(path + "/") ? message : path + "/" + message);
@@ -303,13 +295,11 @@ Result<Artifact> read_artifact(const std::string& path) {
   for (const auto& [name, parse, out] : {std::tuple(kFrontier, &parse_frontier, &artifact.frontier),
                                          {kExplain, &parse_explain, &artifact.explain},
                                          {kLedger, &parse_ledger, &artifact.ledger}}) {
-    auto json = parse(text[name], path + "/" + name);
-    if (!json.ok()) return json.status();
-    *out = std::move(json).value();
+    TRACER_ASSIGN_OR_RETURN(auto json, parse(text[name], path + "/" + name));
+    *out = std::move(json);
   }
-  auto ids = parse_reference_ids(text[kReferenceIds], path + "/" + kReferenceIds);
-  if (!ids.ok()) return ids.status();
-  artifact.reference_ids = std::move(ids).value();
+  TRACER_ASSIGN_OR_RETURN(auto ids, parse_reference_ids(text[kReferenceIds], path + "/" + kReferenceIds));
+  artifact.reference_ids = std::move(ids);
   const size_t references = artifact.policy.stages.empty() ? 0 : artifact.policy.stages[0].neighbours.label.size();
   if (!artifact.reference_ids.empty() && artifact.reference_ids.size() != references)
     return bad_input(path + "/" + kReferenceIds + ": expected " + std::to_string(references) + " ids, found " +
@@ -321,9 +311,8 @@ Result<Json> read_ledger(const std::string& path) {
   const std::string file = path + "/" + kLedger;
   std::error_code ec;
   if (!fs::exists(file, ec)) return Json{{"looks", Json::array()}};
-  auto text = io::read_file(file);
-  if (!text.ok()) return text.status();
-  return parse_ledger(*text, file);
+  TRACER_ASSIGN_OR_RETURN(auto text, io::read_file(file));
+  return parse_ledger(text, file);
 }
 
 }  // namespace tracer

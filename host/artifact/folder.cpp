@@ -116,9 +116,8 @@ Result<std::string> resolve_folder(const std::string& given) {
 }
 
 Status replace_folder(const std::string& given, const std::map<std::string, std::string_view>& files) {
-  auto resolved = resolve_folder(given);
-  if (!resolved.ok()) return resolved.status();
-  const std::string& path = *resolved;
+  TRACER_ASSIGN_OR_RETURN(auto resolved, resolve_folder(given));
+  const std::string& path = resolved;
   remove_stale(path, files);
   const std::string temporary = path + ".new-" + std::to_string(::getpid());
   std::error_code ec;

@@ -146,9 +146,8 @@ Result<std::string> check_look(const Json& ledger, const Look& look) {
     TRACER_RETURN_IF_ERROR(f.status());
     if (is_void) continue;
     if (config == look.config) break;  // this very look: what stood before it decided
-    auto rows = from_hex(rows_hex);
-    if (!rows.ok()) return rows.status();
-    if (log != look.log && !share_rows(*rows, look.rows)) continue;
+    TRACER_ASSIGN_OR_RETURN(auto rows, from_hex(rows_hex));
+    if (log != look.log && !share_rows(rows, look.rows)) continue;
     ++earlier;
     allowed = std::min(allowed, looks);
   }

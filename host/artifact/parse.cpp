@@ -213,14 +213,13 @@ Status parse_vector_stages(const Json& stages, int64_t version, int64_t first, c
 // What labels mean, where fit was told: it decides nothing, so every version may have it.
 Status parse_descriptions(const io::SafetensorsFile& weights, const Policy& policy, Descriptions& descriptions) {
   if (!weights.has(kDescriptionsLabel)) return {};
-  auto label = weights.values<int32_t>(kDescriptionsLabel, {-1});
-  if (!label.ok()) return label.status();
-  for (const int32_t l : *label)
+  TRACER_ASSIGN_OR_RETURN(auto label, weights.values<int32_t>(kDescriptionsLabel, {-1}));
+  for (const int32_t l : label)
     if (l < 0 || l >= static_cast<int32_t>(policy.labels.size()))
       return bad_input(std::string(kWeights) + ": " + kDescriptionsLabel + ": expected labels from 0 to " +
                        std::to_string(policy.labels.size() - 1) + ", found " + std::to_string(l));
-  descriptions.label.assign(label->begin(), label->end());
-  return copy_matrix(weights, kDescriptionsX, static_cast<int64_t>(label->size()), policy.dimension, descriptions.x);
+  descriptions.label.assign(label.begin(), label.end());
+  return copy_matrix(weights, kDescriptionsX, static_cast<int64_t>(label.size()), policy.dimension, descriptions.x);
 }
 
 // The labels that a policy defers, in what brought them: version 3, or a later one.
@@ -249,9 +248,8 @@ Status parse_deferred_labels(const Json& manifest, int64_t version, Policy& poli
 
 Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view certificates_text,
                                 const io::SafetensorsFile& weights) {
-  auto parsed = parse_json(manifest_text, kManifest);
-  if (!parsed.ok()) return parsed.status();
-  const Json& manifest = *parsed;
+  TRACER_ASSIGN_OR_RETURN(auto parsed, parse_json(manifest_text, kManifest));
+  const Json& manifest = parsed;
   Artifact artifact;
   Policy& policy = artifact.policy;
   JsonFields f(manifest, kManifest);
@@ -290,12 +288,11 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
     return bad_input("manifest.json: encoders: this version runs " + std::to_string(text_stages + 1) + ", found " +
                      std::to_string(encoders.size()));
   if (text_stages == 1) TRACER_RETURN_IF_ERROR(check_ngrams(encoders[0]));
-  auto encoder = parse_encoder(encoders[text_stages], "manifest.json: encoders");
-  if (!encoder.ok()) return encoder.status();
-  if (encoder->dimension != policy.dimension)
+  TRACER_ASSIGN_OR_RETURN(auto encoder, parse_encoder(encoders[text_stages], "manifest.json: encoders"));
+  if (encoder.dimension != policy.dimension)
     return bad_input("manifest.json: encoders: \"dimension\": expected " + std::to_string(policy.dimension) +
-                     " as of the policy, found " + std::to_string(encoder->dimension));
-  artifact.provenance.encoder = std::move(encoder).value();
+                     " as of the policy, found " + std::to_string(encoder.dimension));
+  artifact.provenance.encoder = std::move(encoder);
   traces.text("path", artifact.provenance.traces_path);
   traces.text("sha256", artifact.provenance.traces_sha256);
   traces.count("rows", artifact.provenance.traces_rows);
@@ -320,19 +317,17 @@ Result<Artifact> parse_artifact(std::string_view manifest_text, std::string_view
 
   TRACER_RETURN_IF_ERROR(parse_descriptions(weights, policy, artifact.descriptions));
 
-  auto certificates = parse_json(certificates_text, kCertificates);
-  if (!certificates.ok()) return certificates.status();
-  JsonFields c(*certificates, kCertificates);
+  TRACER_ASSIGN_OR_RETURN(auto certificates, parse_json(certificates_text, kCertificates));
+  JsonFields c(certificates, kCertificates);
   for (const Json& entry : c.array("certificates")) {
-    auto certificate = parse_certificate(entry, static_cast<int64_t>(policy.labels.size()));
-    if (!certificate.ok()) return certificate.status();
-    if (!certificate->floored.empty() && !(policy.label_floor > 0))
+    TRACER_ASSIGN_OR_RETURN(auto certificate, parse_certificate(entry, static_cast<int64_t>(policy.labels.size())));
+    if (!certificate.floored.empty() && !(policy.label_floor > 0))
       return bad_input("certificate.json: below_label_floor: expected a label floor in manifest.json, found none");
     if (entry.contains("text_stage") != policy.text.has_value())
       return bad_input("certificate.json: expected \"text_stage\" where the policy has a text stage, and only there");
-    if (certificate->certified && policy.stages.empty())
+    if (certificate.certified && policy.stages.empty())
       return bad_input("certificate.json: expected a stage behind a certified policy, found none");
-    policy.certificates.push_back(std::move(certificate).value());
+    policy.certificates.push_back(std::move(certificate));
   }
   TRACER_RETURN_IF_ERROR(c.status());
   return artifact;

@@ -85,10 +85,9 @@ Result<Json> parse_ledger(std::string_view text, const std::string& part) {
 }
 
 Result<std::vector<std::string>> parse_reference_ids(std::string_view text, const std::string& part) {
-  auto json = parse_json(text, part);
-  if (!json.ok()) return json.status();
+  TRACER_ASSIGN_OR_RETURN(auto json, parse_json(text, part));
   std::vector<std::string> ids;
-  JsonFields f(*json, part);
+  JsonFields f(json, part);
   for (const Json& id : f.array("ids")) {
     if (!id.is_string()) return expected(part + ": ids", "strings", id);
     ids.push_back(id.get<std::string>());

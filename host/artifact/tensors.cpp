@@ -9,9 +9,8 @@ namespace tracer {
 
 Status copy_matrix(const io::SafetensorsFile& file, const std::string& name, int64_t rows, int64_t cols,
                    Matrix<float>& out) {
-  auto view = file.matrix<float>(name, rows, cols);
-  if (!view.ok()) return view.status();
-  out = Matrix<float>::copy_of(*view);
+  TRACER_ASSIGN_OR_RETURN(auto view, file.matrix<float>(name, rows, cols));
+  out = Matrix<float>::copy_of(view);
   const float* v = out.data();
   uint32_t special = 0;  // to the end and of the bits, so that it is done by vectors
   for (int64_t i = 0; i < out.size(); ++i)

@@ -24,11 +24,10 @@ Status copy_matrix(const io::SafetensorsFile& file, const std::string& name, int
 
 template <class T>
 Status copy_vector(const io::SafetensorsFile& file, const std::string& name, int64_t count, std::vector<T>& out) {
-  auto values = file.values<T>(name, {count});
-  if (!values.ok()) return values.status();
+  TRACER_ASSIGN_OR_RETURN(auto values, file.values<T>(name, {count}));
   if constexpr (std::is_floating_point_v<T>)
-    if (!std::all_of(values->begin(), values->end(), [](T v) { return std::isfinite(v); })) return not_finite(name);
-  out.assign(values->begin(), values->end());
+    if (!std::all_of(values.begin(), values.end(), [](T v) { return std::isfinite(v); })) return not_finite(name);
+  out.assign(values.begin(), values.end());
   return {};
 }
 

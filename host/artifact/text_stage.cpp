@@ -74,9 +74,8 @@ Status parse_text_stage(const Json& json, int64_t encoder, int64_t classes, cons
   TRACER_RETURN_IF_ERROR(copy_matrix(file, prefix + kNgramsW, kNgramBuckets, classes, stage.w));
   TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kNgramsB, classes, stage.b));
   TRACER_RETURN_IF_ERROR(check_some_label(stage.b, prefix + kNgramsB));
-  auto words = file.values<int64_t>(prefix + kNgramsWords, {kWordSlots / 64});
-  if (!words.ok()) return words.status();
-  stage.words.assign(words->begin(), words->end());
+  TRACER_ASSIGN_OR_RETURN(auto words, file.values<int64_t>(prefix + kNgramsWords, {kWordSlots / 64}));
+  stage.words.assign(words.begin(), words.end());
   return copy_acceptor(file, prefix, classes, kTextFeatures, stage.label_frequency, stage.acceptor);
 }
 

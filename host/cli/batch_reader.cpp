@@ -21,9 +21,8 @@ Result<BatchReader> BatchReader::open(const InputOptions& o, bool need_label, bo
   auto options = reader_options(o);
   options.need_label = need_label;
   options.read_timestamp = false;
-  auto reader = io::TraceReader::open(o.traces, options);
-  if (!reader.ok()) return reader.status();
-  BatchReader batches(std::move(reader).value(), io::Rejects(o.traces, rejects_path, o.max_bad_ratio));
+  TRACER_ASSIGN_OR_RETURN(auto reader, io::TraceReader::open(o.traces, options));
+  BatchReader batches(std::move(reader), io::Rejects(o.traces, rejects_path, o.max_bad_ratio));
   batches.traces_path_ = o.traces;
   batches.keep_input_ = keep_input;
   batches.text_stage_ = source.text_stage;
@@ -33,10 +32,9 @@ Result<BatchReader> BatchReader::open(const InputOptions& o, bool need_label, bo
     batches.embedding_ = std::make_unique<Embedding>(*source.encoder, console, o.traces);
     found = batches.embedding_->dimension();
   } else {
-    auto vectors = io::NpyReader::open(source.npy);
-    if (!vectors.ok()) return vectors.status();
-    found = vectors->cols();
-    batches.vectors_ = std::move(vectors).value();
+    TRACER_ASSIGN_OR_RETURN(auto vectors, io::NpyReader::open(source.npy));
+    found = vectors.cols();
+    batches.vectors_ = std::move(vectors);
   }
   if (found != dimension)
     return bad_input((source.encoder ? source.encoder->identity.path : source.npy) +
@@ -70,13 +68,12 @@ Status BatchReader::read_rows(RowBatch& batch) {
       done_ = true;
       break;
     }
-    auto kind = reader_.next();
-    if (!kind.ok()) return kind.status();
-    if (*kind == io::RowKind::kEnd) {
+    TRACER_ASSIGN_OR_RETURN(auto kind, reader_.next());
+    if (kind == io::RowKind::kEnd) {
       done_ = true;
       break;
     }
-    if (*kind == io::RowKind::kBad) {
+    if (kind == io::RowKind::kBad) {
       TRACER_RETURN_IF_ERROR(end_stretch());
       TRACER_RETURN_IF_ERROR(rejects_.add(reader_.bad()));
       if (rejects_.clearly_above(reader_.positions())) return rejects_.too_many(reader_.positions(), /*early=*/true);
@@ -104,10 +101,9 @@ Status BatchReader::read_rows(RowBatch& batch) {
 // The texts after the last row that is wanted, up to the end of its group.
 Status BatchReader::complete_group() {
   while (static_cast<int64_t>(texts_.size()) < kBatchRows) {
-    auto kind = reader_.next();
-    if (!kind.ok()) return kind.status();
-    if (*kind == io::RowKind::kEnd) return {};
-    if (*kind == io::RowKind::kRow) texts_.emplace_back(reader_.row().input);
+    TRACER_ASSIGN_OR_RETURN(auto kind, reader_.next());
+    if (kind == io::RowKind::kEnd) return {};
+    if (kind == io::RowKind::kRow) texts_.emplace_back(reader_.row().input);
   }
   return {};
 }

@@ -26,15 +26,13 @@ Result<Descriptions> embed_names(const Backend& backend, const InputOptions& log
     out.label.push_back(static_cast<int32_t>(l));
   }
   if (texts.empty()) return out;
-  auto embeds = AlikeEncoder::open("--descriptions names: ", "", log, learned, encoder, backend, console);
-  if (!embeds.ok()) return embeds.status();
-  const EncoderIdentity &known = learned.vectors.encoder, &own = embeds->encoder()->identity;
+  TRACER_ASSIGN_OR_RETURN(auto embeds,
+                          AlikeEncoder::open("--descriptions names: ", "", log, learned, encoder, backend, console));
+  const EncoderIdentity &known = learned.vectors.encoder, &own = embeds.encoder()->identity;
   if (!own.makes_vectors_of(known))
     return bad_input("--descriptions names: the vectors of " + learned.path + " are of " + describe(known) +
                      ", and what was found in its place is " + describe(own));
-  auto x = embed_log(*embeds->encoder(), texts, console, "embedding names of labels");
-  if (!x.ok()) return x.status();
-  out.x = std::move(x).value();
+  TRACER_ASSIGN_OR_RETURN(out.x, embed_log(*embeds.encoder(), texts, console, "embedding names of labels"));
   return out;
 }
 
@@ -76,13 +74,11 @@ Result<Descriptions> read_descriptions(Backend& backend, const DescriptionOption
   if (!is_file(options)) return embed_names(backend, log, learned, encoder, console);
   InputOptions rows = log;
   rows.traces = *options.source, rows.embeddings = options.embeddings;
-  auto vectors = vectors_path(rows);
-  if (!vectors.ok()) return vectors.status();
-  auto read = read_alike(backend, "--descriptions " + rows.traces + ": ", "--descriptions-embeddings", rows, *vectors,
-                         learned, encoder, console);
-  if (!read.ok()) return read.status();
-  const Descriptions all{std::move(read->vectors.x), std::move(read->file.traces.label)};
-  Descriptions out = translate_descriptions(all, read->file.traces.labels, learned.labels);
+  TRACER_ASSIGN_OR_RETURN(auto vectors, vectors_path(rows));
+  TRACER_ASSIGN_OR_RETURN(auto read, read_alike(backend, "--descriptions " + rows.traces + ": ",
+                                                "--descriptions-embeddings", rows, vectors, learned, encoder, console));
+  const Descriptions all{std::move(read.vectors.x), std::move(read.file.traces.label)};
+  Descriptions out = translate_descriptions(all, read.file.traces.labels, learned.labels);
   if (const size_t unknown = all.label.size() - out.label.size(); unknown > 0)
     console.warn("--descriptions " + rows.traces + ": " + counted(static_cast<int64_t>(unknown), "row") +
                  " of labels that " + learned.path + " does not have left out");

@@ -29,13 +29,12 @@ Status EmbedCommand::embed(const Encoder& encoder, io::TraceReader& reader, io::
   for (bool more = true; more;) {
     texts.clear(), position.clear();
     while (static_cast<int64_t>(texts.size()) < TextEncoder::kGroup) {
-      auto kind = reader.next();
-      if (!kind.ok()) return kind.status();
-      if (*kind == io::RowKind::kEnd) {
+      TRACER_ASSIGN_OR_RETURN(auto kind, reader.next());
+      if (kind == io::RowKind::kEnd) {
         more = false;
         break;
       }
-      if (*kind == io::RowKind::kBad) {
+      if (kind == io::RowKind::kBad) {
         TRACER_RETURN_IF_ERROR(rejects.add(reader.bad()));
         if (rejects.clearly_above(reader.positions())) return rejects.too_many(reader.positions(), /*early=*/true);
         continue;

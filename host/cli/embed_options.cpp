@@ -106,15 +106,13 @@ Result<Encoder> open_embed_server(const EmbedOptions& o, const std::string& mode
                      std::string(to_string(api.dialect)) + " (--embed-api)");
   const std::string variable = !o.key_env.empty() ? o.key_env : openai ? "OPENAI_API_KEY" : "";
   if (!o.key_file.empty() || !variable.empty()) {
-    auto key = http::read_key({o.key_file, variable});
-    if (!key.ok()) return key.status();
-    if (key->empty() && !o.key_env.empty()) return bad_input("--embed-key-env: $" + o.key_env + " is not set");
-    api.key = std::move(key).value();
+    TRACER_ASSIGN_OR_RETURN(auto key, http::read_key({o.key_file, variable}));
+    if (key.empty() && !o.key_env.empty()) return bad_input("--embed-key-env: $" + o.key_env + " is not set");
+    api.key = std::move(key);
   }
   if (!api.key.empty() && !is_private(o.url))
     console.warn("the API key and the texts go to the embedding server unencrypted: its address is no https");
-  auto made = EmbedApi::make(std::move(api));
-  if (!made.ok()) return made.status();
+  TRACER_ASSIGN_OR_RETURN(auto made, EmbedApi::make(std::move(api)));
   EmbedClientOptions client;
   client.batch = o.batch;
   client.concurrency = o.concurrency;
@@ -126,11 +124,10 @@ Result<Encoder> open_embed_server(const EmbedOptions& o, const std::string& mode
   http.max_connections = o.concurrency;
   http.max_response_bytes = int64_t{1} << 28;
   http.ca_file = o.ca_file;
-  auto cache = open_cache(o, console);
-  if (!cache.ok()) return cache.status();
-  if (!*cache)
+  TRACER_ASSIGN_OR_RETURN(auto cache, open_cache(o, console));
+  if (!cache)
     console.note("no --embed-cache: what the server answers is not kept, and a run that is stopped asks for it again");
-  auto encoder = open_server(std::move(made).value(), std::move(client), http, std::move(cache).value());
+  auto encoder = open_server(std::move(made), std::move(client), http, std::move(cache));
   if (encoder.ok()) console.note("embedding text by " + encoder->identity.path + ": " + describe(encoder->identity));
   return encoder;
 }

@@ -41,11 +41,9 @@ void note_encoder(const Encoder& encoder, const Console& console) {
 Result<Encoder> open_named_encoder(const InputOptions& input, const LocalEncoderOptions& local, const Backend& backend,
                                    const Console& console) {
   if (!input.embed.url.empty()) return open_embed_server(input.embed, input.encoder, console);
-  auto cache = open_cache(input.embed, console);
-  if (!cache.ok()) return cache.status();
-  auto encoder =
-      open_encoder(input.encoder.empty() ? default_encoder_folder() : input.encoder, precision_of(local.precision),
-                   machine_of(backend), std::move(cache).value(), local.prompt);
+  TRACER_ASSIGN_OR_RETURN(auto cache, open_cache(input.embed, console));
+  auto encoder = open_encoder(input.encoder.empty() ? default_encoder_folder() : input.encoder,
+                              precision_of(local.precision), machine_of(backend), std::move(cache), local.prompt);
   if (encoder.ok()) note_encoder(*encoder, console);
   return encoder;
 }

@@ -45,9 +45,8 @@ Status EvaluateCommand::count(Backend& backend, const LoadedPolicy& loaded, Batc
   labels_.resize(p.labels.size());
   std::optional<io::OutputStream> errors_out;
   if (!errors.empty()) {
-    auto out = io::OutputStream::open(errors);
-    if (!out.ok()) return out.status();
-    errors_out.emplace(std::move(out).value());
+    TRACER_ASSIGN_OR_RETURN(auto out, io::OutputStream::open(errors));
+    errors_out.emplace(std::move(out));
   }
   const auto take = [&](const ScoredBatch& scored) -> Status {
     for (size_t i = 0; i < scored.batch.rows.size(); ++i) {

@@ -27,12 +27,11 @@ struct ExplainCommand {
 };
 
 Status ExplainCommand::write_rows(const Explanation& e) const {
-  auto out = io::OutputStream::open(rows_path);
-  if (!out.ok()) return out.status();
+  TRACER_ASSIGN_OR_RETURN(auto out, io::OutputStream::open(rows_path));
   for (int64_t i = 0; i < static_cast<int64_t>(e.rows.size()); ++i)
     TRACER_RETURN_IF_ERROR(
-        out->write_line(explained_row_json(e, i).dump(-1, ' ', false, Json::error_handler_t::replace)));
-  return out->close();
+        out.write_line(explained_row_json(e, i).dump(-1, ' ', false, Json::error_handler_t::replace)));
+  return out.close();
 }
 
 Status ExplainCommand::explain(const LoadedPolicy& loaded, Json& document) const {
@@ -42,13 +41,11 @@ Status ExplainCommand::explain(const LoadedPolicy& loaded, Json& document) const
     wanted = label_index(p.labels, *label);
     if (wanted < 0) return bad_input("--label: " + loaded.folder + " knows no label \"" + shown(*label) + "\"");
   }
-  auto backend = open_backend(common);
-  if (!backend.ok()) return backend.status();
-  auto explained = explain_unseen(**backend, loaded, source, common.console);
-  if (!explained.ok()) return explained.status();
-  if (!rows_path.empty()) TRACER_RETURN_IF_ERROR(write_rows(explained->explanation));
-  if (label) keep_label(explained->explanation, wanted);
-  document = explain_document(*explained, label ? Json(*label) : Json(nullptr));
+  TRACER_ASSIGN_OR_RETURN(auto backend, open_backend(common));
+  TRACER_ASSIGN_OR_RETURN(auto explained, explain_unseen(*backend, loaded, source, common.console));
+  if (!rows_path.empty()) TRACER_RETURN_IF_ERROR(write_rows(explained.explanation));
+  if (label) keep_label(explained.explanation, wanted);
+  document = explain_document(explained, label ? Json(*label) : Json(nullptr));
   if (output_path().empty() || output_path() == "-") return {};
   return io::write_file_atomic(output_path(), json_text(document));
 }

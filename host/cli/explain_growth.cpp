@@ -67,16 +67,15 @@ std::string plateau_text(const Json& growth) {
 
 Result<Json> explain_growth(Backend& backend, const LoadedPolicy& loaded, const OwnLog& log, const Explanation& e,
                             std::optional<int64_t> more, const Console& console) {
-  auto options = options_of(loaded);
-  if (!options.ok()) return options.status();
+  TRACER_ASSIGN_OR_RETURN(auto options, options_of(loaded));
   std::vector<GrowthFit> fits;
   const uint64_t total = kGrowthDraws * std::size(kGrowthShares);
   for (const double share : kGrowthShares)
     for (uint64_t draw = 0; draw < kGrowthDraws; ++draw) {
       const auto start = std::chrono::steady_clock::now();
-      auto fitted = growth_fit(backend, log.traces, log.x, log.split, share, draw, *options, e.x.view());
-      if (!fitted.ok()) return fitted.status();
-      fits.push_back(std::move(fitted).value());
+      TRACER_ASSIGN_OR_RETURN(auto fitted,
+                              growth_fit(backend, log.traces, log.x, log.split, share, draw, options, e.x.view()));
+      fits.push_back(std::move(fitted));
       console.note("learning curve: fit " + std::to_string(fits.size()) + " of " + std::to_string(total) + ", " +
                    percent(share) + " of the log, " + duration(seconds_since(start)));
     }

@@ -49,25 +49,23 @@ Result<Split> split_of_log(const io::TraceFile& file, const LoadedPolicy& loaded
   split_fields.count("n_learn", learn_rows);
   for (const Status& read : {fields.status(), split_fields.status()})
     if (!read.ok()) return read;
-  auto known = kind_of(kind, where);
-  if (!known.ok()) return known.status();
-  if (*known == SplitKind::kGroups && group_by.empty())
+  TRACER_ASSIGN_OR_RETURN(auto known, kind_of(kind, where));
+  if (known == SplitKind::kGroups && group_by.empty())
     return bad_input(loaded.folder + ": was fitted with --group-by: give the same key with --group-by");
-  if (*known != SplitKind::kGroups && !group_by.empty())
+  if (known != SplitKind::kGroups && !group_by.empty())
     return bad_input(loaded.folder + ": was not fitted with --group-by, but split by " + kind);
-  options.kind = *known;
+  options.kind = known;
   options.seed = static_cast<uint64_t>(seed);
   options.guard = guard_rows > 0;
-  auto split = make_split(file.traces, options);
-  if (!split.ok()) return split.status();
+  TRACER_ASSIGN_OR_RETURN(auto split, make_split(file.traces, options));
   const auto wanted = loaded.certificate.n_certify;
-  if (static_cast<int64_t>(split->certify.size()) != wanted) leave_out_large_units(*split);
+  if (static_cast<int64_t>(split.certify.size()) != wanted) leave_out_large_units(split);
   std::unordered_set<int64_t> learned(loaded.artifact.policy.stages[0].neighbours.row.begin(),
                                       loaded.artifact.policy.stages[0].neighbours.row.end());
-  const bool mixed = std::any_of(split->certify.begin(), split->certify.end(),
+  const bool mixed = std::any_of(split.certify.begin(), split.certify.end(),
                                  [&](int32_t r) { return learned.contains(file.position[static_cast<size_t>(r)]); });
-  if (mixed || static_cast<int64_t>(split->certify.size()) != wanted ||
-      static_cast<int64_t>(split->learn.size()) != learn_rows)
+  if (mixed || static_cast<int64_t>(split.certify.size()) != wanted ||
+      static_cast<int64_t>(split.learn.size()) != learn_rows)
     return bad_input(loaded.folder +
                      ": the split of its log cannot be drawn again (other keys or another --group-by?)" + kGiveRows);
   return split;
@@ -84,15 +82,12 @@ Result<SliceKey> slice_values(const ExplainSource& source, const std::string& pa
                               const std::vector<int64_t>& position) {
   io::TraceReaderOptions options = reader_options(source.input);
   options.group_by = key;
-  auto reader = io::TraceReader::open(path, options);
-  if (!reader.ok()) return reader.status();
+  TRACER_ASSIGN_OR_RETURN(auto reader, io::TraceReader::open(path, options));
   std::unordered_map<int64_t, std::string> values;
   while (true) {
-    auto kind = reader->next();
-    if (!kind.ok()) return kind.status();
-    if (*kind == io::RowKind::kEnd) break;
-    if (*kind == io::RowKind::kRow && reader->row().has_group)
-      values.emplace(reader->row().position, reader->row().group);
+    TRACER_ASSIGN_OR_RETURN(auto kind, reader.next());
+    if (kind == io::RowKind::kEnd) break;
+    if (kind == io::RowKind::kRow && reader.row().has_group) values.emplace(reader.row().position, reader.row().group);
   }
   if (values.empty()) return bad_input(path + ": no row has the key " + key + ", at the top level or in metadata");
   SliceKey out{key, {}};
@@ -120,9 +115,8 @@ Result<Place> place_of(const ExplainSource& source, const LoadedPolicy& loaded) 
     if (place.input.embeddings.empty() && is_file(from.vectors_path)) place.input.embeddings = from.vectors_path;
   }
   if (!is_file(place.input.traces)) return place;  // a pipe is no log of ours; a missing file is named by who reads it
-  auto digest = io::sha256_file(place.input.traces);
-  if (!digest.ok()) return digest.status();
-  place.own = *digest == from.traces_sha256;
+  TRACER_ASSIGN_OR_RETURN(auto digest, io::sha256_file(place.input.traces));
+  place.own = digest == from.traces_sha256;
   if (!given && !place.own)
     return bad_input(loaded.folder + ": the log it was fitted on, " + shown(from.traces_path) + ", has changed" +
                      kGiveRows);
@@ -133,51 +127,45 @@ Result<Place> place_of(const ExplainSource& source, const LoadedPolicy& loaded) 
 
 Result<UnseenRows> read_unseen(const ExplainSource& source, const LoadedPolicy& loaded, const Backend& backend,
                                const Console& console) {
-  auto place = place_of(source, loaded);
-  if (!place.ok()) return place.status();
-  const InputOptions& input = place->input;
-  auto vectors = vectors_path(input);
-  if (!vectors.ok()) return vectors.status();
-  auto encoder = open_vectors(*vectors, input, loaded, backend, console);
-  if (!encoder.ok()) return encoder.status();
-  const std::string group_by = place->own ? group_key(source, loaded.artifact.run) : "";
-  auto file = read_log(input, group_by, input.rejects, true, console);
-  if (!file.ok()) return file.status();
-  auto read = read_or_embed(*vectors, encoder->encoder ? &*encoder->encoder : nullptr, *file, input.traces, console);
-  if (!read.ok()) return read.status();
-  if (source.curve && !place->own)
+  TRACER_ASSIGN_OR_RETURN(auto place, place_of(source, loaded));
+  const InputOptions& input = place.input;
+  TRACER_ASSIGN_OR_RETURN(auto vectors, vectors_path(input));
+  TRACER_ASSIGN_OR_RETURN(auto encoder, open_vectors(vectors, input, loaded, backend, console));
+  const std::string group_by = place.own ? group_key(source, loaded.artifact.run) : "";
+  TRACER_ASSIGN_OR_RETURN(auto file, read_log(input, group_by, input.rejects, true, console));
+  TRACER_ASSIGN_OR_RETURN(
+      auto read, read_or_embed(vectors, encoder.encoder ? &*encoder.encoder : nullptr, file, input.traces, console));
+  if (source.curve && !place.own)
     return bad_input("--curve fits parts of the policy's own log and looks at its certify rows: leave --traces out");
   const Policy& policy = loaded.artifact.policy;
-  if (read->x.cols() != policy.dimension)
-    return bad_input((vectors->empty() ? input.traces : *vectors) + ": expected vectors of dimension " +
+  if (read.x.cols() != policy.dimension)
+    return bad_input((vectors.empty() ? input.traces : vectors) + ": expected vectors of dimension " +
                      std::to_string(policy.dimension) + " as the policy was fitted on, found " +
-                     std::to_string(read->x.cols()));
-  std::vector<int32_t> rows(static_cast<size_t>(file->traces.rows()));
+                     std::to_string(read.x.cols()));
+  std::vector<int32_t> rows(static_cast<size_t>(file.traces.rows()));
   std::iota(rows.begin(), rows.end(), 0);
   UnseenRows out;
   std::optional<Split> split;
-  if (place->own) {
-    auto drawn = split_of_log(*file, loaded, group_by);
-    if (!drawn.ok()) return drawn.status();
-    rows = drawn->certify;
-    split = std::move(drawn).value();
+  if (place.own) {
+    TRACER_ASSIGN_OR_RETURN(auto drawn, split_of_log(file, loaded, group_by));
+    rows = drawn.certify;
+    split = std::move(drawn);
   }
   out.path = input.traces;
-  out.certify = place->own;
-  out.labels = file->traces.labels, out.label = pick(file->traces.label, rows);
+  out.certify = place.own;
+  out.labels = file.traces.labels, out.label = pick(file.traces.label, rows);
   out.teacher = translate_labels(out.label, out.labels, policy.labels);
-  out.names = {pick(file->traces.line, rows), pick(file->traces.id, rows), pick(file->input, rows)};
-  out.x = Matrix<float>(static_cast<int64_t>(rows.size()), read->x.cols());
+  out.names = {pick(file.traces.line, rows), pick(file.traces.id, rows), pick(file.input, rows)};
+  out.x = Matrix<float>(static_cast<int64_t>(rows.size()), read.x.cols());
   for (size_t i = 0; i < rows.size(); ++i)
-    std::copy_n(read->x.row(rows[i]), read->x.cols(), out.x.row(static_cast<int64_t>(i)));
+    std::copy_n(read.x.row(rows[i]), read.x.cols(), out.x.row(static_cast<int64_t>(i)));
   out.slices = {slices_by_length(out.names.input), slices_by_script(out.names.input)};
-  if (!file->traces.timestamp.empty()) out.slices.push_back(slices_by_time(pick(file->traces.timestamp, rows)));
+  if (!file.traces.timestamp.empty()) out.slices.push_back(slices_by_time(pick(file.traces.timestamp, rows)));
   for (const std::string& key : source.slice_keys) {
-    auto slice = slice_values(source, input.traces, key, pick(file->position, rows));
-    if (!slice.ok()) return slice.status();
-    out.slices.push_back(std::move(slice).value());
+    TRACER_ASSIGN_OR_RETURN(auto slice, slice_values(source, input.traces, key, pick(file.position, rows)));
+    out.slices.push_back(std::move(slice));
   }
-  if (split && source.curve) out.log.emplace(std::move(file->traces), std::move(read->x), std::move(split).value());
+  if (split && source.curve) out.log.emplace(std::move(file.traces), std::move(read.x), std::move(split).value());
   return out;
 }
 

@@ -14,28 +14,25 @@ constexpr size_t kListed = 3;  // labels and regions, in words
 
 // "" where there are no versions, or only this one.
 Result<std::string> version_before(const std::string& policy) {
-  auto folder = versions_folder(policy);
-  if (!folder.ok()) return folder.status();
+  TRACER_ASSIGN_OR_RETURN(auto folder, versions_folder(policy));
   std::error_code error;
-  if (!std::filesystem::exists(*folder, error)) return std::string();
-  auto store = VersionStore::open(policy, false, 0);
-  if (!store.ok()) return store.status();
-  const std::vector<int64_t>& champions = store->state().champions;
+  if (!std::filesystem::exists(folder, error)) return std::string();
+  TRACER_ASSIGN_OR_RETURN(auto store, VersionStore::open(policy, false, 0));
+  const std::vector<int64_t>& champions = store.state().champions;
   const auto before =
-      std::find_if(champions.rbegin(), champions.rend(), [&](int64_t v) { return v != store->state().champion(); });
-  return before == champions.rend() ? std::string() : store->version_path(*before);
+      std::find_if(champions.rbegin(), champions.rend(), [&](int64_t v) { return v != store.state().champion(); });
+  return before == champions.rend() ? std::string() : store.version_path(*before);
 }
 
 Result<Json> compare(Backend& backend, const std::string& folder, const LoadedPolicy& loaded, const UnseenRows& unseen,
                      const Explanation& e) {
-  auto artifact = read_artifact(folder);
-  if (!artifact.ok()) return artifact.status();
-  const Policy& policy = artifact->policy;
+  TRACER_ASSIGN_OR_RETURN(auto artifact, read_artifact(folder));
+  const Policy& policy = artifact.policy;
   if (policy.stages.empty())
     return refused(folder + ": nothing was learned there, so there is nothing to compare with");
   if (policy.dimension != loaded.artifact.policy.dimension)
     return bad_input(folder + ": takes vectors of another dimension, so no rows fit both policies");
-  const EncoderIdentity &a = artifact->provenance.encoder, &b = loaded.artifact.provenance.encoder;
+  const EncoderIdentity &a = artifact.provenance.encoder, &b = loaded.artifact.provenance.encoder;
   if (a.known() && b.known() && !a.makes_vectors_of(b))
     return bad_input(folder + ": was fitted with another encoder, so no rows fit both policies: " + describe(a) + ", " +
                      describe(b));
@@ -44,7 +41,7 @@ Result<Json> compare(Backend& backend, const std::string& folder, const LoadedPo
   if (c == nullptr) return refused(folder + ": has no certificate to compare");
   Earlier earlier;
   earlier.policy = &policy, earlier.certificate = c;
-  earlier.folder = folder, earlier.digest = artifact->digest;
+  earlier.folder = folder, earlier.digest = artifact.digest;
   TRACER_RETURN_IF_ERROR(explain_earlier(
       backend, e.x.view(), translate_labels(unseen.label, unseen.labels, policy.labels), e.names.input, earlier));
   std::vector<std::string> names;

@@ -17,22 +17,20 @@ Result<std::vector<FileUse>> explain_inputs(const ExplainSource& source, const L
                                  {"the log of the policy", from.traces_path},
                                  {"the vectors of the policy", from.vectors_path}};
   if (source.input.traces.empty()) return inputs;
-  auto vectors = vectors_path(source.input);
-  if (!vectors.ok()) return vectors.status();
-  inputs.push_back({"--embeddings", *vectors});
+  TRACER_ASSIGN_OR_RETURN(auto vectors, vectors_path(source.input));
+  inputs.push_back({"--embeddings", vectors});
   return inputs;
 }
 
 // kRefused when alpha was not part of the sweep, or when there was too little to learn from.
 Result<LoadedPolicy> load_to_explain(const PolicyOptions& options) {
-  auto artifact = read_artifact(options.folder);
-  if (!artifact.ok()) return artifact.status();
-  const double alpha = options.alpha.value_or(artifact->policy.alpha);
-  const Certificate* c = artifact->policy.certificate(alpha);
+  TRACER_ASSIGN_OR_RETURN(auto artifact, read_artifact(options.folder));
+  const double alpha = options.alpha.value_or(artifact.policy.alpha);
+  const Certificate* c = artifact.policy.certificate(alpha);
   if (c == nullptr) return refused(options.folder + ": alpha " + number(alpha) + " was not part of the sweep");
-  if (artifact->policy.stages.empty()) return refused(options.folder + ": there is nothing to explain: " + c->reason);
+  if (artifact.policy.stages.empty()) return refused(options.folder + ": there is nothing to explain: " + c->reason);
   LoadedPolicy loaded{options.folder, Artifact{}, *c, {}, ""};
-  loaded.artifact = std::move(artifact).value();
+  loaded.artifact = std::move(artifact);
   loaded.rule = decision_rule(loaded.artifact.policy, loaded.certificate);
   return loaded;
 }
@@ -94,26 +92,21 @@ std::optional<int> open_to_explain(const PolicyOptions& options, ExplainSource& 
 
 Result<Explained> explain_unseen(Backend& backend, const LoadedPolicy& loaded, const ExplainSource& source,
                                  const Console& console) {
-  auto unseen = read_unseen(source, loaded, backend, console);
-  if (!unseen.ok()) return unseen.status();
+  TRACER_ASSIGN_OR_RETURN(auto unseen, read_unseen(source, loaded, backend, console));
   Explained out;
   Explanation& e = out.explanation;
   e.policy = &loaded.artifact.policy, e.certificate = &loaded.certificate;
   e.reference_ids = loaded.artifact.reference_ids;
   e.digest = loaded.artifact.digest;
-  e.x = std::move(unseen->x);
-  e.names = std::move(unseen->names), e.slice_keys = std::move(unseen->slices);
+  e.x = std::move(unseen.x);
+  e.names = std::move(unseen.names), e.slice_keys = std::move(unseen.slices);
   TRACER_RETURN_IF_ERROR(backend.normalise_rows(e.x.view()));
-  TRACER_RETURN_IF_ERROR(explain(backend, unseen->teacher, e));
-  auto since = explain_since(backend, source, loaded, *unseen, e, console);
-  if (!since.ok()) return since.status();
-  out.since = std::move(since).value();
-  if (unseen->log) {
-    auto growth = explain_growth(backend, loaded, *unseen->log, e, source.more, console);
-    if (!growth.ok()) return growth.status();
-    out.growth = std::move(growth).value();
+  TRACER_RETURN_IF_ERROR(explain(backend, unseen.teacher, e));
+  TRACER_ASSIGN_OR_RETURN(out.since, explain_since(backend, source, loaded, unseen, e, console));
+  if (unseen.log) {
+    TRACER_ASSIGN_OR_RETURN(out.growth, explain_growth(backend, loaded, *unseen.log, e, source.more, console));
   }
-  out.path = unseen->path, out.certify = unseen->certify;
+  out.path = unseen.path, out.certify = unseen.certify;
   out.as_learned = std::count_if(e.rows.begin(), e.rows.end(), [](const ExplainedRow& r) { return r.as_learned(); });
   if (!out.certify && 2 * out.as_learned > static_cast<int64_t>(e.rows.size()))
     console.warn(out.path + ": " + counted(out.as_learned, "row") + " of " + std::to_string(e.rows.size()) +

@@ -81,10 +81,9 @@ Status FitCommand::resolve_never(const Traces& traces) {
 Status FitCommand::write(FitResult& result, const io::TraceFile& file, const std::string& vectors, Json ledger,
                          bool is_void) {
   if (is_void) {
-    auto earlier = read_artifact(output);
-    if (!earlier.ok()) return earlier.status();
-    earlier->ledger = std::move(ledger);
-    return write_artifact(output, *earlier);
+    TRACER_ASSIGN_OR_RETURN(auto earlier, read_artifact(output));
+    earlier.ledger = std::move(ledger);
+    return write_artifact(output, earlier);
   }
   Artifact artifact;
   artifact.provenance = {input.traces, file.sha256, file.traces.rows(), vectors, encoder_};

@@ -175,18 +175,16 @@ bool InspectCommand::answer_text(const LoadedPolicy& loaded, RowScore& score, Ma
 }
 
 Status InspectCommand::read_vector(const LoadedPolicy& loaded, const Backend& backend, HostMatrix<float> x) const {
-  auto source = open_vectors(input.embeddings, input, loaded, backend, common.console);
-  if (!source.ok()) return source.status();
-  if (source->encoder) return source->encoder->text->encode({&*text, 1}, x);
-  auto reader = io::NpyReader::open(source->npy);
-  if (!reader.ok()) return reader.status();
-  if (reader->cols() != x.cols)
-    return bad_input(source->npy + ": expected vectors of dimension " + std::to_string(x.cols) + ", found " +
-                     std::to_string(reader->cols()));
-  if (row >= reader->rows())
-    return bad_input(source->npy + ": row " + std::to_string(row) + " does not exist; rows are 0 to " +
-                     std::to_string(reader->rows() - 1));
-  return reader->read_rows(row, 1, x);
+  TRACER_ASSIGN_OR_RETURN(auto source, open_vectors(input.embeddings, input, loaded, backend, common.console));
+  if (source.encoder) return source.encoder->text->encode({&*text, 1}, x);
+  TRACER_ASSIGN_OR_RETURN(auto reader, io::NpyReader::open(source.npy));
+  if (reader.cols() != x.cols)
+    return bad_input(source.npy + ": expected vectors of dimension " + std::to_string(x.cols) + ", found " +
+                     std::to_string(reader.cols()));
+  if (row >= reader.rows())
+    return bad_input(source.npy + ": row " + std::to_string(row) + " does not exist; rows are 0 to " +
+                     std::to_string(reader.rows() - 1));
+  return reader.read_rows(row, 1, x);
 }
 
 int InspectCommand::run() {
@@ -207,9 +205,8 @@ int InspectCommand::run() {
     if (answer_text(*loaded, scores[0], probability)) return check_score(*loaded, scores[0], named());
     TRACER_RETURN_IF_ERROR(read_vector(*loaded, **backend, x.view()));
     TRACER_RETURN_IF_ERROR((*backend)->normalise_rows(x.view()));
-    auto stage = prepare_stage(**backend, p.stages[0], {loaded->certificate.threshold}, 1);
-    if (!stage.ok()) return stage.status();
-    TRACER_RETURN_IF_ERROR(score_rows(**backend, *stage, x.view(), scores, &near, &similarity, &probability));
+    TRACER_ASSIGN_OR_RETURN(auto stage, prepare_stage(**backend, p.stages[0], {loaded->certificate.threshold}, 1));
+    TRACER_RETURN_IF_ERROR(score_rows(**backend, stage, x.view(), scores, &near, &similarity, &probability));
     return check_score(*loaded, scores[0], named());
   };
   const Status scored = score();

@@ -26,10 +26,9 @@ struct Counts {
 Status write_batch(job::Store& store, const JobRows& job_rows, ScoredBatch& scored, int64_t at, io::OutputStream& out,
                    Counts& counts) {
   std::vector<RowBatch::Row>& rows = scored.batch.rows;
-  auto entries = store.entries(at, at + static_cast<int64_t>(rows.size()));
-  if (!entries.ok()) return entries.status();
+  TRACER_ASSIGN_OR_RETURN(auto entries, store.entries(at, at + static_cast<int64_t>(rows.size())));
   job::Store::Entry entry;
-  auto more = entries->next(entry);
+  auto more = entries.next(entry);
   for (size_t i = 0; i < rows.size(); ++i, ++at) {
     if (!more.ok()) return more.status();
     const job::RoutedRow row = job_rows.route(rows[i], scored.scores[i], at);
@@ -50,18 +49,16 @@ Status write_batch(job::Store& store, const JobRows& job_rows, ScoredBatch& scor
       TRACER_RETURN_IF_ERROR(
           out.write_line(job_rows.format().asked(entry.row, entry.result, entry.first_row == at, "")));
     }
-    more = entries->next(entry);
+    more = entries.next(entry);
   }
   return more.status();
 }
 
 // What `--resume` would keep of the output.
 Result<job::Checkpoint> prefix_of(job::Store& store, const std::string& path) {
-  auto checkpoints = store.checkpoints();
-  if (!checkpoints.ok()) return checkpoints.status();
-  auto open_row = store.first_open_row();
-  if (!open_row.ok()) return open_row.status();
-  return job::OutputFile::confirmed(path, *checkpoints, *open_row);
+  TRACER_ASSIGN_OR_RETURN(auto checkpoints, store.checkpoints());
+  TRACER_ASSIGN_OR_RETURN(auto open_row, store.first_open_row());
+  return job::OutputFile::confirmed(path, checkpoints, open_row);
 }
 
 }  // namespace

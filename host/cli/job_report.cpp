@@ -27,20 +27,18 @@ std::string spent_text(const job::Ledger& l, bool priced) {
 }
 
 Result<Json> job_json(job::Store& store, const job::Ledger& l) {
-  auto sources = store.sources();
-  if (!sources.ok()) return sources.status();
+  TRACER_ASSIGN_OR_RETURN(auto sources, store.sources());
   const bool priced = is_priced(store.config());
   const int64_t asked = l.rows_deferred + l.rows_audited;
-  auto cancelled = job::is_cancelled(store);
-  if (!cancelled.ok()) return cancelled.status();
+  TRACER_ASSIGN_OR_RETURN(auto cancelled, job::is_cancelled(store));
   return Json{{"finished", store.finished()},
-              {"cancelled", *cancelled},
+              {"cancelled", cancelled},
               {"routed", store.routed()},
               {"sources",
-               {{"surrogate", store.routed() - asked + sources->surrogate},
-                {"llm", sources->llm},
-                {"cache", sources->cache},
-                {"error", sources->error}}},
+               {{"surrogate", store.routed() - asked + sources.surrogate},
+                {"llm", sources.llm},
+                {"cache", sources.cache},
+                {"error", sources.error}}},
               {"deferred", l.rows_deferred},
               {"audited", l.rows_audited},
               {"asks", {{"all", l.asks}, {"answered", l.answered}, {"failed", l.failed}, {"pending", l.pending}}},

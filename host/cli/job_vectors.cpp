@@ -14,16 +14,14 @@ Flag* add_job_vector_options(Flags& app, JobVectorOptions& options) {
 }
 
 Result<JobVectors> JobVectors::open(const JobVectorOptions& options, const job::Store& store, const std::string& npy) {
-  auto in = io::NpyReader::open(options.vectors);
-  if (!in.ok()) return in.status();
-  if (options.input.empty() && in->rows() != store.routed())
+  TRACER_ASSIGN_OR_RETURN(auto in, io::NpyReader::open(options.vectors));
+  if (options.input.empty() && in.rows() != store.routed())
     return bad_input(
         options.vectors + ": expected " + std::to_string(store.routed()) +
-        " vectors, one for each row that the job has routed, found " + std::to_string(in->rows()) +
+        " vectors, one for each row that the job has routed, found " + std::to_string(in.rows()) +
         "; where rows of its input could not be read, or it is not routed to the end, name it with --input");
-  auto out = io::NpyWriter::create(npy, in->cols());
-  if (!out.ok()) return out.status();
-  JobVectors vectors(options, npy, std::move(in).value(), std::move(out).value());
+  TRACER_ASSIGN_OR_RETURN(auto out, io::NpyWriter::create(npy, in.cols()));
+  JobVectors vectors(options, npy, std::move(in), std::move(out));
   vectors.vector_ = Matrix<float>(1, vectors.in_.cols());
   if (options.input.empty()) return vectors;
   InputOptions rows;
@@ -32,19 +30,16 @@ Result<JobVectors> JobVectors::open(const JobVectorOptions& options, const job::
   io::TraceReaderOptions reading = reader_options(rows);
   reading.need_label = false;
   reading.read_timestamp = false;
-  auto reader = io::TraceReader::open(options.input, reading);
-  if (!reader.ok()) return reader.status();
-  vectors.reader_ = std::move(reader).value();
+  TRACER_ASSIGN_OR_RETURN(vectors.reader_, io::TraceReader::open(options.input, reading));
   return vectors;
 }
 
 // The input's next row that could be read; false at its end.
 Result<bool> JobVectors::next_good() {
   while (true) {
-    auto kind = reader_->next();
-    if (!kind.ok()) return kind.status();
-    if (*kind == io::RowKind::kEnd) return false;
-    if (*kind == io::RowKind::kBad) continue;
+    TRACER_ASSIGN_OR_RETURN(auto kind, reader_->next());
+    if (kind == io::RowKind::kEnd) return false;
+    if (kind == io::RowKind::kBad) continue;
     ++read_;
     return true;
   }
@@ -53,9 +48,8 @@ Result<bool> JobVectors::next_good() {
 Result<int64_t> JobVectors::position(const job::DeferredRow& row) {
   if (!reader_) return row.row;
   while (read_ <= row.row) {
-    auto more = next_good();
-    if (!more.ok()) return more.status();
-    if (!*more)
+    TRACER_ASSIGN_OR_RETURN(auto more, next_good());
+    if (!more)
       return bad_input(options_.input + ": not the job's input: it ends before row " + std::to_string(row.row + 1));
   }
   if (reader_->row().input != row.input)
@@ -65,12 +59,11 @@ Result<int64_t> JobVectors::position(const job::DeferredRow& row) {
 }
 
 Status JobVectors::add(const job::DeferredRow& row) {
-  auto at = position(row);
-  if (!at.ok()) return at.status();
-  if (*at >= in_.rows())
+  TRACER_ASSIGN_OR_RETURN(auto at, position(row));
+  if (at >= in_.rows())
     return bad_input(options_.vectors + ": " + std::to_string(in_.rows()) +
                      " vectors, but the job's input has more rows");
-  TRACER_RETURN_IF_ERROR(in_.read_rows(*at, 1, vector_.view()));
+  TRACER_RETURN_IF_ERROR(in_.read_rows(at, 1, vector_.view()));
   return out_.write(vector_.view());
 }
 
@@ -83,10 +76,9 @@ Status JobVectors::commit() {
       return bad_input(options_.vectors + ": expected " + std::to_string(reader_->positions()) +
                        " vectors, one for each row of " + options_.input + ", found " + std::to_string(in_.rows()));
   }
-  auto encoder = read_vector_note(options_.vectors);
-  if (!encoder.ok()) return encoder.status();
+  TRACER_ASSIGN_OR_RETURN(auto encoder, read_vector_note(options_.vectors));
   TRACER_RETURN_IF_ERROR(out_.commit());
-  return encoder->known() ? write_vector_note(npy_, *encoder) : Status();
+  return encoder.known() ? write_vector_note(npy_, encoder) : Status();
 }
 
 }  // namespace tracer::cli

@@ -7,18 +7,17 @@ namespace tracer::cli {
 namespace {
 
 Result<Matrix<float>> read_vectors(const std::string& path, const io::TraceFile& file, const std::string& traces) {
-  auto reader = io::NpyReader::open(path);
-  if (!reader.ok()) return reader.status();
-  if (reader->rows() != file.positions)
+  TRACER_ASSIGN_OR_RETURN(auto reader, io::NpyReader::open(path));
+  if (reader.rows() != file.positions)
     return bad_input(path + ": expected " + std::to_string(file.positions) + " vectors, one for each row of " + traces +
-                     ", found " + std::to_string(reader->rows()));
+                     ", found " + std::to_string(reader.rows()));
   const int64_t n = file.traces.rows();
-  Matrix<float> x(n, reader->cols());
+  Matrix<float> x(n, reader.cols());
   // Positions ascend; bad rows leave gaps.
   for (int64_t i = 0; i < n;) {
     int64_t j = i + 1;
     while (j < n && file.position[j] == file.position[j - 1] + 1) ++j;
-    TRACER_RETURN_IF_ERROR(reader->read_rows(file.position[i], j - i, x.view().rows_from(i, j - i)));
+    TRACER_RETURN_IF_ERROR(reader.read_rows(file.position[i], j - i, x.view().rows_from(i, j - i)));
     i = j;
   }
   return x;
@@ -48,13 +47,11 @@ Result<LogVectors> read_or_embed(const std::string& npy, const Encoder* encoder,
   if (encoder != nullptr) {
     vectors.encoder = encoder->identity;
   } else {
-    auto noted = read_vector_note(npy);
-    if (!noted.ok()) return noted.status();
-    vectors.encoder = std::move(noted).value();
+    TRACER_ASSIGN_OR_RETURN(vectors.encoder, read_vector_note(npy));
   }
-  auto x = encoder != nullptr ? embed_log(*encoder, file.input, console) : read_vectors(npy, file, traces);
-  if (!x.ok()) return x.status();
-  vectors.x = std::move(x).value();
+  TRACER_ASSIGN_OR_RETURN(
+      auto x, encoder != nullptr ? embed_log(*encoder, file.input, console) : read_vectors(npy, file, traces));
+  vectors.x = std::move(x);
   return vectors;
 }
 
@@ -73,9 +70,9 @@ Result<AlikeEncoder> AlikeEncoder::open(const std::string& start, const std::str
                      (option.empty() ? "" : "; embed it with `tracer embed` and give " + option));
   InputOptions same = rows;
   same.encoder = known.path;
-  auto opened = open_named_encoder(same, {known.precision, {known.prompt, {}}}, backend, console);
-  if (!opened.ok()) return opened.status();
-  out.own_.emplace(std::move(opened).value());
+  TRACER_ASSIGN_OR_RETURN(auto opened,
+                          open_named_encoder(same, {known.precision, {known.prompt, {}}}, backend, console));
+  out.own_.emplace(std::move(opened));
   return out;
 }
 
@@ -84,22 +81,19 @@ Result<AlikeRows> read_alike(const Backend& backend, const std::string& start, c
                              const Encoder* encoder, const Console& console) {
   AlikeEncoder embeds;
   if (vectors.empty()) {
-    auto opened = AlikeEncoder::open(start + "has no vectors, and ", option, rows, learned, encoder, backend, console);
-    if (!opened.ok()) return opened.status();
-    embeds = std::move(opened).value();
+    TRACER_ASSIGN_OR_RETURN(
+        embeds, AlikeEncoder::open(start + "has no vectors, and ", option, rows, learned, encoder, backend, console));
   }
-  auto file = read_log(rows, "", "", vectors.empty(), console);
-  if (!file.ok()) return file.status();
-  auto read = read_or_embed(vectors, embeds.encoder(), *file, rows.traces, console);
-  if (!read.ok()) return read.status();
+  TRACER_ASSIGN_OR_RETURN(auto file, read_log(rows, "", "", vectors.empty(), console));
+  TRACER_ASSIGN_OR_RETURN(auto read, read_or_embed(vectors, embeds.encoder(), file, rows.traces, console));
   const EncoderIdentity& known = learned.vectors.encoder;
-  if (read->encoder.known() && known.known() && !read->encoder.makes_vectors_of(known))
-    return bad_input(start + "its vectors are of " + describe(read->encoder) + ", those of the log of " +
+  if (read.encoder.known() && known.known() && !read.encoder.makes_vectors_of(known))
+    return bad_input(start + "its vectors are of " + describe(read.encoder) + ", those of the log of " +
                      describe(known));
-  if (read->x.cols() != learned.vectors.x.cols())
+  if (read.x.cols() != learned.vectors.x.cols())
     return bad_input(start + "expected vectors of dimension " + std::to_string(learned.vectors.x.cols()) + ", found " +
-                     std::to_string(read->x.cols()));
-  return AlikeRows{std::move(file).value(), std::move(read).value()};
+                     std::to_string(read.x.cols()));
+  return AlikeRows{std::move(file), std::move(read)};
 }
 
 }  // namespace tracer::cli

@@ -28,10 +28,9 @@ Status set_server(const ServerOptions& o, llm::ChatOptions& chat, http::HttpOpti
   chat.url = o.url;
   const bool openai = chat.api == llm::Api::kOpenAi;
   const std::string variable = !o.key_env.empty() ? o.key_env : openai ? "OPENAI_API_KEY" : "ANTHROPIC_API_KEY";
-  auto key = http::read_key({o.key_file, variable});
-  if (!key.ok()) return key.status();
-  if (key->empty() && !o.key_env.empty()) return bad_input("--llm-key-env: $" + o.key_env + " is not set");
-  chat.key = std::move(key).value();
+  TRACER_ASSIGN_OR_RETURN(auto key, http::read_key({o.key_file, variable}));
+  if (key.empty() && !o.key_env.empty()) return bad_input("--llm-key-env: $" + o.key_env + " is not set");
+  chat.key = std::move(key);
   http.timeout_ms = static_cast<int64_t>(std::ceil(o.timeout_seconds * 1000));
   http.connect_timeout_ms = static_cast<int64_t>(std::ceil(o.connect_timeout_seconds * 1000));
   http.ca_file = o.ca_file;
@@ -101,9 +100,8 @@ Result<Llm> llm_of_job(const Json& config, const std::string& path, const Server
     llm.dispatch.structured = l.at("structured") == "auto";
     chat.temperature = l.at("temperature").get<double>();
     for (const Json& label : config.at("labels")) chat.labels.push_back(label.get<std::string>());
-    auto prompt = llm::Prompt::make(l.at("prompt_text").get<std::string>(), path, chat.labels);
-    if (!prompt.ok()) return prompt.status();
-    llm.prompt = std::make_unique<llm::Prompt>(std::move(prompt).value());
+    TRACER_ASSIGN_OR_RETURN(auto prompt, llm::Prompt::make(l.at("prompt_text").get<std::string>(), path, chat.labels));
+    llm.prompt = std::make_unique<llm::Prompt>(std::move(prompt));
     if (server != nullptr) TRACER_RETURN_IF_ERROR(set_server(*server, chat, llm.http));
     llm.api = std::make_unique<llm::ChatApi>(std::move(chat));
     if (!l.at("price").is_null())
@@ -120,11 +118,9 @@ Result<Llm> make_llm(const LlmOptions& o, const std::vector<std::string>& labels
   if (o.max_cost_usd && o.prices.empty()) return missing("--prices", "--max-cost-usd cannot count without prices");
   if (o.rpm < 0 || o.tpm < 0) return bad_input("--rpm and --tpm must not be negative");
   Llm llm;
-  auto deadline = deadline_seconds(o.deadline);
-  if (!deadline.ok()) return deadline.status();
-  auto prompt = llm::Prompt::read(o.prompt, labels);
-  if (!prompt.ok()) return prompt.status();
-  llm.prompt = std::make_unique<llm::Prompt>(std::move(prompt).value());
+  TRACER_ASSIGN_OR_RETURN(auto deadline, deadline_seconds(o.deadline));
+  TRACER_ASSIGN_OR_RETURN(auto prompt, llm::Prompt::read(o.prompt, labels));
+  llm.prompt = std::make_unique<llm::Prompt>(std::move(prompt));
   llm::ChatOptions chat;
   chat.api = o.api == "openai" ? llm::Api::kOpenAi : llm::Api::kAnthropic;
   chat.model = o.model;
@@ -133,9 +129,8 @@ Result<Llm> make_llm(const LlmOptions& o, const std::vector<std::string>& labels
   chat.temperature = o.temperature;
   if (need_url) TRACER_RETURN_IF_ERROR(set_server(o.server, chat, llm.http));
   if (!o.prices.empty()) {
-    auto price = llm::read_price(o.prices, o.model, batch);
-    if (!price.ok()) return price.status();
-    llm.dispatch.price = *price;
+    TRACER_ASSIGN_OR_RETURN(auto price, llm::read_price(o.prices, o.model, batch));
+    llm.dispatch.price = price;
   }
   llm.api = std::make_unique<llm::ChatApi>(std::move(chat));
   llm.http.max_connections = o.concurrency;
@@ -147,7 +142,7 @@ Result<Llm> make_llm(const LlmOptions& o, const std::vector<std::string>& labels
   d.give_up_seconds = o.give_up_seconds;
   if (o.max_cost_usd) d.most_cost = static_cast<int64_t>(std::floor(*o.max_cost_usd * llm::kPicodollars));
   d.most_requests = o.max_requests;
-  d.deadline_seconds = *deadline;
+  d.deadline_seconds = deadline;
   d.structured = o.structured == "auto";
   llm.config = {{"api", o.api},
                 {"model", o.model},

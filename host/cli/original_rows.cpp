@@ -39,27 +39,25 @@ Result<KeptRows> rows_of_policy(const LoadedPolicy& loaded, const std::string& w
 Result<ReadRows> read_kept_rows(const InputOptions& input, const std::string& vectors, const std::string& rejects,
                                 bool provenance, const LoadedPolicy& loaded, const Backend& backend,
                                 const Console& console) {
-  auto source = open_vectors(vectors, input, loaded, backend, console);
-  if (!source.ok()) return source.status();
+  TRACER_ASSIGN_OR_RETURN(auto source, open_vectors(vectors, input, loaded, backend, console));
   io::TraceReadOptions options;
   options.reader = reader_options(input);
   options.reader.read_timestamp = false;
   options.reader.read_provenance = provenance;
   options.rejects_path = rejects;
   options.max_bad_ratio = input.max_bad_ratio;
-  options.keep_input = source->encoder.has_value() || loaded.artifact.policy.text.has_value();
-  auto file = io::read_traces(input.traces, options);
-  if (!file.ok()) return file.status();
-  if (file->bad > 0)
-    console.warn(std::to_string(file->bad) + " of " + std::to_string(file->positions) +
-                 " rows could not be read and were left out; first, " + file->first_bad +
+  options.keep_input = source.encoder.has_value() || loaded.artifact.policy.text.has_value();
+  TRACER_ASSIGN_OR_RETURN(auto file, io::read_traces(input.traces, options));
+  if (file.bad > 0)
+    console.warn(std::to_string(file.bad) + " of " + std::to_string(file.positions) +
+                 " rows could not be read and were left out; first, " + file.first_bad +
                  (rejects.empty() ? "" : "; all of them in " + rejects));
-  auto read = read_or_embed(vectors, source->encoder ? &*source->encoder : nullptr, *file, input.traces, console);
-  if (!read.ok()) return read.status();
-  if (const int64_t wanted = loaded.artifact.policy.dimension; read->x.cols() != wanted)
+  TRACER_ASSIGN_OR_RETURN(
+      auto read, read_or_embed(vectors, source.encoder ? &*source.encoder : nullptr, file, input.traces, console));
+  if (const int64_t wanted = loaded.artifact.policy.dimension; read.x.cols() != wanted)
     return bad_input((vectors.empty() ? input.traces : vectors) + ": expected vectors of dimension " +
-                     std::to_string(wanted) + " as the policy was fitted on, found " + std::to_string(read->x.cols()));
-  ReadRows out{std::move(file).value(), {}};
+                     std::to_string(wanted) + " as the policy was fitted on, found " + std::to_string(read.x.cols()));
+  ReadRows out{std::move(file), {}};
   const Traces& t = out.file.traces;
   out.rows.labels = t.labels;
   out.rows.label = t.label;
@@ -70,7 +68,7 @@ Result<ReadRows> read_kept_rows(const InputOptions& input, const std::string& ve
     out.rows.name.assign(t.label.size(), 0);
     out.rows.provenance.assign(t.label.size(), io::RowOrigin::kTrace);
   }
-  out.rows.x = std::move(read->x);
+  out.rows.x = std::move(read.x);
   return out;
 }
 
@@ -86,19 +84,16 @@ Result<KeptRows> original_rows(const OriginalOptions& options, const InputOption
       return rows_of_policy(loaded, "the log it was fitted on, " + shown(from.traces_path) + ", is not there", console);
     if (original.embeddings.empty() && is_file(from.vectors_path)) original.embeddings = from.vectors_path;
   }
-  auto digest = io::sha256_file(original.traces);
-  if (!digest.ok()) return digest.status();
-  if (*digest != from.traces_sha256) {
+  TRACER_ASSIGN_OR_RETURN(auto digest, io::sha256_file(original.traces));
+  if (digest != from.traces_sha256) {
     if (given)
       return bad_input(original.traces + ": expected the log that " + loaded.folder + " was fitted on, sha256 " +
-                       from.traces_sha256 + ", found " + *digest);
+                       from.traces_sha256 + ", found " + digest);
     return rows_of_policy(loaded, "the log it was fitted on, " + shown(from.traces_path) + ", has changed", console);
   }
-  auto vectors = vectors_path(original);
-  if (!vectors.ok()) return vectors.status();
-  auto read = read_kept_rows(original, *vectors, "", false, loaded, backend, console);
-  if (!read.ok()) return read.status();
-  return std::move(read->rows);
+  TRACER_ASSIGN_OR_RETURN(auto vectors, vectors_path(original));
+  TRACER_ASSIGN_OR_RETURN(auto read, read_kept_rows(original, vectors, "", false, loaded, backend, console));
+  return std::move(read.rows);
 }
 
 }  // namespace tracer::cli

@@ -15,9 +15,8 @@ void add_policy_options(Flags& app, PolicyOptions& options) {
 }
 
 Result<LoadedPolicy> load_policy(const PolicyOptions& options, const Console& console) {
-  auto artifact = read_artifact(options.folder);
-  if (!artifact.ok()) return artifact.status();
-  const Policy& policy = artifact->policy;
+  TRACER_ASSIGN_OR_RETURN(auto artifact, read_artifact(options.folder));
+  const Policy& policy = artifact.policy;
   const double alpha = options.alpha.value_or(policy.alpha);
   const Certificate* c = policy.certificate(alpha);
   if (c == nullptr) {
@@ -35,7 +34,7 @@ Result<LoadedPolicy> load_policy(const PolicyOptions& options, const Console& co
                        "): its certificate holds alone, not for a target picked after seeing the frontier (fit with "
                        "--simultaneous for that)";
   if (!loaded.warning.empty()) console.warn(loaded.warning);
-  loaded.artifact = std::move(artifact).value();
+  loaded.artifact = std::move(artifact);
   return loaded;
 }
 
@@ -44,9 +43,8 @@ namespace {
 Result<Encoder> open_encoder_of_policy(const EncoderIdentity& wanted, const InputOptions& input,
                                        const std::string& folder, const Backend& backend, const Console& console) {
   if (!wanted.is_server() && input.embed.url.empty()) {
-    auto cache = open_cache(input.embed, console);
-    if (!cache.ok()) return cache.status();
-    auto encoder = open_encoder_of(wanted, input.encoder, machine_of(backend), folder, std::move(cache).value());
+    TRACER_ASSIGN_OR_RETURN(auto cache, open_cache(input.embed, console));
+    auto encoder = open_encoder_of(wanted, input.encoder, machine_of(backend), folder, std::move(cache));
     if (encoder.ok()) note_encoder(*encoder, console);
     return encoder;
   }
@@ -80,20 +78,17 @@ Result<VectorSource> open_vectors(const std::string& npy, const InputOptions& in
       return bad_input(loaded.folder +
                        ": fitted on given vectors, whose encoder it does not know, so that it takes no text: "
                        "give vectors, as .npy beside the rows or with --embeddings FILE");
-    auto encoder = open_encoder_of_policy(wanted, input, loaded.folder, backend, console);
-    if (!encoder.ok()) return encoder.status();
-    source.encoder = std::move(encoder).value();
+    TRACER_ASSIGN_OR_RETURN(source.encoder, open_encoder_of_policy(wanted, input, loaded.folder, backend, console));
     return source;
   }
-  auto noted = read_vector_note(npy);
-  if (!noted.ok()) return noted.status();
+  TRACER_ASSIGN_OR_RETURN(auto noted, read_vector_note(npy));
   if (!wanted.known()) return source;
-  if (!noted->known())
+  if (!noted.known())
     console.warn(npy + ": nothing tells which encoder made these vectors; they are taken to be of " + describe(wanted) +
                  ", as " + loaded.folder + " expects");
-  else if (!noted->makes_vectors_of(wanted))
+  else if (!noted.makes_vectors_of(wanted))
     return bad_input(npy + ": vectors of another encoder than " + loaded.folder + " was fitted with: expected " +
-                     describe(wanted) + ", found " + describe(*noted));
+                     describe(wanted) + ", found " + describe(noted));
   return source;
 }
 

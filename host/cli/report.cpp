@@ -76,14 +76,11 @@ std::string ReportCommand::usage_fault() const {
 
 Status ReportCommand::write_page(const LoadedPolicy& loaded) const {
   const Console& console = common.console;
-  auto backend = open_backend(common);
-  if (!backend.ok()) return backend.status();
-  auto explained = explain_unseen(**backend, loaded, source, console);
-  if (!explained.ok()) return explained.status();
-  auto map = report_map(**backend, map_rows(explained->explanation));
-  if (!map.ok()) return map.status();
+  TRACER_ASSIGN_OR_RETURN(auto backend, open_backend(common));
+  TRACER_ASSIGN_OR_RETURN(auto explained, explain_unseen(*backend, loaded, source, console));
+  TRACER_ASSIGN_OR_RETURN(auto map, report_map(*backend, map_rows(explained.explanation)));
   const std::string page =
-      bounded_page(loaded.artifact, loaded.certificate, policy.folder, explain_document(*explained, nullptr), *map);
+      bounded_page(loaded.artifact, loaded.certificate, policy.folder, explain_document(explained, nullptr), map);
   if (page.empty()) return internal_error("the page's digests could not be computed");
   return console.write(html, page);
 }

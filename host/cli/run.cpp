@@ -85,9 +85,8 @@ Result<job::Store> RunCommand::open_job(const Json& wanted) const {
                      ": there is a job of this output already: --resume goes on with it; to begin anew, remove " +
                      path + " (its paid answers are in it)");
   if (there) {
-    auto unborn = job::Store::remove_unborn(path);
-    if (!unborn.ok()) return unborn.status();
-    there = !*unborn;
+    TRACER_ASSIGN_OR_RETURN(auto unborn, job::Store::remove_unborn(path));
+    there = !unborn;
   }
   if (!there) {
     Json config = wanted;
@@ -113,9 +112,9 @@ Status RunCommand::route(Backend& backend, const LoadedPolicy& loaded, BatchRead
     for (size_t i = 0; i < rows.size(); ++i, ++at) rows[i] = rows_->route(scored.batch.rows[i], scored.scores[i], at);
     while (true) {
       if (signals_seen() > 0) return {ErrorCode::kInterrupted, "stopped"};
-      auto taken = journal.add(rows);
-      if (!taken.ok()) return taken.status();
-      if (*taken) return {};
+      TRACER_ASSIGN_OR_RETURN(auto taken, journal.add(rows));
+      if (taken)
+        return {};
     }
   });
   TRACER_RETURN_IF_ERROR(routed);

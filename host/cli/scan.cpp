@@ -46,9 +46,8 @@ ScanOptions ScanCommand::options() const {
 
 Status ScanCommand::write_page(Backend& backend, const Scan& scanned, const io::TraceFile& log,
                                const Json& document) const {
-  auto page = scan_html(backend, scanned, fit.alpha, log, input.traces, document);
-  if (!page.ok()) return page.status();
-  return common.console.write(html, *page);
+  TRACER_ASSIGN_OR_RETURN(auto page, scan_html(backend, scanned, fit.alpha, log, input.traces, document));
+  return common.console.write(html, page);
 }
 
 std::optional<double> mean_bytes(const std::vector<std::string>& texts) {

@@ -40,11 +40,10 @@ Result<Json> map_of(Backend& backend, const Scan& scan, double alpha, const io::
 
 Result<std::string> scan_html(Backend& backend, const Scan& scan, double alpha, const io::TraceFile& log,
                               const std::string& traces, const Json& document) {
-  auto map = map_of(backend, scan, alpha, log);
-  if (!map.ok()) return map.status();
+  TRACER_ASSIGN_OR_RETURN(auto map, map_of(backend, scan, alpha, log));
   std::string page;
   for (PageLimits limits;; limits.text_bytes /= 2, limits.map_bytes /= 2) {
-    Json data = {{"tool", TRACER_VERSION}, {"traces", traces}, {"scan", document}, {"map", *map}};
+    Json data = {{"tool", TRACER_VERSION}, {"traces", traces}, {"scan", document}, {"map", map}};
     shorten_strings(data["map"], limits.map_bytes);
     shorten_strings(data, limits.text_bytes);
     page = scan_page(data);

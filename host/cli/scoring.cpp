@@ -29,10 +29,10 @@ Status score_batch(Backend& backend, const LoadedPolicy& loaded, const RowBatch&
                    std::optional<PreparedStage>& stage, std::vector<RowScore>& scores) {
   const HostMatrix<const float> x = batch.view();
   if (!stage) {
-    auto prepared = prepare_stage(backend, loaded.artifact.policy.stages[0], {loaded.certificate.threshold},
-                                  static_cast<int64_t>(batch.rows.size()));
-    if (!prepared.ok()) return prepared.status();
-    stage = std::move(prepared).value();
+    TRACER_ASSIGN_OR_RETURN(auto prepared,
+                            prepare_stage(backend, loaded.artifact.policy.stages[0], {loaded.certificate.threshold},
+                                          static_cast<int64_t>(batch.rows.size())));
+    stage = std::move(prepared);
   }
   scores.clear();
   if (x.rows > 0) TRACER_RETURN_IF_ERROR(score_rows(backend, *stage, x, scores));

@@ -12,9 +12,8 @@ namespace {
 Result<BatchesEnd> with_batches(const Console& console, job::Store& store, const std::string& job, const Llm& llm,
                                 double poll_seconds, bool cancel) {
   const auto stopped = [&] { return signals_seen() > 0 || (!cancel && job::cancel_requested(job)); };
-  auto http = http::HttpTransfer::create(llm.http, stopped);
-  if (!http.ok()) return http.status();
-  llm::BatchApi remote(*llm.api, **http);
+  TRACER_ASSIGN_OR_RETURN(auto http, http::HttpTransfer::create(llm.http, stopped));
+  llm::BatchApi remote(*llm.api, *http);
   job::BatchRunOptions options;
   options.poll_seconds = poll_seconds;
   options.give_up_seconds = llm.dispatch.give_up_seconds;
@@ -25,9 +24,8 @@ Result<BatchesEnd> with_batches(const Console& console, job::Store& store, const
   options.structured = llm.dispatch.structured;
   job::BatchRunner runner(options, store, *llm.api, *llm.prompt, remote, job + ".batch", stopped,
                           [&](const std::string& text) { console.note(text); });
-  auto why = cancel ? runner.cancel() : runner.run();
-  if (!why.ok()) return why.status();
-  BatchesEnd end{*why, runner.stop_message()};
+  TRACER_ASSIGN_OR_RETURN(auto why, cancel ? runner.cancel() : runner.run());
+  BatchesEnd end{why, runner.stop_message()};
   if (end.why == job::StopReason::kInterrupted && signals_seen() == 0) end.why = job::StopReason::kCancelled;
   return end;
 }

@@ -77,10 +77,9 @@ struct SweepCommand {
 Status write_text(const std::string& path, const std::string& text) {
   if (path.empty()) return {};
   if (makes_regular_file(path)) return io::write_file_atomic(path, text);
-  auto out = io::OutputStream::open(path);
-  if (!out.ok()) return out.status();
-  TRACER_RETURN_IF_ERROR(out->write_line(std::string_view(text).substr(0, text.size() - 1)));
-  return out->close();
+  TRACER_ASSIGN_OR_RETURN(auto out, io::OutputStream::open(path));
+  TRACER_RETURN_IF_ERROR(out.write_line(std::string_view(text).substr(0, text.size() - 1)));
+  return out.close();
 }
 
 // Before hours of fitting, not after: can that file be made?
@@ -186,9 +185,7 @@ Result<Workers> SweepCommand::workers_of(Backend& given, std::unique_ptr<Backend
     return made;
   };
   if (gpu || jobs == 1) return Workers{given, jobs, make};
-  auto made = make(0);
-  if (!made.ok()) return made.status();
-  own = std::move(made).value();
+  TRACER_ASSIGN_OR_RETURN(own, make(0));
   return Workers{*own, jobs, make};
 }
 

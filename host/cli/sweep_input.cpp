@@ -40,14 +40,13 @@ std::vector<int64_t> sweep_sizes(const CurveSizes& asked, int64_t rows, const Co
 
 Result<TestLog> read_test(Backend& backend, const InputOptions& test, const std::string& vectors,
                           const LearnedLog& learned, const Encoder* encoder, const Console& console) {
-  auto read = read_alike(backend, "--test " + test.traces + ": ", "--test-embeddings", test, vectors, learned, encoder,
-                         console);
-  if (!read.ok()) return read.status();
+  TRACER_ASSIGN_OR_RETURN(auto read, read_alike(backend, "--test " + test.traces + ": ", "--test-embeddings", test,
+                                                vectors, learned, encoder, console));
   TestLog out;
-  Traces& traces = read->file.traces;
-  out.digest = log_digest(traces, read->vectors.x);
-  TRACER_RETURN_IF_ERROR(backend.normalise_rows(read->vectors.x.view()));
-  out.rows.x = std::move(read->vectors.x);
+  Traces& traces = read.file.traces;
+  out.digest = log_digest(traces, read.vectors.x);
+  TRACER_RETURN_IF_ERROR(backend.normalise_rows(read.vectors.x.view()));
+  out.rows.x = std::move(read.vectors.x);
   out.rows.label = translate_labels(traces.label, traces.labels, learned.labels);
   return out;
 }

@@ -57,23 +57,22 @@ struct UpdateCommand {
 
 Status UpdateCommand::take_in(Backend& backend, VersionStore& store) {
   const std::string rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
-  auto read = read_kept_rows(input, vectors_, rejects, true, champion_, backend, common.console);
-  if (!read.ok()) return read.status();
+  TRACER_ASSIGN_OR_RETURN(auto read,
+                          read_kept_rows(input, vectors_, rejects, true, champion_, backend, common.console));
   if (!store.has_original()) {
-    auto rows = original_rows(original, input, champion_, backend, common.console);
-    if (!rows.ok()) return rows.status();
-    TRACER_RETURN_IF_ERROR(store.add_original(*rows));
+    TRACER_ASSIGN_OR_RETURN(auto rows, original_rows(original, input, champion_, backend, common.console));
+    TRACER_RETURN_IF_ERROR(store.add_original(rows));
   }
   const std::vector<std::string>& known = champion_.artifact.policy.labels;
-  for (int32_t label : read->rows.label)
-    if (label >= 0 && !std::binary_search(known.begin(), known.end(), read->rows.labels[label]))
-      ++new_labels_[read->rows.labels[label]];
-  auto taken = store.take_in(read->rows, read->file.traces.line);
+  for (int32_t label : read.rows.label)
+    if (label >= 0 && !std::binary_search(known.begin(), known.end(), read.rows.labels[label]))
+      ++new_labels_[read.rows.labels[label]];
+  auto taken = store.take_in(read.rows, read.file.traces.line);
   if (!taken.ok()) return Status(taken.status().code(), input.traces + ": " + taken.status().message());
   taken_ = *taken;
-  const Traces& traces = read->file.traces;
+  const Traces& traces = read.file.traces;
   for (size_t i = 0; i < traces.line.size(); ++i)
-    places_.try_emplace(read->rows.name[i], Place{traces.line[i], traces.id.empty() ? "" : traces.id[i]});
+    places_.try_emplace(read.rows.name[i], Place{traces.line[i], traces.id.empty() ? "" : traces.id[i]});
   text_ += "took in " + counted(taken_.rows, "row") + ": " + std::to_string(taken_.audit) + " audited (" +
            std::to_string(taken_.unanswered) + " without a usable answer), " + std::to_string(taken_.deferred) +
            " deferred; " + std::to_string(taken_.known) + " known already\n";
@@ -98,24 +97,19 @@ Status UpdateCommand::judge(Backend& backend, VersionStore& store) {
   const Version version = *waiting;
   auto artifact = read_artifact(store.waiting_path());
   if (!artifact.ok()) return artifact.status();
-  auto rows = store.audit_rows();
-  if (!rows.ok()) return rows.status();
-  auto scores = score_kept(backend, artifact->policy, *rows);
-  if (!scores.ok()) return scores.status();
-  auto outcome = challenger_outcome(artifact->policy, store.state().plans, *scores, folder);
-  if (!outcome.ok()) return outcome.status();
-  const AuditOutcome& decisive = outcome->decisive();
+  TRACER_ASSIGN_OR_RETURN(auto rows, store.audit_rows());
+  TRACER_ASSIGN_OR_RETURN(auto scores, score_kept(backend, artifact->policy, rows));
+  TRACER_ASSIGN_OR_RETURN(auto outcome, challenger_outcome(artifact->policy, store.state().plans, scores, folder));
+  const AuditOutcome& decisive = outcome.decisive();
   const Certificate& c = decisive.certificate;
-  const int64_t audited = rows->rows();
+  const int64_t audited = rows.rows();
 
-  auto before = score_kept(backend, champion_.artifact.policy, *rows);
-  if (!before.ok()) return before.status();
-  TRACER_RETURN_IF_ERROR(backend.normalise_rows(rows->x.view()));
-  auto regions = find_regions(backend, rows->x.view());
-  if (!regions.ok()) return regions.status();
-  const RowNames names = names_of(*rows);
-  const Change change = change_on({&champion_.artifact.policy, &champion_.certificate}, *before,
-                                  {&artifact->policy, &c}, *scores, *rows, *regions, names);
+  TRACER_ASSIGN_OR_RETURN(auto before, score_kept(backend, champion_.artifact.policy, rows));
+  TRACER_RETURN_IF_ERROR(backend.normalise_rows(rows.x.view()));
+  TRACER_ASSIGN_OR_RETURN(auto regions, find_regions(backend, rows.x.view()));
+  const RowNames names = names_of(rows);
+  const Change change = change_on({&champion_.artifact.policy, &champion_.certificate}, before, {&artifact->policy, &c},
+                                  scores, rows, regions, names);
   change_ = change_json(change, names);
   const int64_t most = patience.value_or(decisive.wager.plan().patience);
   const bool covers_more = change.handled[1] > change.handled[0];
@@ -128,7 +122,7 @@ Status UpdateCommand::judge(Backend& backend, VersionStore& store) {
                  {"champion_coverage", optional_json(agreement(change.handled[0], change.rows))}};
   challenger_.update(outcome_json(decisive));
   challenger_["certificates"] = Json::array();
-  for (const AuditOutcome& alpha : outcome->alphas) challenger_["certificates"].push_back(outcome_json(alpha));
+  for (const AuditOutcome& alpha : outcome.alphas) challenger_["certificates"].push_back(outcome_json(alpha));
   text_ +=
       "version " + std::to_string(version.number) + " (challenger " + std::to_string(version.challenger) +
       ", tested at " + number(version.level) + ") on " + counted(audited, "audit row") + ": " +
@@ -136,19 +130,16 @@ Status UpdateCommand::judge(Backend& backend, VersionStore& store) {
       (change.rows > 0 ? percent(static_cast<double>(change.handled[0]) / static_cast<double>(change.rows)) : "-") +
       " of them\n";
   if (decision_ == "deployed") {
-    for (size_t i = 0; i < outcome->alphas.size(); ++i)
-      artifact->policy.certificates[i] = outcome->alphas[i].certificate;
+    for (size_t i = 0; i < outcome.alphas.size(); ++i) artifact->policy.certificates[i] = outcome.alphas[i].certificate;
     artifact->frontier = frontier_json(artifact->policy);
     const std::string path = store.change_path(version.number);
     TRACER_RETURN_IF_ERROR(
         io::write_file_atomic(path, change_.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"));
     TRACER_RETURN_IF_ERROR(store.deploy_waiting(*artifact, audited));
-    const std::string others = other_alphas(*outcome, champion_.artifact.policy);
+    const std::string others = other_alphas(outcome, champion_.artifact.policy);
     if (!others.empty()) text_ += others + "\n";
     text_ += "deployed; what changed for each label and region is in " + path + "\n" + moved_regions(change, names);
-    auto deployed = read_artifact(folder);
-    if (!deployed.ok()) return deployed.status();
-    champion_.artifact = std::move(deployed).value();
+    TRACER_ASSIGN_OR_RETURN(champion_.artifact, read_artifact(folder));
     champion_.certificate = *champion_.artifact.policy.certificate(champion_.artifact.policy.alpha);
     return {};
   }
@@ -163,15 +154,14 @@ Status UpdateCommand::judge(Backend& backend, VersionStore& store) {
 // The next challenger learns from everything at hand.
 Status UpdateCommand::freeze(Backend& backend, VersionStore& store) {
   if (store.state().waiting() != nullptr) return {};
-  auto rows = store.learn_rows();
-  if (!rows.ok()) return rows.status();
+  TRACER_ASSIGN_OR_RETURN(auto rows, store.learn_rows());
   const Artifact& champion = champion_.artifact;
   Traces traces;
-  traces.labels = rows->labels;
-  traces.label = rows->label;
-  traces.text_hash = rows->text;
+  traces.labels = rows.labels;
+  traces.label = rows.label;
+  traces.text_hash = rows.text;
   std::vector<uint8_t> fair;
-  for (io::RowOrigin p : rows->provenance) fair.push_back(p != io::RowOrigin::kDeferred);
+  for (io::RowOrigin p : rows.provenance) fair.push_back(p != io::RowOrigin::kDeferred);
   const int64_t number = store.state().scored + 1;
   ChallengerOptions o;
   o.alpha = champion.policy.alpha;
@@ -195,8 +185,8 @@ Status UpdateCommand::freeze(Backend& backend, VersionStore& store) {
   o.members = tried.members, o.label_thresholds = tried.label_thresholds, o.gate_share = tried.gate_share;
   Descriptions descriptions = translate_descriptions(champion.descriptions, champion.policy.labels, traces.labels);
   if (!descriptions.empty()) o.descriptions = &descriptions;
-  const int64_t learned = rows->rows();
-  auto frozen = freeze_challenger(backend, traces, std::move(rows->x), fair, o,
+  const int64_t learned = rows.rows();
+  auto frozen = freeze_challenger(backend, traces, std::move(rows.x), fair, o,
                                   [&](const std::string& done) { common.console.note(done); });
   if (!frozen.ok() && frozen.status().code() == ErrorCode::kRefused) {
     common.console.warn(frozen.status().message());
@@ -221,16 +211,15 @@ Status UpdateCommand::freeze(Backend& backend, VersionStore& store) {
   artifact.frontier = frontier_json(artifact.policy);
   const Certificate* asked = artifact.policy.certificate(o.alpha);
   const AuditPlan& decisive = frozen->plans[static_cast<size_t>(asked - artifact.policy.certificates.data())];
-  auto version = store.add_waiting(artifact, frozen->plans, number, decisive.level);
-  if (!version.ok()) return version.status();
-  next_ = {{"version", *version},
+  TRACER_ASSIGN_OR_RETURN(auto version, store.add_waiting(artifact, frozen->plans, number, decisive.level));
+  next_ = {{"version", version},
            {"number", number},
            {"level", decisive.level},
            {"rows", learned},
            {"thresholds", decisive.threshold.size()},
            {"expected_coverage", asked->expected_coverage},
            {"patience", decisive.patience}};
-  text_ += "version " + std::to_string(*version) + " frozen on " + counted(learned, "row") +
+  text_ += "version " + std::to_string(version) + " frozen on " + counted(learned, "row") +
            "; audit rows that arrive from now on are scored with it\n";
   return {};
 }

@@ -40,11 +40,10 @@ Result<Json> version_json(const VersionStore& store, const Version& v) {
     for (const RowsFile& r : state.rows)
       if (r.challenger == v.number) j["audit_rows"] = j["audit_rows"].get<int64_t>() + r.audit;
   if (v.status != VersionStatus::kDeployed) return j;
-  auto artifact = read_artifact(store.version_path(v.number));
-  if (!artifact.ok()) return artifact.status();
-  const Policy& policy = artifact->policy;
+  TRACER_ASSIGN_OR_RETURN(auto artifact, read_artifact(store.version_path(v.number)));
+  const Policy& policy = artifact.policy;
   j["alpha"] = policy.alpha;
-  j["policy"] = artifact->digest;
+  j["policy"] = artifact.digest;
   if (const Certificate* c = policy.certificate(policy.alpha)) {
     j["coverage"] = optional_json(coverage(*c));
     j["teacher_agreement"] = optional_json(c->certified ? agreement(c->n_agree, c->n_handled) : std::nullopt);

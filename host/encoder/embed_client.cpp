@@ -24,11 +24,10 @@ Status EmbedClient::embed(std::span<const std::string_view> texts, std::span<con
   std::vector<http::HttpResponse> done;
   while (true) {
     if (options_.stopped && options_.stopped()) return {ErrorCode::kInterrupted, "stopped"};
-    auto next = send_ready(call, io::steady_ms());
-    if (!next.ok()) return next.status();
-    if (call.flying.empty() && (!call.failed.ok() || *next == http::kNever)) return call.failed;
+    TRACER_ASSIGN_OR_RETURN(auto next, send_ready(call, io::steady_ms()));
+    if (call.flying.empty() && (!call.failed.ok() || next == http::kNever)) return call.failed;
     const int64_t wait =
-        *next == http::kNever ? kStopCheckMs : std::clamp<int64_t>(*next - io::steady_ms(), 0, kStopCheckMs);
+        next == http::kNever ? kStopCheckMs : std::clamp<int64_t>(next - io::steady_ms(), 0, kStopCheckMs);
     TRACER_RETURN_IF_ERROR(http_->poll(wait, done));
     for (const http::HttpResponse& response : done) ended(call, response, io::steady_ms());
     done.clear();

@@ -41,15 +41,14 @@ std::optional<int> gpu_of(const TransformerModule& module, const EncoderMachine&
 
 Result<Encoder> start(EncoderFolder folder, Precision precision, const EncoderMachine& machine,
                       std::shared_ptr<VectorCache> cache) {
-  auto module = open_transformer_module();
-  if (!module.ok()) return module.status();
+  TRACER_ASSIGN_OR_RETURN(auto module, open_transformer_module());
   std::string place;
-  const std::optional<int> gpu = gpu_of(**module, machine, precision, place);
+  const std::optional<int> gpu = gpu_of(*module, machine, precision, place);
   std::unique_ptr<Transformer> transformer;
-  if (Status made = (*module)->make(folder.shape, folder.weights, precision, gpu, &transformer); !made.ok())
+  if (Status made = module->make(folder.shape, folder.weights, precision, gpu, &transformer); !made.ok())
     return made.code() == ErrorCode::kBadInput ? bad_input(folder.path + ": " + made.message()) : made;
   EncoderIdentity identity = identity_of(folder, precision);
-  std::string made_by = identity.digest + " " + identity.precision + " " + arithmetic_here((*module)->version());
+  std::string made_by = identity.digest + " " + identity.precision + " " + arithmetic_here(module->version());
   if (gpu) made_by += " " + cuda::probe(*gpu).detail;
   std::string prompt = std::move(folder.prompt);
   TextEncoder encoder(std::move(folder.tokenizer), std::move(transformer), folder.shape.hidden, folder.max_tokens,
@@ -70,9 +69,8 @@ std::string default_encoder_folder() {
 
 Result<Encoder> open_encoder(const std::string& path, Precision precision, const EncoderMachine& machine,
                              std::shared_ptr<VectorCache> cache, const PromptChoice& prompt) {
-  auto folder = read_encoder_folder(path, prompt);
-  if (!folder.ok()) return folder.status();
-  return start(std::move(folder).value(), precision, machine, std::move(cache));
+  TRACER_ASSIGN_OR_RETURN(auto folder, read_encoder_folder(path, prompt));
+  return start(std::move(folder), precision, machine, std::move(cache));
 }
 
 Result<Encoder> open_encoder_of(const EncoderIdentity& wanted, const std::string& named, const EncoderMachine& machine,
@@ -81,25 +79,22 @@ Result<Encoder> open_encoder_of(const EncoderIdentity& wanted, const std::string
   const std::string path = !named.empty()                ? named
                            : fs::exists(wanted.path, ec) ? wanted.path
                                                          : default_encoder_folder();
-  auto folder = read_encoder_folder(path, {.text = wanted.prompt, .name = {}});
-  if (!folder.ok()) return folder.status();
+  TRACER_ASSIGN_OR_RETURN(auto folder, read_encoder_folder(path, {.text = wanted.prompt, .name = {}}));
   const Precision precision = *parse_precision(wanted.precision);
-  const EncoderIdentity found = identity_of(*folder, precision);
+  const EncoderIdentity found = identity_of(folder, precision);
   if (!found.makes_vectors_of(wanted))
     return bad_input(path + ": another encoder than " + whose + " was fitted with: expected " + describe(wanted) +
                      ", found " + describe(found) + (named.empty() ? "; name the folder with --embed-model" : ""));
-  return start(std::move(folder).value(), precision, machine, std::move(cache));
+  return start(std::move(folder), precision, machine, std::move(cache));
 }
 
 Result<Encoder> open_server(EmbedApi api, EmbedClientOptions options, const http::HttpOptions& http,
                             std::shared_ptr<VectorCache> cache) {
-  auto client = http::HttpClient::create(http);
-  if (!client.ok()) return client.status();
+  TRACER_ASSIGN_OR_RETURN(auto client, http::HttpClient::create(http));
   auto text = std::make_unique<RemoteText>(
-      std::make_unique<EmbedClient>(std::move(api), std::move(options), std::move(client).value()), std::move(cache));
-  auto identity = text->identify();
-  if (!identity.ok()) return identity.status();
-  return Encoder{std::move(identity).value(), std::move(text), ""};
+      std::make_unique<EmbedClient>(std::move(api), std::move(options), std::move(client)), std::move(cache));
+  TRACER_ASSIGN_OR_RETURN(auto identity, text->identify());
+  return Encoder{std::move(identity), std::move(text), ""};
 }
 
 Status check_encoder(const EncoderIdentity& wanted, const EncoderIdentity& found, const std::string& whose) {

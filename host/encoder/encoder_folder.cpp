@@ -25,9 +25,8 @@ bool exists(const std::string& path) {
 }
 
 Result<Json> read_json(const std::string& path) {
-  auto text = io::read_file(path, kMostBytes);
-  if (!text.ok()) return text.status();
-  return parse_json(*text, path);
+  TRACER_ASSIGN_OR_RETURN(auto text, io::read_file(path, kMostBytes));
+  return parse_json(text, path);
 }
 
 // An empty object where the file is absent.
@@ -46,15 +45,14 @@ Result<Modules> read_modules(const std::string& folder) {
   const std::string path = folder + "/modules.json";
   Modules modules;
   if (!exists(path)) return modules;
-  auto json = read_json(path);
-  if (!json.ok()) return json.status();
-  if (!json->is_array()) return bad_input(path + ": expected an array, found " + json->type_name());
+  TRACER_ASSIGN_OR_RETURN(auto json, read_json(path));
+  if (!json.is_array()) return bad_input(path + ": expected an array, found " + json.type_name());
   const std::string order[] = {"Transformer", "Pooling", "Normalize"};
-  if (json->size() < 2 || json->size() > 3)
+  if (json.size() < 2 || json.size() > 3)
     return bad_input(path + ": expected Transformer, Pooling and at most Normalize, found " +
-                     std::to_string(json->size()) + " modules");
-  for (size_t i = 0; i < json->size(); ++i) {
-    JsonFields f((*json)[i], path);
+                     std::to_string(json.size()) + " modules");
+  for (size_t i = 0; i < json.size(); ++i) {
+    JsonFields f(json[i], path);
     std::string type, where;
     f.text("type", type);
     f.text("path", where);
@@ -229,8 +227,7 @@ Status read_weights(EncoderFolder& out, const std::string& path, int64_t layers)
 Status find_max_tokens(const std::string& base, const Json& tokenizer_config, int64_t positions, int64_t& max_tokens) {
   max_tokens = positions;
   const std::string path = base + "/sentence_bert_config.json";
-  auto sentence = read_optional_json(path);
-  if (!sentence.ok()) return sentence.status();
+  TRACER_ASSIGN_OR_RETURN(auto sentence, read_optional_json(path));
   double limit = static_cast<double>(positions);
   const auto field = [&](const Json& json, const std::string& name, const char* key) {
     if (!json.is_object() || !json.contains(key) || json[key].is_null()) return false;
@@ -238,7 +235,7 @@ Status find_max_tokens(const std::string& base, const Json& tokenizer_config, in
     f.finite(key, limit);
     return f.status().ok();
   };
-  if (!field(*sentence, path, "max_seq_length"))
+  if (!field(sentence, path, "max_seq_length"))
     field(tokenizer_config, base + "/tokenizer_config.json", "model_max_length");
   if (limit < static_cast<double>(positions)) max_tokens = static_cast<int64_t>(limit);
   if (max_tokens < 2)
@@ -249,14 +246,12 @@ Status find_max_tokens(const std::string& base, const Json& tokenizer_config, in
 Result<TokenizerFiles> read_tokenizer(const std::string& base, const Json& config) {
   const std::string path = base + "/tokenizer.json";
   if (exists(path)) {
-    auto text = io::read_file(path, kMostBytes);
-    if (!text.ok()) return text.status();
-    return parse_tokenizer_json(*text, path);
+    TRACER_ASSIGN_OR_RETURN(auto text, io::read_file(path, kMostBytes));
+    return parse_tokenizer_json(text, path);
   }
   const std::string vocabulary = base + "/vocab.txt";
-  auto text = io::read_file(vocabulary, kMostBytes);
-  if (!text.ok()) return text.status();
-  return parse_vocabulary(*text, config, vocabulary, base + "/tokenizer_config.json");
+  TRACER_ASSIGN_OR_RETURN(auto text, io::read_file(vocabulary, kMostBytes));
+  return parse_vocabulary(text, config, vocabulary, base + "/tokenizer_config.json");
 }
 
 // The prompt of that name in config_sentence_transformers.json.
@@ -275,16 +270,15 @@ Result<std::string> prompt_named(const Json& config, const std::string& path, co
 Result<std::string> choose_prompt(const std::string& folder, const PromptChoice& choice) {
   if (choice.text) return *choice.text;
   const std::string path = folder + "/config_sentence_transformers.json";
-  auto config = read_optional_json(path);
-  if (!config.ok()) return config.status();
-  if (choice.name) return prompt_named(*config, path, *choice.name);
-  if (!config->is_object() || !config->contains("default_prompt_name") || (*config)["default_prompt_name"].is_null())
+  TRACER_ASSIGN_OR_RETURN(auto config, read_optional_json(path));
+  if (choice.name) return prompt_named(config, path, *choice.name);
+  if (!config.is_object() || !config.contains("default_prompt_name") || config["default_prompt_name"].is_null())
     return std::string();
-  JsonFields f(*config, path);
+  JsonFields f(config, path);
   std::string name;
   f.text("default_prompt_name", name);
   TRACER_RETURN_IF_ERROR(f.status());
-  return prompt_named(*config, path, name);
+  return prompt_named(config, path, name);
 }
 
 std::string digest_of(const EncoderFolder& e, const TokenizerFiles& files, const std::string& weights_sha256) {
@@ -321,51 +315,44 @@ std::string digest_of(const EncoderFolder& e, const TokenizerFiles& files, const
 
 Result<EncoderFolder> read_encoder_folder(const std::string& path, const PromptChoice& choice) {
   if (!exists(path)) return io::errno_error(path, "cannot open", ENOENT);
-  auto modules = read_modules(path);
-  if (!modules.ok()) return modules.status();
-  const std::string base = modules->transformer.empty() ? path : path + "/" + modules->transformer;
-  auto prompt = choose_prompt(path, choice);
-  if (!prompt.ok()) return prompt.status();
+  TRACER_ASSIGN_OR_RETURN(auto modules, read_modules(path));
+  const std::string base = modules.transformer.empty() ? path : path + "/" + modules.transformer;
+  TRACER_ASSIGN_OR_RETURN(auto prompt, choose_prompt(path, choice));
   TransformerShape shape;
   int64_t layers = 0;
-  auto config = read_json(base + "/config.json");
-  if (!config.ok()) return config.status();
-  TRACER_RETURN_IF_ERROR(parse_shape(*config, base + "/config.json", shape, layers));
-  const std::string pooling = path + "/" + modules->pooling + "/config.json";
+  TRACER_ASSIGN_OR_RETURN(auto config, read_json(base + "/config.json"));
+  TRACER_RETURN_IF_ERROR(parse_shape(config, base + "/config.json", shape, layers));
+  const std::string pooling = path + "/" + modules.pooling + "/config.json";
   if (exists(pooling)) {
-    auto json = read_json(pooling);
-    if (!json.ok()) return json.status();
-    TRACER_RETURN_IF_ERROR(parse_pooling(*json, pooling, shape.pooling));
-    if (!prompt->empty() && json->contains("include_prompt") && (*json)["include_prompt"] == false)
+    TRACER_ASSIGN_OR_RETURN(auto json, read_json(pooling));
+    TRACER_RETURN_IF_ERROR(parse_pooling(json, pooling, shape.pooling));
+    if (!prompt.empty() && json.contains("include_prompt") && json["include_prompt"] == false)
       return bad_input(pooling +
                        ": \"include_prompt\": expected true (the mean is over a prompt's tokens too), found "
                        "false");
   }
-  auto tokenizer_config = read_optional_json(base + "/tokenizer_config.json");
-  if (!tokenizer_config.ok()) return tokenizer_config.status();
-  auto files = read_tokenizer(base, *tokenizer_config);
-  if (!files.ok()) return files.status();
-  auto tokenizer = WordPiece::make(files->vocabulary, files->added, files->options);
+  TRACER_ASSIGN_OR_RETURN(auto tokenizer_config, read_optional_json(base + "/tokenizer_config.json"));
+  TRACER_ASSIGN_OR_RETURN(auto files, read_tokenizer(base, tokenizer_config));
+  auto tokenizer = WordPiece::make(files.vocabulary, files.added, files.options);
   if (!tokenizer.ok()) return bad_input(base + ": tokenizer: " + tokenizer.status().message());
   if (tokenizer->vocab_size() > shape.vocabulary)
     return bad_input(base + "/config.json: \"vocab_size\": expected at least " +
                      std::to_string(tokenizer->vocab_size()) + " as the tokenizer has, found " +
                      std::to_string(shape.vocabulary));
   const std::string weights = base + "/model.safetensors";
-  auto file = io::SafetensorsFile::open(weights);
-  if (!file.ok()) return file.status();
+  TRACER_ASSIGN_OR_RETURN(auto file, io::SafetensorsFile::open(weights));
   EncoderFolder out{.path = path,
                     .digest = "",
                     .max_tokens = 0,
-                    .prompt = std::move(prompt).value(),
+                    .prompt = std::move(prompt),
                     .tokenizer = std::move(tokenizer).value(),
                     .shape = shape,
                     .weights = {},
-                    .file = std::move(file).value(),
+                    .file = std::move(file),
                     .converted = {}};
-  TRACER_RETURN_IF_ERROR(find_max_tokens(base, *tokenizer_config, shape.positions, out.max_tokens));
+  TRACER_RETURN_IF_ERROR(find_max_tokens(base, tokenizer_config, shape.positions, out.max_tokens));
   TRACER_RETURN_IF_ERROR(read_weights(out, weights, layers));
-  out.digest = digest_of(out, *files, io::sha256_hex(out.file.bytes()));
+  out.digest = digest_of(out, files, io::sha256_hex(out.file.bytes()));
   return out;
 }
 

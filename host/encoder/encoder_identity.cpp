@@ -74,11 +74,10 @@ Result<EncoderIdentity> parse_encoder(const Json& json, const std::string& where
 std::string vector_note_path(const std::string& npy) { return npy + ".meta.json"; }
 
 Status write_vector_note(const std::string& npy, const EncoderIdentity& encoder) {
-  auto sha256 = io::sha256_file(npy);
-  if (!sha256.ok()) return sha256.status();
+  TRACER_ASSIGN_OR_RETURN(auto sha256, io::sha256_file(npy));
   const Json note = {{"format", kNoteFormat},
                      {"format_version", kNoteVersion},
-                     {"sha256", *sha256},
+                     {"sha256", sha256},
                      {"encoder", encoder_json(encoder)}};
   return io::write_file_atomic(vector_note_path(npy), note.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
@@ -87,22 +86,19 @@ Result<EncoderIdentity> read_vector_note(const std::string& npy) {
   const std::string path = vector_note_path(npy);
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0 && (errno == ENOENT || errno == ENOTDIR)) return EncoderIdentity{};
-  auto text = io::read_file(path, kMostBytes);
-  if (!text.ok()) return text.status();
-  auto json = parse_json(*text, path);
-  if (!json.ok()) return json.status();
-  if (auto version = format_version(*json, path, kNoteFormat, kNoteVersion, kNoteVersion); !version.ok())
+  TRACER_ASSIGN_OR_RETURN(auto text, io::read_file(path, kMostBytes));
+  TRACER_ASSIGN_OR_RETURN(auto json, parse_json(text, path));
+  if (auto version = format_version(json, path, kNoteFormat, kNoteVersion, kNoteVersion); !version.ok())
     return version.status();
-  JsonFields f(*json, path);
+  JsonFields f(json, path);
   std::string expected;
   f.text("sha256", expected);
   const Json& encoder = f.object("encoder");
   TRACER_RETURN_IF_ERROR(f.status());
-  auto found = io::sha256_file(npy);
-  if (!found.ok()) return found.status();
-  if (*found != expected)
+  TRACER_ASSIGN_OR_RETURN(auto found, io::sha256_file(npy));
+  if (found != expected)
     return bad_input(path + ": speaks of other vectors than " + npy + " holds: expected sha256 " + expected +
-                     ", found " + *found + "; remove the note, or embed again");
+                     ", found " + found + "; remove the note, or embed again");
   return parse_encoder(encoder, path + ": encoder");
 }
 

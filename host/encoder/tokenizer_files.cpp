@@ -185,9 +185,8 @@ Status parse_bert_processing(const Json& json, const std::string& where, WordPie
 
 Result<TokenizerFiles> parse_tokenizer_json(std::string_view text, const std::string& name) {
   TokenizerFiles out;
-  auto json = DocumentReader(name, out).read(text);
-  if (!json.ok()) return json.status();
-  JsonFields f(*json, name);
+  TRACER_ASSIGN_OR_RETURN(auto json, DocumentReader(name, out).read(text));
+  JsonFields f(json, name);
   TRACER_RETURN_IF_ERROR(parse_normalizer(f.object("normalizer"), name + ": normalizer", out.options));
   TRACER_RETURN_IF_ERROR(check_type(f.object("pre_tokenizer"), name + ": pre_tokenizer", "BertPreTokenizer"));
   TRACER_RETURN_IF_ERROR(parse_model(f.object("model"), name + ": model", out));

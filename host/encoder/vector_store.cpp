@@ -28,14 +28,13 @@ Result<VectorStore> VectorStore::open(const std::string& path, int64_t most_byte
   VectorStore store;
   store.path_ = path;
   store.most_bytes_ = most_bytes;
-  auto db = io::Database::open(path, io::Database::Mode::kCreate);
-  if (!db.ok()) return db.status();
-  store.db_ = std::make_unique<io::Database>(std::move(db).value());
+  TRACER_ASSIGN_OR_RETURN(auto db, io::Database::open(path, io::Database::Mode::kCreate));
+  store.db_ = std::make_unique<io::Database>(std::move(db));
   TRACER_RETURN_IF_ERROR(store.db_->execute("BEGIN"));  // one snapshot: another process may be making it
-  auto fresh = store.is_new();
-  if (!fresh.ok()) return fresh.status();
+  TRACER_ASSIGN_OR_RETURN(auto fresh, store.is_new());
   TRACER_RETURN_IF_ERROR(store.db_->execute("COMMIT"));
-  if (*fresh) TRACER_RETURN_IF_ERROR(store.make());
+  if (fresh)
+    TRACER_RETURN_IF_ERROR(store.make());
   TRACER_RETURN_IF_ERROR(store.use_log());
   TRACER_RETURN_IF_ERROR(store.prepare());
   return store;
@@ -99,20 +98,17 @@ Status VectorStore::prepare() {
        "vector = ?3 RETURNING id"},
       {&use_, "INSERT INTO uses(id, used) VALUES(?1, ?2) ON CONFLICT(id) DO UPDATE SET used = ?2"}};
   for (const auto& [statement, sql] : all) {
-    auto prepared = db_->prepare(sql);
-    if (!prepared.ok()) return prepared.status();
-    *statement = std::move(prepared).value();
+    TRACER_ASSIGN_OR_RETURN(auto prepared, db_->prepare(sql));
+    *statement = std::move(prepared);
   }
   return {};
 }
 
 Result<int64_t> VectorStore::number(const std::string& sql) {
-  auto statement = db_->prepare(sql);
-  if (!statement.ok()) return statement.status();
-  auto row = statement->step();
-  if (!row.ok()) return row.status();
-  if (!*row) return bad_input(path_ + ": damaged: an embedding cache without " + sql);
-  return statement->integer(0);
+  TRACER_ASSIGN_OR_RETURN(auto statement, db_->prepare(sql));
+  TRACER_ASSIGN_OR_RETURN(auto row, statement.step());
+  if (!row) return bad_input(path_ + ": damaged: an embedding cache without " + sql);
+  return statement.integer(0);
 }
 
 Result<int64_t> VectorStore::used_bytes() {
@@ -140,9 +136,8 @@ Status VectorStore::in_transaction(const std::function<Status()>& work) {
 
 Status VectorStore::begin_session() {
   if (session_ > 0) return {};
-  auto last = number("UPDATE sessions SET last = last + 1 RETURNING last");
-  if (!last.ok()) return last.status();
-  session_ = *last;
+  TRACER_ASSIGN_OR_RETURN(auto last, number("UPDATE sessions SET last = last + 1 RETURNING last"));
+  session_ = last;
   return {};
 }
 
@@ -153,9 +148,8 @@ Status VectorStore::get(std::span<const VectorKey> keys, HostMatrix<float> out, 
   TRACER_RETURN_IF_ERROR(db_->execute("BEGIN"));  // one snapshot: a lock for all look-ups, not one each
   const Status read = [&]() -> Status {
     for (size_t i = 0; i < keys.size(); ++i) {
-      auto row = find_.bind_blob(1, view(keys[i])).step();
-      if (!row.ok()) return row.status();
-      if (*row) {
+      TRACER_ASSIGN_OR_RETURN(auto row, find_.bind_blob(1, view(keys[i])).step());
+      if (row) {
         const std::string_view vector = find_.blob(2);
         if (vector.size() == bytes && find_.integer(1) == checksum(keys[i], vector)) {
           std::memcpy(out.row(static_cast<int64_t>(i)), vector.data(), bytes);
@@ -195,8 +189,8 @@ Status VectorStore::put(std::span<const VectorKey> keys, HostMatrix<const float>
     TRACER_RETURN_IF_ERROR(begin_session());
     for (size_t i = 0; i < keys.size(); ++i) {
       const std::string_view vector(reinterpret_cast<const char*>(vectors.row(static_cast<int64_t>(i))), bytes);
-      auto row = add_.bind_blob(1, view(keys[i])).bind(2, checksum(keys[i], vector)).bind_blob(3, vector).step();
-      if (!row.ok()) return row.status();
+      TRACER_RETURN_IF_ERROR(
+          add_.bind_blob(1, view(keys[i])).bind(2, checksum(keys[i], vector)).bind_blob(3, vector).step().status());
       const int64_t id = add_.integer(0);
       add_.reset();
       TRACER_RETURN_IF_ERROR(use_.bind(1, id).bind(2, session_).run());
@@ -211,12 +205,11 @@ Status VectorStore::evict() {
   if (most_bytes_ == 0) return {};
   const int64_t aim = most_bytes_ - most_bytes_ / 32;
   for (bool first = true;; first = false) {
-    auto now = figures();
-    if (!now.ok()) return now.status();
-    if (now->bytes <= (first ? most_bytes_ : aim) || now->entries == 0) return {};
-    const int64_t each = std::max<int64_t>(1, now->bytes / now->entries);
+    TRACER_ASSIGN_OR_RETURN(auto now, figures());
+    if (now.bytes <= (first ? most_bytes_ : aim) || now.entries == 0) return {};
+    const int64_t each = std::max<int64_t>(1, now.bytes / now.entries);
     const std::string oldest =
-        "(SELECT id FROM uses ORDER BY used, id LIMIT " + std::to_string((now->bytes - aim) / each + 1) + ")";
+        "(SELECT id FROM uses ORDER BY used, id LIMIT " + std::to_string((now.bytes - aim) / each + 1) + ")";
     TRACER_RETURN_IF_ERROR(db_->execute("DELETE FROM entries WHERE id IN " + oldest));
     TRACER_RETURN_IF_ERROR(db_->execute("DELETE FROM uses WHERE id IN " + oldest));
   }

@@ -218,13 +218,11 @@ void keep(std::vector<T>& all, const std::vector<int64_t>& rows) {
 }  // namespace
 
 Status explain(Backend& backend, const std::vector<int32_t>& teacher, Explanation& e) {
-  auto rows = explain_rows(backend, *e.policy, *e.certificate, e.x.view(), teacher, e.names.input);
-  if (!rows.ok()) return rows.status();
-  e.rows = std::move(rows).value();
+  TRACER_ASSIGN_OR_RETURN(auto rows,
+                          explain_rows(backend, *e.policy, *e.certificate, e.x.view(), teacher, e.names.input));
+  e.rows = std::move(rows);
   e.reasons = find_reasons(*e.policy, *e.certificate, e.rows);
-  auto regions = find_regions(backend, e.x.view());
-  if (!regions.ok()) return regions.status();
-  e.regions = std::move(regions).value();
+  TRACER_ASSIGN_OR_RETURN(e.regions, find_regions(backend, e.x.view()));
   return {};
 }
 

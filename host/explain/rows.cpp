@@ -59,8 +59,7 @@ Result<std::vector<ExplainedRow>> explain_rows(Backend& backend, const Policy& p
   const bool cascade = policy.text && rule.text_threshold < 1;
   if (cascade && static_cast<int64_t>(texts.size()) != x.rows) return internal_error("texts and rows differ in number");
   TextScratch scratch;
-  auto prepared = prepare_stage(backend, stage, {certificate.threshold}, x.rows);
-  if (!prepared.ok()) return prepared.status();
+  TRACER_ASSIGN_OR_RETURN(auto prepared, prepare_stage(backend, stage, {certificate.threshold}, x.rows));
   std::vector<ExplainedRow> rows;
   std::vector<RowScore> scores;
   Matrix<int32_t> near;
@@ -68,7 +67,7 @@ Result<std::vector<ExplainedRow>> explain_rows(Backend& backend, const Policy& p
   for (int64_t first = 0; first < x.rows; first += kBlock) {
     const int64_t n = std::min(kBlock, x.rows - first);
     TRACER_RETURN_IF_ERROR(
-        score_rows(backend, *prepared, x.rows_from(first, n), scores, &near, &similarity, &probability));
+        score_rows(backend, prepared, x.rows_from(first, n), scores, &near, &similarity, &probability));
     for (int64_t i = 0; i < n; ++i) {
       if (cascade)
         answer_text(*policy.text, rule, texts[static_cast<size_t>(first + i)], scratch, scores[static_cast<size_t>(i)],

@@ -83,9 +83,8 @@ Json listed(std::vector<std::pair<Json, const Moves*>> entries, const std::vecto
 
 Status explain_earlier(Backend& backend, HostMatrix<const float> x, const std::vector<int32_t>& teacher,
                        const std::vector<std::string>& texts, Earlier& e) {
-  auto rows = explain_rows(backend, *e.policy, *e.certificate, x, teacher, texts);
-  if (!rows.ok()) return rows.status();
-  e.rows = std::move(rows).value();
+  TRACER_ASSIGN_OR_RETURN(auto rows, explain_rows(backend, *e.policy, *e.certificate, x, teacher, texts));
+  e.rows = std::move(rows);
   e.reasons = find_reasons(*e.policy, *e.certificate, e.rows);
   return {};
 }

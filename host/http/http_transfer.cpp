@@ -79,15 +79,13 @@ Result<HttpResponse> HttpTransfer::send(const TransferRequest& request) {
   sink.easy = easy;
   sink.most_bytes = options.max_response_bytes;
   if (!request.to_file.empty()) {
-    auto file = io::AtomicFile::create(request.to_file);
-    if (!file.ok()) return file.status();
-    sink.file.emplace(std::move(file).value());
+    TRACER_ASSIGN_OR_RETURN(auto file, io::AtomicFile::create(request.to_file));
+    sink.file.emplace(std::move(file));
   }
   std::unique_ptr<std::FILE, CloseFile> from;
   std::unique_ptr<curl_mime, CurlMimeDeleter> form;
   if (!request.form_file.empty()) {
-    auto there = io::open_for_reading(request.form_file);
-    if (!there.ok()) return there.status();
+    TRACER_ASSIGN_OR_RETURN(auto there, io::open_for_reading(request.form_file));
     form.reset(curl_mime_init(easy));
     for (const auto& [name, value] : request.form) {
       curl_mimepart* part = curl_mime_addpart(form.get());

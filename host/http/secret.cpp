@@ -30,15 +30,13 @@ Result<std::string> read_key(const KeySource& source) {
     if (value == nullptr || *value == '\0') return std::string();
     return checked(value, "$" + source.environment);
   }
-  auto fd = io::open_for_reading(source.file);
-  if (!fd.ok()) return fd.status();
+  TRACER_ASSIGN_OR_RETURN(auto fd, io::open_for_reading(source.file));
   struct stat st {};
-  if (::fstat(fd->get(), &st) != 0) return io::errno_error(source.file, "cannot read", errno);
+  if (::fstat(fd.get(), &st) != 0) return io::errno_error(source.file, "cannot read", errno);
   if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
     return bad_input(source.file + ": others than its owner may read or write this key file: chmod 600 it");
-  auto text = io::read_file(source.file, 1 << 16);
-  if (!text.ok()) return text.status();
-  return checked(std::move(text).value(), source.file);
+  TRACER_ASSIGN_OR_RETURN(auto text, io::read_file(source.file, 1 << 16));
+  return checked(std::move(text), source.file);
 }
 
 }  // namespace tracer::http

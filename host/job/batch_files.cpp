@@ -89,10 +89,9 @@ Result<Requests> write_requests(Store& store, const llm::ChatApi& api, const llm
   int64_t bytes = 0;
   bool full = false;
   while (!full) {
-    auto asks = store.pending(after, kAtOnce);
-    if (!asks.ok()) return asks.status();
-    if (asks->empty()) break;
-    for (const PendingAsk& ask : *asks) {
+    TRACER_ASSIGN_OR_RETURN(auto asks, store.pending(after, kAtOnce));
+    if (asks.empty()) break;
+    for (const PendingAsk& ask : asks) {
       const std::string body = api.body(prompt.messages(ask.input, ask.bad_answer), dialect);
       const int64_t cost = price ? price->of(api.most_usage(body)) : 0;
       std::string text = request(job, ask, body, api.options().api) + (lines ? "\n" : "");
@@ -102,9 +101,8 @@ Result<Requests> write_requests(Store& store, const llm::ChatApi& api, const llm
              (count > 0 && bytes + static_cast<int64_t>(text.size()) > limits.bytes);
       if (full) break;
       if (!file) {
-        auto made = io::AtomicFile::create(path);
-        if (!made.ok()) return made.status();
-        file.emplace(std::move(made).value());
+        TRACER_ASSIGN_OR_RETURN(auto made, io::AtomicFile::create(path));
+        file.emplace(std::move(made));
         if (!lines) TRACER_RETURN_IF_ERROR(file->write("{\"requests\":["));
       } else if (!lines) {
         text = "," + text;
@@ -128,12 +126,12 @@ Result<BatchOut> write_batch(Store& store, const llm::ChatApi& api, const llm::P
   int64_t after = 0;
   while (true) {
     const std::string name = out.files.empty() ? path : path + "." + std::to_string(out.files.size() + 1);
-    auto requests = write_requests(store, api, prompt, dialect, std::nullopt, name, RequestForm::kLines, limits, after);
-    if (!requests.ok()) return requests.status();
-    if (requests->asks.empty()) return out;
+    TRACER_ASSIGN_OR_RETURN(auto requests, write_requests(store, api, prompt, dialect, std::nullopt, name,
+                                                          RequestForm::kLines, limits, after));
+    if (requests.asks.empty()) return out;
     out.files.push_back(name);
-    out.requests += static_cast<int64_t>(requests->asks.size());
-    after = requests->asks.back();
+    out.requests += static_cast<int64_t>(requests.asks.size());
+    after = requests.asks.back();
   }
 }
 
@@ -147,24 +145,20 @@ BatchIn& BatchIn::operator+=(const BatchIn& o) {
 }
 
 Result<bool> is_of_job(const Store& store, const std::string& path) {
-  auto reader = io::LineReader::open(path);
-  if (!reader.ok()) return reader.status();
+  TRACER_ASSIGN_OR_RETURN(auto reader, io::LineReader::open(path));
   io::Line line;
-  auto more = reader->next(line);
-  if (!more.ok()) return more.status();
-  if (!*more) return true;  // nothing of anyone
-  auto json = parse_json(line.text, path);
-  if (!json.ok()) return json.status();
-  const auto id = json->is_object() ? json->find("custom_id") : json->end();
-  return id != json->end() && id->is_string() &&
+  TRACER_ASSIGN_OR_RETURN(auto more, reader.next(line));
+  if (!more) return true;  // nothing of anyone
+  TRACER_ASSIGN_OR_RETURN(auto json, parse_json(line.text, path));
+  const auto id = json.is_object() ? json.find("custom_id") : json.end();
+  return id != json.end() && id->is_string() &&
          id->get<std::string>().rfind(store.config().at("job_id").get<std::string>() + "-", 0) == 0;
 }
 
 Result<BatchIn> read_batch(Store& store, const llm::ChatApi& api, const std::optional<llm::Price>& price,
                            const std::string& path, double now) {
   TRACER_RETURN_IF_ERROR(store.begin());
-  auto in = take_results(store, api, price, path, now, std::nullopt);
-  if (!in.ok()) return in.status();
+  TRACER_ASSIGN_OR_RETURN(auto in, take_results(store, api, price, path, now, std::nullopt));
   TRACER_RETURN_IF_ERROR(store.commit());
   return in;
 }
@@ -172,36 +166,31 @@ Result<BatchIn> read_batch(Store& store, const llm::ChatApi& api, const std::opt
 Result<BatchIn> take_results(Store& store, const llm::ChatApi& api, const std::optional<llm::Price>& price,
                              const std::string& path, double now, const std::optional<llm::Dialect>& asked) {
   const std::string job = store.config().at("job_id").get<std::string>();
-  auto reader = io::LineReader::open(path);
-  if (!reader.ok()) return reader.status();
+  TRACER_ASSIGN_OR_RETURN(auto reader, io::LineReader::open(path));
   BatchIn in;
   int64_t attempt = store.next_attempt(), stale = -1;
   io::Line line;
   while (true) {
-    auto more = reader->next(line);
-    if (!more.ok()) return more.status();
-    if (!*more) break;
+    TRACER_ASSIGN_OR_RETURN(auto more, reader.next(line));
+    if (!more) break;
     if (line.text.find_first_not_of(" \t") == std::string_view::npos) continue;
     const std::string where = path + ": line " + std::to_string(line.number);
-    auto json = parse_json(line.text, where);
-    if (!json.ok()) return json.status();
-    auto result = parse_result(*json, job, where);
-    if (!result.ok()) return result.status();
+    TRACER_ASSIGN_OR_RETURN(auto json, parse_json(line.text, where));
+    TRACER_ASSIGN_OR_RETURN(auto result, parse_result(json, job, where));
     ++in.lines;
-    auto ask = store.ask(result->ask);
-    if (!ask.ok()) return ask.status();
-    if (!*ask) return bad_input(where + ": \"custom_id\": this job has no such request");
+    TRACER_ASSIGN_OR_RETURN(auto ask, store.ask(result.ask));
+    if (!ask) return bad_input(where + ": \"custom_id\": this job has no such request");
     // An answer to the first question that was taken in before is not one to the correction.
-    if ((*ask)->state != AskState::kPending || (*ask)->bad_answer != result->correction) {
+    if (ask->state != AskState::kPending || ask->bad_answer != result.correction) {
       ++in.settled;
       continue;
     }
     AttemptEnd end;
     end.attempt = attempt++;
-    end.ask = result->ask;
-    end.http_status = result->response.status;
-    const http::ApiError error = http::parse_api_error(result->response.body);
-    const http::Verdict verdict = http::judge(result->response, error, now);
+    end.ask = result.ask;
+    end.http_status = result.response.status;
+    const http::ApiError error = http::parse_api_error(result.response.body);
+    const http::Verdict verdict = http::judge(result.response, error, now);
     end.outcome = verdict.error;
     if (!verdict.error.empty()) in.error = verdict.error;
     in.quota = in.quota || verdict.outcome == http::Outcome::kQuota;
@@ -209,18 +198,17 @@ Result<BatchIn> take_results(Store& store, const llm::ChatApi& api, const std::o
     const auto other = refused && asked ? llm::other_dialect(*asked, error) : std::nullopt;
     if (other) in.dialect = other;
     if (verdict.outcome == http::Outcome::kAnswered)
-      take_answer(api, result->response.body, (*ask)->bad_answer, price, 0, end);
+      take_answer(api, result.response.body, ask->bad_answer, price, 0, end);
     if (refused && !other) end.result = AskResult{AskState::kFailed, -1, verdict.error, {}, 0};
     if (!end.result) {
       ++(end.bad_answer ? in.unparsed : in.again);
     } else {
       ++(end.result->state == AskState::kAnswered ? in.answered : in.failed);
     }
-    const AttemptKind kind = (*ask)->bad_answer ? AttemptKind::kCorrection : AttemptKind::kFirst;
+    const AttemptKind kind = ask->bad_answer ? AttemptKind::kCorrection : AttemptKind::kFirst;
     TRACER_RETURN_IF_ERROR(store.start_attempt(end.attempt, end.ask, kind, 0, now));
-    auto kept = store.end_attempt(end);
-    if (!kept.ok()) return kept.status();
-    if (end.result && (stale < 0 || (*ask)->first_row < stale)) stale = (*ask)->first_row;
+    TRACER_ASSIGN_OR_RETURN(auto kept, store.end_attempt(end));
+    if (end.result && (stale < 0 || ask->first_row < stale)) stale = ask->first_row;
   }
   // The output may hold such a row already, as one without an answer: from there on it is to be made again.
   if (stale >= 0) TRACER_RETURN_IF_ERROR(store.drop_checkpoints_after(stale));

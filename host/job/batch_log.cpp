@@ -31,62 +31,60 @@ std::vector<std::string> parted(const std::string& text) {
 }  // namespace
 
 Result<int64_t> add_batch(Store& store, const Batch& b, const std::vector<int64_t>& asks) {
-  auto add = store.database().prepare(
-      "INSERT INTO batches(state, started, requests, most_cost, dialect) VALUES(?1, ?2, ?3, ?4, ?5)");
-  if (!add.ok()) return add.status();
-  TRACER_RETURN_IF_ERROR(add->bind(1, static_cast<int64_t>(b.state))
+  TRACER_ASSIGN_OR_RETURN(
+      auto add, store.database().prepare(
+                    "INSERT INTO batches(state, started, requests, most_cost, dialect) VALUES(?1, ?2, ?3, ?4, ?5)"));
+  TRACER_RETURN_IF_ERROR(add.bind(1, static_cast<int64_t>(b.state))
                              .bind(2, b.started)
                              .bind(3, b.requests)
                              .bind(4, b.most_cost)
                              .bind(5, bits(b.dialect))
                              .run());
   const int64_t id = store.database().last_id();
-  auto assign = store.database().prepare("UPDATE asks SET batch = ?2 WHERE id = ?1");
-  if (!assign.ok()) return assign.status();
-  for (const int64_t ask : asks) TRACER_RETURN_IF_ERROR(assign->bind(1, ask).bind(2, id).run());
+  TRACER_ASSIGN_OR_RETURN(auto assign, store.database().prepare("UPDATE asks SET batch = ?2 WHERE id = ?1"));
+  for (const int64_t ask : asks) TRACER_RETURN_IF_ERROR(assign.bind(1, ask).bind(2, id).run());
   return id;
 }
 
 Result<std::vector<Batch>> open_batches(Store& store) {
-  auto rows = store.database().prepare(
-      "SELECT id, state, remote_id, started, requests, most_cost, dialect, not_ours FROM batches WHERE state <> 2 "
-      "ORDER BY id");
-  if (!rows.ok()) return rows.status();
+  TRACER_ASSIGN_OR_RETURN(
+      auto rows,
+      store.database().prepare(
+          "SELECT id, state, remote_id, started, requests, most_cost, dialect, not_ours FROM batches WHERE state <> 2 "
+          "ORDER BY id"));
   std::vector<Batch> out;
   while (true) {
-    auto row = rows->step();
-    if (!row.ok()) return row.status();
-    if (!*row) return out;
+    TRACER_ASSIGN_OR_RETURN(auto row, rows.step());
+    if (!row) return out;
     Batch b;
-    b.id = rows->integer(0);
-    b.state = rows->integer(1) == 1 ? BatchState::kSubmitted : BatchState::kPrepared;
-    b.remote_id = rows->text(2);
-    b.started = rows->real(3);
-    b.requests = rows->integer(4);
-    b.most_cost = rows->integer(5);
-    b.dialect = dialect_of(rows->integer(6));
-    b.not_ours = parted(rows->text(7));
+    b.id = rows.integer(0);
+    b.state = rows.integer(1) == 1 ? BatchState::kSubmitted : BatchState::kPrepared;
+    b.remote_id = rows.text(2);
+    b.started = rows.real(3);
+    b.requests = rows.integer(4);
+    b.most_cost = rows.integer(5);
+    b.dialect = dialect_of(rows.integer(6));
+    b.not_ours = parted(rows.text(7));
     out.push_back(std::move(b));
   }
 }
 
 Result<std::vector<std::string>> remote_ids(Store& store) {
-  auto rows = store.database().prepare("SELECT remote_id FROM batches WHERE remote_id <> ''");
-  if (!rows.ok()) return rows.status();
+  TRACER_ASSIGN_OR_RETURN(auto rows, store.database().prepare("SELECT remote_id FROM batches WHERE remote_id <> ''"));
   std::vector<std::string> out;
   while (true) {
-    auto row = rows->step();
-    if (!row.ok()) return row.status();
-    if (!*row) return out;
-    out.push_back(rows->text(0));
+    TRACER_ASSIGN_OR_RETURN(auto row, rows.step());
+    if (!row) return out;
+    out.push_back(rows.text(0));
   }
 }
 
 Status update_batch(Store& store, const Batch& b) {
-  auto update = store.database().prepare("UPDATE batches SET state = ?2, remote_id = ?3, not_ours = ?4 WHERE id = ?1");
-  if (!update.ok()) return update.status();
+  TRACER_ASSIGN_OR_RETURN(
+      auto update,
+      store.database().prepare("UPDATE batches SET state = ?2, remote_id = ?3, not_ours = ?4 WHERE id = ?1"));
   const std::string not_ours = joined(b.not_ours);
-  return update->bind(1, b.id)
+  return update.bind(1, b.id)
       .bind(2, static_cast<int64_t>(b.state))
       .bind(3, std::string_view(b.remote_id))
       .bind(4, std::string_view(not_ours))
@@ -94,20 +92,18 @@ Status update_batch(Store& store, const Batch& b) {
 }
 
 Status end_batch(Store& store, int64_t id, const std::string& outcome) {
-  auto free = store.database().prepare("UPDATE asks SET batch = NULL WHERE batch = ?1");
-  if (!free.ok()) return free.status();
-  TRACER_RETURN_IF_ERROR(free->bind(1, id).run());
-  auto ended = store.database().prepare("UPDATE batches SET state = 2, outcome = ?2 WHERE id = ?1");
-  if (!ended.ok()) return ended.status();
-  return ended->bind(1, id).bind(2, std::string_view(outcome)).run();
+  TRACER_ASSIGN_OR_RETURN(auto free, store.database().prepare("UPDATE asks SET batch = NULL WHERE batch = ?1"));
+  TRACER_RETURN_IF_ERROR(free.bind(1, id).run());
+  TRACER_ASSIGN_OR_RETURN(auto ended,
+                          store.database().prepare("UPDATE batches SET state = 2, outcome = ?2 WHERE id = ?1"));
+  return ended.bind(1, id).bind(2, std::string_view(outcome)).run();
 }
 
 Result<llm::Dialect> batch_dialect(Store& store, const llm::Dialect& otherwise) {
-  auto text = store.meta("batch_dialect");
-  if (!text.ok()) return text.status();
+  TRACER_ASSIGN_OR_RETURN(auto text, store.meta("batch_dialect"));
   int64_t stored = 0;
-  const char* end = text->data() + text->size();
-  if (text->empty() || std::from_chars(text->data(), end, stored).ptr != end) return otherwise;
+  const char* end = text.data() + text.size();
+  if (text.empty() || std::from_chars(text.data(), end, stored).ptr != end) return otherwise;
   return dialect_of(stored);
 }
 

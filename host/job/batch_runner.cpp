@@ -77,12 +77,11 @@ bool BatchRunner::ends(const http::Verdict& verdict) {
 template <typename T, typename Call>
 Result<std::optional<llm::Called<T>>> BatchRunner::persist(Call call) {
   for (int attempt = 1;; ++attempt) {
-    auto called = call();
-    if (!called.ok()) return called.status();
-    const http::Verdict& verdict = called->verdict;
+    TRACER_ASSIGN_OR_RETURN(auto called, call());
+    const http::Verdict& verdict = called.verdict;
     if (verdict.outcome == http::Outcome::kAnswered || verdict.outcome == http::Outcome::kRowFailed) {
       heard_ms_ = io::steady_ms();
-      return std::optional(std::move(called).value());
+      return std::optional(std::move(called));
     }
     if (ends(verdict) || !wait(pause_ms(verdict, attempt))) return std::optional<llm::Called<T>>();
   }
@@ -113,11 +112,10 @@ Result<std::optional<llm::RemoteBatch>> BatchRunner::find(const Batch& batch) {
   });
   if (!listed.ok()) return listed.status();
   if (!*listed || (*listed)->verdict.outcome != http::Outcome::kAnswered) return found;
-  auto known = remote_ids(store_);
-  if (!known.ok()) return known.status();
-  known->insert(known->end(), batch.not_ours.begin(), batch.not_ours.end());
+  TRACER_ASSIGN_OR_RETURN(auto known, remote_ids(store_));
+  known.insert(known.end(), batch.not_ours.begin(), batch.not_ours.end());
   for (llm::RemoteBatch& b : (*listed)->value) {
-    const bool taken = std::find(known->begin(), known->end(), b.id) != known->end();
+    const bool taken = std::find(known.begin(), known.end(), b.id) != known.end();
     const bool same = chat_.options().api == llm::Api::kOpenAi ? b.tag == tag(batch) : b.requests == batch.requests;
     if (!taken && same) found = std::move(b);  // of several the oldest: they come newest first
   }
@@ -129,11 +127,10 @@ Result<bool> BatchRunner::settle_unknown(Batch& batch) {
   const bool fresh = io::now_seconds() - batch.started < kClockSkewSeconds;
   for (int look = 0; look < (fresh ? 2 : 1); ++look) {
     if (look > 0 && !wait(std::min(kLateMs, poll_ms()))) return false;
-    auto found = find(batch);
-    if (!found.ok()) return found.status();
+    TRACER_ASSIGN_OR_RETURN(auto found, find(batch));
     if (stop_ != StopReason::kNone) return false;
-    if (*found) {
-      TRACER_RETURN_IF_ERROR(adopt(batch, (*found)->id));
+    if (found) {
+      TRACER_RETURN_IF_ERROR(adopt(batch, found->id));
       return true;
     }
   }
@@ -149,12 +146,11 @@ Result<bool> BatchRunner::submit(Batch& batch, const std::string& requests) {
   }
   std::string refusal = (*uploaded)->verdict.error;
   for (int attempt = 1; (*uploaded)->verdict.outcome == http::Outcome::kAnswered; ++attempt) {
-    auto made = remote_.create(requests, (*uploaded)->value, tag(batch));
-    if (!made.ok()) return made.status();
-    const http::Verdict& verdict = made->verdict;
+    TRACER_ASSIGN_OR_RETURN(auto made, remote_.create(requests, (*uploaded)->value, tag(batch)));
+    const http::Verdict& verdict = made.verdict;
     if (verdict.outcome == http::Outcome::kAnswered) {
       heard_ms_ = io::steady_ms();
-      TRACER_RETURN_IF_ERROR(adopt(batch, made->value.id));
+      TRACER_RETURN_IF_ERROR(adopt(batch, made.value.id));
       return true;
     }
     refusal = verdict.error;
@@ -162,7 +158,7 @@ Result<bool> BatchRunner::submit(Batch& batch, const std::string& requests) {
     if (verdict.outcome != http::Outcome::kRetry) break;
     // Whether it was made is not known: it stays prepared, and the next run looks for it.
     if (ended || !wait(pause_ms(verdict, attempt))) return false;
-    if (!made->sent) continue;
+    if (!made.sent) continue;
     auto settled = settle_unknown(batch);
     if (!settled.ok() || !*settled || batch.state == BatchState::kSubmitted) return settled;
   }
@@ -172,37 +168,34 @@ Result<bool> BatchRunner::submit(Batch& batch, const std::string& requests) {
 
 Result<bool> BatchRunner::submit_pending() {
   while (true) {
-    auto spent = store_.ledger();
-    if (!spent.ok()) return spent.status();
-    if (spent->pending == spent->in_batches) return true;
+    TRACER_ASSIGN_OR_RETURN(auto spent, store_.ledger());
+    if (spent.pending == spent.in_batches) return true;
     RequestLimits limits = options_.limits;
-    if (options_.most_cost) limits.cost = *options_.most_cost - spent->most_cost;
+    if (options_.most_cost) limits.cost = *options_.most_cost - spent.most_cost;
     if (options_.most_requests)
-      limits.lines = std::min(limits.lines, *options_.most_requests - spent->attempts - spent->in_batches);
+      limits.lines = std::min(limits.lines, *options_.most_requests - spent.attempts - spent.in_batches);
     // What open batches have reserved may come back: budgets end the run when none is open.
-    if (limits.lines <= 0) return spent->batches > 0 || end(StopReason::kRequests);
-    auto dialect = batch_dialect(store_, {.structured = options_.structured});
-    if (!dialect.ok()) return dialect.status();
+    if (limits.lines <= 0) return spent.batches > 0 || end(StopReason::kRequests);
+    TRACER_ASSIGN_OR_RETURN(auto dialect, batch_dialect(store_, {.structured = options_.structured}));
     const bool one_body = chat_.options().api == llm::Api::kAnthropic;
     const std::string requests = files_ + "-next.requests.jsonl";
-    auto written = write_requests(store_, chat_, prompt_, *dialect, options_.price, requests,
-                                  one_body ? RequestForm::kOneBody : RequestForm::kLines, limits, 0);
-    if (!written.ok()) return written.status();
-    if (written->asks.empty()) return spent->batches > 0 || end(StopReason::kCost);
+    TRACER_ASSIGN_OR_RETURN(auto written,
+                            write_requests(store_, chat_, prompt_, dialect, options_.price, requests,
+                                           one_body ? RequestForm::kOneBody : RequestForm::kLines, limits, 0));
+    if (written.asks.empty()) return spent.batches > 0 || end(StopReason::kCost);
     Batch batch;
     batch.started = io::now_seconds();
-    batch.requests = static_cast<int64_t>(written->asks.size());
-    batch.most_cost = written->most_cost;
-    batch.dialect = *dialect;
+    batch.requests = static_cast<int64_t>(written.asks.size());
+    batch.most_cost = written.most_cost;
+    batch.dialect = dialect;
     TRACER_RETURN_IF_ERROR(store_.begin());
-    auto id = add_batch(store_, batch, written->asks);
-    if (!id.ok()) return id.status();
+    TRACER_ASSIGN_OR_RETURN(auto id, add_batch(store_, batch, written.asks));
     TRACER_RETURN_IF_ERROR(store_.commit());
-    batch.id = *id;
+    batch.id = id;
     auto submitted = submit(batch, requests);
     (void)::unlink(requests.c_str());
     if (!submitted.ok() || !*submitted) return submitted;
-    if (written->over_cost) return true;
+    if (written.over_cost) return true;
   }
 }
 
@@ -221,9 +214,9 @@ Result<bool> BatchRunner::take_in(Batch& batch, const llm::RemoteBatch& remote) 
     if (!*loaded) return false;
     if ((*loaded)->verdict.outcome != http::Outcome::kAnswered)
       return end(StopReason::kRefused, (*loaded)->verdict.error);
-    auto ours = is_of_job(store_, paths.back());
-    if (!ours.ok()) return ours.status();
-    if (*ours) continue;
+    TRACER_ASSIGN_OR_RETURN(auto ours, is_of_job(store_, paths.back()));
+    if (ours)
+      continue;
     for (const std::string& path : paths) (void)::unlink(path.c_str());
     batch.not_ours.push_back(batch.remote_id);
     batch.remote_id.clear();
@@ -234,9 +227,9 @@ Result<bool> BatchRunner::take_in(Batch& batch, const llm::RemoteBatch& remote) 
   BatchIn all;
   TRACER_RETURN_IF_ERROR(store_.begin());
   for (const std::string& path : paths) {
-    auto in = take_results(store_, chat_, options_.price, path, io::now_seconds(), batch.dialect);
-    if (!in.ok()) return in.status();
-    all += *in;
+    TRACER_ASSIGN_OR_RETURN(auto in,
+                            take_results(store_, chat_, options_.price, path, io::now_seconds(), batch.dialect));
+    all += in;
   }
   TRACER_RETURN_IF_ERROR(end_batch(store_, batch.id, remote.status));
   if (all.dialect) TRACER_RETURN_IF_ERROR(set_batch_dialect(store_, *all.dialect));
@@ -295,18 +288,16 @@ Result<StopReason> BatchRunner::run() {
     if (!open.ok()) return open.status();
     for (Batch& batch : *open) {
       if (!wait(0)) return stop_;
-      auto polled = poll(batch);
-      if (!polled.ok()) return polled.status();
-      if (!*polled) return stop_;
+      TRACER_ASSIGN_OR_RETURN(auto polled, poll(batch));
+      if (!polled) return stop_;
     }
     open = open_batches(store_);
     if (!open.ok()) return open.status();
     // After a batch that failed, one at a time, a while later: the server may bear no more at once.
     if (!cancelling_ && (barren_ == 0 || open->empty())) {
       if (barren_ > 0 && !wait(poll_ms())) return stop_;
-      auto submitted = submit_pending();
-      if (!submitted.ok()) return submitted.status();
-      if (!*submitted) return stop_;
+      TRACER_ASSIGN_OR_RETURN(auto submitted, submit_pending());
+      if (!submitted) return stop_;
       open = open_batches(store_);
       if (!open.ok()) return open.status();
     }

@@ -26,7 +26,7 @@ Status set_cancelled(Store& store, const std::string& job, bool cancelled) {
 }
 
 Result<bool> is_cancelled(Store& store) {
-  auto flag = store.meta("cancelled");
+  const auto flag = store.meta("cancelled");
   if (!flag.ok()) return flag.status();
   return *flag == "1";
 }

@@ -189,16 +189,15 @@ Status Journal::store_row(RoutedRow row) {
   bool first = false;
   if (row.deferred) {
     row.deferred->row = next_row_;
-    auto added = store_.add_row(*row.deferred);
-    if (!added.ok()) return added.status();
+    TRACER_ASSIGN_OR_RETURN(auto added, store_.add_row(*row.deferred));
     row.deferred->input = std::string();  // is in the store
     if (next_row_ < routed_before_) ++seen_again_;
-    ask = added->ask;
-    first = added->first_row == next_row_;
+    ask = added.ask;
+    first = added.first_row == next_row_;
     auto [at, made] = known_.try_emplace(ask);
     if (made) {
       // What the open transaction settled becomes known with it.
-      at->second.result = settled_.count(ask) != 0 ? AskResult{} : std::move(added->known);
+      at->second.result = settled_.count(ask) != 0 ? AskResult{} : std::move(added.known);
       if (at->second.result.state == AskState::kPending) asks_left_ = true;
     }
     ++at->second.rows;
@@ -229,11 +228,10 @@ Status Journal::store_some_rows() {
 // Rows that an earlier run sent to the LLM must all have come again.
 Status Journal::check_routed_again() {
   if (routed_before_ <= first_row_) return {};
-  auto stored = store_.count_rows(first_row_, routed_before_);
-  if (!stored.ok()) return stored.status();
+  TRACER_ASSIGN_OR_RETURN(auto stored, store_.count_rows(first_row_, routed_before_));
   routed_before_ = 0;
-  if (*stored == seen_again_) return {};
-  return bad_input("the input is not the one that this job began with: " + std::to_string(*stored) +
+  if (stored == seen_again_) return {};
+  return bad_input("the input is not the one that this job began with: " + std::to_string(stored) +
                    " of its rows went to the LLM, now " + std::to_string(seen_again_) + " of the same rows would");
 }
 
@@ -258,10 +256,9 @@ Status Journal::handle(Started& m) {
 
 Status Journal::handle(AttemptEnd& m) {
   TRACER_RETURN_IF_ERROR(in_transaction(options_.answer_ms));
-  auto result = store_.end_attempt(m);
-  if (!result.ok()) return result.status();
+  TRACER_ASSIGN_OR_RETURN(auto result, store_.end_attempt(m));
   ++ended_;
-  if (m.result) settled_[m.ask] = std::move(result).value();
+  if (m.result) settled_[m.ask] = std::move(result);
   return {};
 }
 
@@ -276,9 +273,7 @@ Status Journal::deliver() {
   if (wanted_ == 0 || end_told_) return {};
   std::vector<PendingAsk> asks;
   if (asks_left_) {
-    auto found = store_.pending(delivered_, wanted_);
-    if (!found.ok()) return found.status();
-    asks = std::move(found).value();
+    TRACER_ASSIGN_OR_RETURN(asks, store_.pending(delivered_, wanted_));
     asks_left_ = static_cast<int64_t>(asks.size()) == wanted_;
     if (!asks.empty()) delivered_ = asks.back().id;
   }
@@ -309,17 +304,15 @@ Status Journal::write_ready() {
       front.line = format_.asked(*front.deferred, result, front.first, why_);
       if (--at->second.rows == 0) known_.erase(at);
     }
-    auto checkpoint = output_.append(front.line);
-    if (!checkpoint.ok()) return checkpoint.status();
-    TRACER_RETURN_IF_ERROR(keep(*checkpoint));
+    TRACER_ASSIGN_OR_RETURN(auto checkpoint, output_.append(front.line));
+    TRACER_RETURN_IF_ERROR(keep(checkpoint));
     window_.pop_front();
     ++written;
   }
   if (io::steady_ms() >= flushed_ms_ + kFlushMs) {
     flushed_ms_ = io::steady_ms();
-    auto checkpoint = output_.flush();
-    if (!checkpoint.ok()) return checkpoint.status();
-    TRACER_RETURN_IF_ERROR(keep(*checkpoint));
+    TRACER_ASSIGN_OR_RETURN(auto checkpoint, output_.flush());
+    TRACER_RETURN_IF_ERROR(keep(checkpoint));
   }
   if (written == 0) return {};
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -332,14 +325,12 @@ Status Journal::write_ready() {
 Status Journal::finish() {
   TRACER_RETURN_IF_ERROR(commit());
   TRACER_RETURN_IF_ERROR(write_ready());
-  auto checkpoint = output_.flush();
-  if (!checkpoint.ok()) return checkpoint.status();
-  TRACER_RETURN_IF_ERROR(keep(*checkpoint));
+  TRACER_ASSIGN_OR_RETURN(auto checkpoint, output_.flush());
+  TRACER_RETURN_IF_ERROR(keep(checkpoint));
   TRACER_RETURN_IF_ERROR(output_.sync());
   TRACER_RETURN_IF_ERROR(in_transaction(options_.commit_ms));
-  auto open = store_.first_open_row();
-  if (!open.ok()) return open.status();
-  TRACER_RETURN_IF_ERROR(store_.set_finished(complete() && *open < 0));
+  TRACER_ASSIGN_OR_RETURN(auto open, store_.first_open_row());
+  TRACER_RETURN_IF_ERROR(store_.set_finished(complete() && open < 0));
   return commit();
 }
 

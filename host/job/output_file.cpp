@@ -41,9 +41,8 @@ Result<Checkpoint> confirmed_of(const std::string& path, int fd, const std::vect
     if (c.bytes <= at.bytes || (most_rows >= 0 && c.rows > most_rows)) break;
     constexpr int64_t kLongest = int64_t{1} << 30;
     if (c.bytes - at.bytes > kLongest) break;
-    auto bytes = read_some(path, fd, at.bytes, c.bytes - at.bytes);
-    if (!bytes.ok()) return bytes.status();
-    if (static_cast<int64_t>(bytes->size()) != c.bytes - at.bytes || io::xxh64(*bytes, at.hash) != c.hash) break;
+    TRACER_ASSIGN_OR_RETURN(auto bytes, read_some(path, fd, at.bytes, c.bytes - at.bytes));
+    if (static_cast<int64_t>(bytes.size()) != c.bytes - at.bytes || io::xxh64(bytes, at.hash) != c.hash) break;
     at = c;
   }
   return at;
@@ -54,9 +53,7 @@ Result<Checkpoint> confirmed_of(const std::string& path, int fd, const std::vect
 Result<OutputFile> OutputFile::create(const std::string& path) {
   OutputFile out;
   out.path_ = path;
-  auto fd = opened(path, O_TRUNC);
-  if (!fd.ok()) return fd.status();
-  out.fd_ = std::move(fd).value();
+  TRACER_ASSIGN_OR_RETURN(out.fd_, opened(path, O_TRUNC));
   return out;
 }
 
@@ -64,21 +61,17 @@ Result<Checkpoint> OutputFile::confirmed(const std::string& path, const std::vec
                                          int64_t most_rows) {
   std::error_code ec;
   if (!std::filesystem::exists(path, ec)) return Checkpoint{};
-  auto fd = io::open_for_reading(path);
-  if (!fd.ok()) return fd.status();
-  return confirmed_of(path, fd->get(), checkpoints, most_rows);
+  TRACER_ASSIGN_OR_RETURN(auto fd, io::open_for_reading(path));
+  return confirmed_of(path, fd.get(), checkpoints, most_rows);
 }
 
 Result<OutputFile> OutputFile::resume(const std::string& path, const std::vector<Checkpoint>& checkpoints,
                                       int64_t most_rows) {
   OutputFile out;
   out.path_ = path;
-  auto fd = opened(path, 0);
-  if (!fd.ok()) return fd.status();
-  out.fd_ = std::move(fd).value();
-  auto at = confirmed_of(path, out.fd_.get(), checkpoints, most_rows);
-  if (!at.ok()) return at.status();
-  out.at_ = *at;
+  TRACER_ASSIGN_OR_RETURN(out.fd_, opened(path, 0));
+  TRACER_ASSIGN_OR_RETURN(auto at, confirmed_of(path, out.fd_.get(), checkpoints, most_rows));
+  out.at_ = at;
   if (::ftruncate(out.fd_.get(), out.at_.bytes) != 0) return io::errno_error(path, "cannot cut", errno);
   if (::lseek(out.fd_.get(), out.at_.bytes, SEEK_SET) < 0) return io::errno_error(path, "cannot write", errno);
   return out;

@@ -96,24 +96,22 @@ Result<Store> Store::opened(const std::string& path, io::Database::Mode mode) {
   } else if (auto there = io::open_for_reading(path); !there.ok()) {
     return there.status();
   }
-  auto db = io::Database::open(path, mode);
-  if (!db.ok()) return db.status();
-  store.db_ = std::make_unique<io::Database>(std::move(db).value());
+  TRACER_ASSIGN_OR_RETURN(auto db, io::Database::open(path, mode));
+  store.db_ = std::make_unique<io::Database>(std::move(db));
   return store;
 }
 
 Result<Store> Store::create(const std::string& path, const Json& config) {
-  auto store = opened(path, io::Database::Mode::kCreate);
-  if (!store.ok()) return store.status();
+  TRACER_ASSIGN_OR_RETURN(auto store, opened(path, io::Database::Mode::kCreate));
   const Status made = [&]() -> Status {
     // The version is set last, in the schema's transaction: a file without it was never a job.
     for (const std::string& sql :
          {std::string("PRAGMA journal_mode=WAL"), std::string("PRAGMA synchronous=FULL"), std::string("BEGIN"),
           std::string(kSchema), "PRAGMA user_version=" + std::to_string(kJobVersion)})
-      TRACER_RETURN_IF_ERROR(store->db_->execute(sql));
-    TRACER_RETURN_IF_ERROR(store->prepare());
-    TRACER_RETURN_IF_ERROR(store->set_config(config));
-    return store->commit();
+      TRACER_RETURN_IF_ERROR(store.db_->execute(sql));
+    TRACER_RETURN_IF_ERROR(store.prepare());
+    TRACER_RETURN_IF_ERROR(store.set_config(config));
+    return store.commit();
   }();
   if (made.ok()) return store;
   remove_files(path);  // what is there (on a full disk) is no job, and would be in the way of the next try
@@ -121,42 +119,37 @@ Result<Store> Store::create(const std::string& path, const Json& config) {
 }
 
 Result<bool> Store::remove_unborn(const std::string& path) {
-  auto store = opened(path, io::Database::Mode::kWrite);
-  if (!store.ok()) return store.status();
+  TRACER_ASSIGN_OR_RETURN(auto store, opened(path, io::Database::Mode::kWrite));
   int64_t version = 0, tables = 0;
-  TRACER_RETURN_IF_ERROR(store->read_row("PRAGMA user_version", {&version}));
-  TRACER_RETURN_IF_ERROR(store->read_row("SELECT count(*) FROM sqlite_master", {&tables}));
+  TRACER_RETURN_IF_ERROR(store.read_row("PRAGMA user_version", {&version}));
+  TRACER_RETURN_IF_ERROR(store.read_row("SELECT count(*) FROM sqlite_master", {&tables}));
   if (version != 0 || tables != 0) return false;
   remove_files(path);
   return true;
 }
 
 Result<Store> Store::open(const std::string& path) {
-  auto store = opened(path, io::Database::Mode::kWrite);
-  if (!store.ok()) return store.status();
-  TRACER_RETURN_IF_ERROR(store->db_->execute("PRAGMA synchronous=FULL"));
-  TRACER_RETURN_IF_ERROR(store->prepare());
-  TRACER_RETURN_IF_ERROR(check_config(store->config_, path + ": config"));
+  TRACER_ASSIGN_OR_RETURN(auto store, opened(path, io::Database::Mode::kWrite));
+  TRACER_RETURN_IF_ERROR(store.db_->execute("PRAGMA synchronous=FULL"));
+  TRACER_RETURN_IF_ERROR(store.prepare());
+  TRACER_RETURN_IF_ERROR(check_config(store.config_, path + ": config"));
   return store;
 }
 
 Result<Store> Store::open_to_read(const std::string& path) {
-  auto store = opened(path, io::Database::Mode::kRead);
-  if (!store.ok()) return store.status();
-  TRACER_RETURN_IF_ERROR(store->prepare());
-  TRACER_RETURN_IF_ERROR(check_config(store->config_, path + ": config"));
+  TRACER_ASSIGN_OR_RETURN(auto store, opened(path, io::Database::Mode::kRead));
+  TRACER_RETURN_IF_ERROR(store.prepare());
+  TRACER_RETURN_IF_ERROR(check_config(store.config_, path + ": config"));
   return store;
 }
 
 Status Store::prepare() {
-  auto version = db_->prepare("PRAGMA user_version");
-  if (!version.ok()) return version.status();
-  auto row = version->step();
-  if (!row.ok()) return row.status();
-  if (version->integer(0) != kJobVersion)
+  TRACER_ASSIGN_OR_RETURN(auto version, db_->prepare("PRAGMA user_version"));
+  TRACER_RETURN_IF_ERROR(version.step().status());
+  if (version.integer(0) != kJobVersion)
     return bad_input(path_ + ": expected a job of version " + std::to_string(kJobVersion) + ", found " +
-                     (version->integer(0) == 0 ? "no job" : std::to_string(version->integer(0))));
-  version->reset();
+                     (version.integer(0) == 0 ? "no job" : std::to_string(version.integer(0))));
+  version.reset();
   const std::string result = "state, label, error, prompt_tokens, completion_tokens, cost";
   const std::pair<io::Statement*, std::string> all[] = {
       {&find_ask_, "SELECT id, first_row, " + result + " FROM asks WHERE key = ?1"},
@@ -177,28 +170,20 @@ Status Store::prepare() {
        "SELECT id, input, bad_answer FROM asks WHERE state = 0 AND batch IS NULL AND id > ?1 ORDER BY id LIMIT ?2"},
       {&meta_, "INSERT INTO meta(key, value) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2"}};
   for (const auto& [statement, sql] : all) {
-    auto prepared = db_->prepare(sql);
-    if (!prepared.ok()) return prepared.status();
-    *statement = std::move(prepared).value();
+    TRACER_ASSIGN_OR_RETURN(auto prepared, db_->prepare(sql));
+    *statement = std::move(prepared);
   }
-  auto config = meta("config");
-  if (!config.ok()) return config.status();
-  if (!config->empty()) {
-    auto json = parse_json(*config, path_ + ": config");
-    if (!json.ok()) return json.status();
-    config_ = std::move(json).value();
+  TRACER_ASSIGN_OR_RETURN(auto config, meta("config"));
+  if (!config.empty()) {
+    TRACER_ASSIGN_OR_RETURN(config_, parse_json(config, path_ + ": config"));
   }
-  auto routed = meta("routed");
-  if (!routed.ok()) return routed.status();
-  std::from_chars(routed->data(), routed->data() + routed->size(), routed_);
-  auto finished = meta("finished");
-  if (!finished.ok()) return finished.status();
-  finished_ = *finished == "1";
-  auto last = db_->prepare("SELECT coalesce(max(id), 0) FROM attempts");
-  if (!last.ok()) return last.status();
-  auto found = last->step();
-  if (!found.ok()) return found.status();
-  next_attempt_ = last->integer(0) + 1;
+  TRACER_ASSIGN_OR_RETURN(auto routed, meta("routed"));
+  std::from_chars(routed.data(), routed.data() + routed.size(), routed_);
+  TRACER_ASSIGN_OR_RETURN(auto finished, meta("finished"));
+  finished_ = finished == "1";
+  TRACER_ASSIGN_OR_RETURN(auto last, db_->prepare("SELECT coalesce(max(id), 0) FROM attempts"));
+  TRACER_RETURN_IF_ERROR(last.step().status());
+  next_attempt_ = last.integer(0) + 1;
   return {};
 }
 
@@ -207,11 +192,9 @@ Status Store::set_meta(const std::string& key, const std::string& value) {
 }
 
 Result<std::string> Store::meta(const std::string& key) {
-  auto statement = db_->prepare("SELECT value FROM meta WHERE key = ?1");
-  if (!statement.ok()) return statement.status();
-  auto row = statement->bind(1, std::string_view(key)).step();
-  if (!row.ok()) return row.status();
-  return *row ? statement->text(0) : std::string();
+  TRACER_ASSIGN_OR_RETURN(auto statement, db_->prepare("SELECT value FROM meta WHERE key = ?1"));
+  TRACER_ASSIGN_OR_RETURN(auto row, statement.bind(1, std::string_view(key)).step());
+  return row ? statement.text(0) : std::string();
 }
 
 Status Store::set_config(const Json& config) {
@@ -230,9 +213,8 @@ Status Store::commit() { return db_->execute("COMMIT"); }
 Result<Store::Added> Store::add_row(const DeferredRow& row) {
   Added added;
   const std::string key = ask_key(row.input);
-  auto ask = find_ask_.bind(1, std::string_view(key)).step();
-  if (!ask.ok()) return ask.status();
-  if (*ask) {
+  TRACER_ASSIGN_OR_RETURN(auto ask, find_ask_.bind(1, std::string_view(key)).step());
+  if (ask) {
     added.ask = find_ask_.integer(0);
     added.first_row = find_ask_.integer(1);
     auto known = read_result(find_ask_, 2, labels(), path_);
@@ -244,15 +226,14 @@ Result<Store::Added> Store::add_row(const DeferredRow& row) {
   }
   find_ask_.reset();
   if (row.row < routed_) {
-    auto there = find_row_.bind(1, row.row).step();
-    if (!there.ok()) return there.status();
-    const bool same = *ask && *there && find_row_.integer(0) == added.ask && find_row_.text(1) == row.reason &&
+    TRACER_ASSIGN_OR_RETURN(auto there, find_row_.bind(1, row.row).step());
+    const bool same = ask && there && find_row_.integer(0) == added.ask && find_row_.text(1) == row.reason &&
                       (find_row_.integer(2) != 0) == row.handled;
     find_row_.reset();
     if (!same) return another_row(row.row);
     return added;
   }
-  if (!*ask) {
+  if (!ask) {
     TRACER_RETURN_IF_ERROR(
         add_ask_.bind(1, std::string_view(key)).bind(2, row.row).bind(3, std::string_view(row.input)).run());
     added.ask = db_->last_id();
@@ -302,9 +283,8 @@ Result<AskResult> Store::end_attempt(const AttemptEnd& e) {
     }
   }
   if (e.bad_answer) settle_.bind(8, std::string_view(*e.bad_answer));
-  auto row = settle_.step();
-  if (!row.ok()) return row.status();
-  Result<AskResult> result = *row ? read_result(settle_, 0, labels(), path_) : AskResult{};
+  TRACER_ASSIGN_OR_RETURN(auto row, settle_.step());
+  Result<AskResult> result = row ? read_result(settle_, 0, labels(), path_) : AskResult{};
   settle_.reset();
   return result;
 }
@@ -313,9 +293,8 @@ Result<std::vector<PendingAsk>> Store::pending(int64_t after, int64_t most) {
   std::vector<PendingAsk> out;
   pending_.bind(1, after).bind(2, most);
   while (true) {
-    auto row = pending_.step();
-    if (!row.ok()) return row.status();
-    if (!*row) break;
+    TRACER_ASSIGN_OR_RETURN(auto row, pending_.step());
+    if (!row) break;
     out.push_back({pending_.integer(0), pending_.text(1), std::nullopt});
     if (!pending_.null(2)) out.back().bad_answer = pending_.text(2);
   }
@@ -324,13 +303,12 @@ Result<std::vector<PendingAsk>> Store::pending(int64_t after, int64_t most) {
 }
 
 Result<std::optional<Store::AskInfo>> Store::ask(int64_t id) {
-  auto statement = db_->prepare("SELECT state, bad_answer IS NOT NULL, first_row FROM asks WHERE id = ?1");
-  if (!statement.ok()) return statement.status();
-  auto row = statement->bind(1, id).step();
-  if (!row.ok()) return row.status();
-  if (!*row) return std::optional<AskInfo>();
+  TRACER_ASSIGN_OR_RETURN(auto statement,
+                          db_->prepare("SELECT state, bad_answer IS NOT NULL, first_row FROM asks WHERE id = ?1"));
+  TRACER_ASSIGN_OR_RETURN(auto row, statement.bind(1, id).step());
+  if (!row) return std::optional<AskInfo>();
   return std::optional<AskInfo>(
-      AskInfo{static_cast<AskState>(statement->integer(0)), statement->integer(1) != 0, statement->integer(2)});
+      AskInfo{static_cast<AskState>(statement.integer(0)), statement.integer(1) != 0, statement.integer(2)});
 }
 
 Status Store::recover(bool retry_errors) {
@@ -342,37 +320,32 @@ Status Store::recover(bool retry_errors) {
 }
 
 Result<int64_t> Store::count_rows(int64_t first, int64_t end) {
-  auto statement = db_->prepare("SELECT count(*) FROM rows WHERE row >= ?1 AND row < ?2");
-  if (!statement.ok()) return statement.status();
-  auto row = statement->bind(1, first).bind(2, end).step();
-  if (!row.ok()) return row.status();
-  return statement->integer(0);
+  TRACER_ASSIGN_OR_RETURN(auto statement, db_->prepare("SELECT count(*) FROM rows WHERE row >= ?1 AND row < ?2"));
+  TRACER_RETURN_IF_ERROR(statement.bind(1, first).bind(2, end).step().status());
+  return statement.integer(0);
 }
 
 Result<int64_t> Store::first_open_row() {
-  auto statement = db_->prepare("SELECT first_row FROM asks WHERE state = 0 ORDER BY id LIMIT 1");
-  if (!statement.ok()) return statement.status();
-  auto row = statement->step();
-  if (!row.ok()) return row.status();
-  return *row ? statement->integer(0) : int64_t{-1};
+  TRACER_ASSIGN_OR_RETURN(auto statement,
+                          db_->prepare("SELECT first_row FROM asks WHERE state = 0 ORDER BY id LIMIT 1"));
+  TRACER_ASSIGN_OR_RETURN(auto row, statement.step());
+  return row ? statement.integer(0) : int64_t{-1};
 }
 
 Result<std::vector<Checkpoint>> Store::checkpoints() {
-  auto statement = db_->prepare("SELECT rows, bytes, hash FROM checkpoints ORDER BY rows");
-  if (!statement.ok()) return statement.status();
+  TRACER_ASSIGN_OR_RETURN(auto statement, db_->prepare("SELECT rows, bytes, hash FROM checkpoints ORDER BY rows"));
   std::vector<Checkpoint> out;
   while (true) {
-    auto row = statement->step();
-    if (!row.ok()) return row.status();
-    if (!*row) return out;
-    out.push_back({statement->integer(0), statement->integer(1), static_cast<uint64_t>(statement->integer(2))});
+    TRACER_ASSIGN_OR_RETURN(auto row, statement.step());
+    if (!row) return out;
+    out.push_back({statement.integer(0), statement.integer(1), static_cast<uint64_t>(statement.integer(2))});
   }
 }
 
 Status Store::add_checkpoint(const Checkpoint& c) {
-  auto statement = db_->prepare("INSERT OR REPLACE INTO checkpoints(rows, bytes, hash) VALUES(?1, ?2, ?3)");
-  if (!statement.ok()) return statement.status();
-  return statement->bind(1, c.rows).bind(2, c.bytes).bind(3, static_cast<int64_t>(c.hash)).run();
+  TRACER_ASSIGN_OR_RETURN(auto statement,
+                          db_->prepare("INSERT OR REPLACE INTO checkpoints(rows, bytes, hash) VALUES(?1, ?2, ?3)"));
+  return statement.bind(1, c.rows).bind(2, c.bytes).bind(3, static_cast<int64_t>(c.hash)).run();
 }
 
 Status Store::drop_checkpoints_after(int64_t rows) {
@@ -381,12 +354,10 @@ Status Store::drop_checkpoints_after(int64_t rows) {
 
 // The one row of a query, as whole numbers.
 Status Store::read_row(const std::string& sql, std::initializer_list<int64_t*> out) {
-  auto statement = db_->prepare(sql);
-  if (!statement.ok()) return statement.status();
-  auto row = statement->step();
-  if (!row.ok()) return row.status();
+  TRACER_ASSIGN_OR_RETURN(auto statement, db_->prepare(sql));
+  TRACER_RETURN_IF_ERROR(statement.step().status());
   int column = 0;
-  for (int64_t* value : out) *value = statement->integer(column++);
+  for (int64_t* value : out) *value = statement.integer(column++);
   return {};
 }
 
@@ -432,15 +403,16 @@ Status Store::set_finished(bool finished) {
 }
 
 Result<Store::Reader> Store::entries(int64_t from, int64_t end) {
-  auto statement = db_->prepare(
-      "SELECT r.row, r.id, r.reason, r.handled, r.label, r.score, a.input, a.id, a.first_row, a.state, a.label, "
-      "a.error, "
-      "a.prompt_tokens, a.completion_tokens, a.cost FROM rows r JOIN asks a ON a.id = r.ask WHERE r.row >= ?1 "
-      "AND r.row < ?2 ORDER BY r.row");
-  if (!statement.ok()) return statement.status();
-  statement->bind(1, from).bind(2, end);
+  TRACER_ASSIGN_OR_RETURN(
+      auto statement,
+      db_->prepare(
+          "SELECT r.row, r.id, r.reason, r.handled, r.label, r.score, a.input, a.id, a.first_row, a.state, a.label, "
+          "a.error, "
+          "a.prompt_tokens, a.completion_tokens, a.cost FROM rows r JOIN asks a ON a.id = r.ask WHERE r.row >= ?1 "
+          "AND r.row < ?2 ORDER BY r.row"));
+  statement.bind(1, from).bind(2, end);
   Reader reader;
-  reader.rows_ = std::move(statement).value();
+  reader.rows_ = std::move(statement);
   reader.path_ = path_;
   reader.labels_ = labels();
   return reader;
@@ -461,9 +433,7 @@ Result<bool> Store::Reader::next(Entry& e) {
   e.ask = rows_.integer(7);
   e.first_row = rows_.integer(8);
   if (e.row.handled) TRACER_RETURN_IF_ERROR(check_label(rows_, 4, labels_, path_));
-  auto result = read_result(rows_, 9, labels_, path_);
-  if (!result.ok()) return result.status();
-  e.result = std::move(result).value();
+  TRACER_ASSIGN_OR_RETURN(e.result, read_result(rows_, 9, labels_, path_));
   return true;
 }
 

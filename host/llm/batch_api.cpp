@@ -88,14 +88,12 @@ template <typename T, typename Parse>
 Result<Called<T>> BatchApi::call(http::TransferRequest request, Parse parse) {
   const bool json_body = !request.body.empty() || !request.body_file.empty();
   request.headers = json_body ? chat_.headers() : headers_;
-  auto response = http_.send(request);
-  if (!response.ok()) return response.status();
+  TRACER_ASSIGN_OR_RETURN(auto response, http_.send(request));
   Called<T> called;
-  called.sent = response->sent;
-  called.verdict =
-      http::judge(*response, http::parse_api_error(response->body), static_cast<double>(std::time(nullptr)));
+  called.sent = response.sent;
+  called.verdict = http::judge(response, http::parse_api_error(response.body), static_cast<double>(std::time(nullptr)));
   if (called.verdict.outcome != http::Outcome::kAnswered || !request.to_file.empty()) return called;
-  const auto json = io::parse_untrusted(response->body);
+  const auto json = io::parse_untrusted(response.body);
   auto value = json ? parse(*json) : std::nullopt;
   if (value) {
     called.value = std::move(*value);

@@ -8,14 +8,12 @@
 namespace tracer::llm {
 
 Result<Price> read_price(const std::string& path, const std::string& model, bool batch) {
-  auto text = io::read_file(path, int64_t{16} << 20);
-  if (!text.ok()) return text.status();
-  auto json = parse_json(*text, path);
-  if (!json.ok()) return json.status();
-  JsonFields all(*json, path);
+  TRACER_ASSIGN_OR_RETURN(auto text, io::read_file(path, int64_t{16} << 20));
+  TRACER_ASSIGN_OR_RETURN(auto json, parse_json(text, path));
+  JsonFields all(json, path);
   if (!all.status().ok()) return all.status();
-  const auto at = json->find(model);
-  if (at == json->end()) return bad_input(path + ": expected a price of the model \"" + model + "\", found none");
+  const auto at = json.find(model);
+  if (at == json.end()) return bad_input(path + ": expected a price of the model \"" + model + "\", found none");
   double input = 0, output = 0;
   constexpr double kMost = 1e4;  // USD a million tokens
   JsonFields fields(*at, path + ": \"" + model + "\"");

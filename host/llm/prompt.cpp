@@ -57,9 +57,8 @@ Result<Prompt> Prompt::make(const std::string& given, const std::string& name, c
 
 Result<Prompt> Prompt::read(const std::string& path, const std::vector<std::string>& labels) {
   if (path.empty()) return make(kBuiltIn, "the built-in prompt", labels);
-  auto text = io::read_file(path, 1 << 20);
-  if (!text.ok()) return text.status();
-  return make(*text, path, labels);
+  TRACER_ASSIGN_OR_RETURN(auto text, io::read_file(path, 1 << 20));
+  return make(text, path, labels);
 }
 
 std::vector<Message> Prompt::messages(const std::string& input, const std::optional<std::string>& bad_answer) const {

@@ -68,11 +68,9 @@ Result<Json> report_map(Backend& backend, const MapRows& r) {
   Matrix<float> x(n, r.x.cols);
   TRACER_RETURN_IF_ERROR(backend.gather_rows(r.x, shown, x.view()));
   Matrix<float> centred = x.clone();
-  auto components = principal_components(backend, centred.view(), 2);
-  if (!components.ok()) return components.status();
+  TRACER_ASSIGN_OR_RETURN(auto components, principal_components(backend, centred.view(), 2));
   centred = {};
-  auto map = neighbour_map(backend, x.view(), components->coordinates.view());
-  if (!map.ok()) return map.status();
+  TRACER_ASSIGN_OR_RETURN(auto map, neighbour_map(backend, x.view(), components.coordinates.view()));
 
   const int64_t most = std::clamp(kMapTextBytes / std::max<int64_t>(n, 1), kFewestTextBytes, kMostTextBytes);
   const auto text_of = [&](const std::vector<std::string>& all, size_t at) {
@@ -101,9 +99,9 @@ Result<Json> report_map(Backend& backend, const MapRows& r) {
               {"whys", r.whys},
               {"region", region.empty() ? Json(nullptr) : std::move(region)},
               {"score", std::move(score)},
-              {"share", components->share}};
-  put_places(*map, "x", "y", out);
-  put_places(components->coordinates, "px", "py", out);
+              {"share", components.share}};
+  put_places(map, "x", "y", out);
+  put_places(components.coordinates, "px", "py", out);
   return out;
 }
 

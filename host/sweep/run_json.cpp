@@ -67,9 +67,8 @@ Result<SweepRun> parse_run(const Json& json, const std::string& where) {
   f.count("test_rows", run.fresh_rows);
   run.seed = static_cast<uint64_t>(seed);
   for (const Json& point : f.array("points")) {
-    auto parsed = parse_point(point, where + ": points");
-    if (!parsed.ok()) return parsed.status();
-    run.points.push_back(std::move(parsed).value());
+    TRACER_ASSIGN_OR_RETURN(auto parsed, parse_point(point, where + ": points"));
+    run.points.push_back(std::move(parsed));
   }
   for (const Json& warning : f.array("warnings")) {
     if (!warning.is_string()) return bad_input(where + ": warnings: expected strings");

@@ -58,13 +58,12 @@ Result<SweepState> SweepState::open(const std::string& path, const Json& config)
     if (errno == EWOULDBLOCK) return io_error(path + ": in use by another sweep");
     return io::errno_error(path, "cannot lock", errno);
   }
-  auto text = io::read_file(path);
-  if (!text.ok()) return text.status();
+  TRACER_ASSIGN_OR_RETURN(auto text, io::read_file(path));
   const std::string header = Json{{"format", kFormat}, {"version", kVersion}, {"config", config}}.dump() + "\n";
-  const size_t end = text->rfind('\n') + 1;  // of the last whole line; 0 where there is none
-  if (end == 0 && !header.starts_with(*text))
+  const size_t end = text.rfind('\n') + 1;  // of the last whole line; 0 where there is none
+  if (end == 0 && !header.starts_with(text))
     return bad_input(path + ": is not the state of a sweep; name another file");
-  std::string_view rest(*text);
+  std::string_view rest(text);
   rest = rest.substr(0, end);
   for (int64_t line = 1; !rest.empty(); ++line) {
     const size_t length = rest.find('\n');
@@ -75,11 +74,10 @@ Result<SweepState> SweepState::open(const std::string& path, const Json& config)
       TRACER_RETURN_IF_ERROR(check_header(path, json, config));
       continue;
     }
-    auto run = parse_run(json, where);
-    if (!run.ok()) return run.status();
-    state.runs_.push_back(std::move(run).value());
+    TRACER_ASSIGN_OR_RETURN(auto run, parse_run(json, where));
+    state.runs_.push_back(std::move(run));
   }
-  if (end < text->size() && ::ftruncate(state.fd_.get(), static_cast<off_t>(end)) != 0)
+  if (end < text.size() && ::ftruncate(state.fd_.get(), static_cast<off_t>(end)) != 0)
     return io::errno_error(path, "cannot cut off an unfinished line", errno);
   if (end == 0) TRACER_RETURN_IF_ERROR(write_line(state.fd_.get(), path, header));
   return state;

@@ -57,14 +57,13 @@ Result<std::vector<AuditRow>> score_kept(Backend& backend, const Policy& policy,
   std::vector<AuditRow> out;
   if (rows.rows() == 0 || policy.stages.empty()) return out;
   const std::vector<int32_t> teacher = translate_labels(rows.label, rows.labels, policy.labels);
-  auto prepared = prepare_stage(backend, policy.stages[0], {}, rows.rows());
-  if (!prepared.ok()) return prepared.status();
+  TRACER_ASSIGN_OR_RETURN(auto prepared, prepare_stage(backend, policy.stages[0], {}, rows.rows()));
   std::vector<RowScore> scored;
   for (int64_t first = 0; first < rows.rows(); first += kBlock) {
     Matrix<float> x(std::min(kBlock, rows.rows() - first), rows.x.cols());
     std::copy_n(rows.x.row(first), x.size(), x.data());
     TRACER_RETURN_IF_ERROR(backend.normalise_rows(x.view()));
-    TRACER_RETURN_IF_ERROR(score_rows_canonically(backend, *prepared, x.view(), scored));
+    TRACER_RETURN_IF_ERROR(score_rows_canonically(backend, prepared, x.view(), scored));
     for (int64_t i = 0; i < x.rows(); ++i) {
       out.push_back({scored[static_cast<size_t>(i)], teacher[static_cast<size_t>(first + i)]});
     }

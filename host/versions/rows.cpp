@@ -26,11 +26,10 @@ Result<std::vector<std::string>> parse_labels(const std::map<std::string, std::s
   const auto format = metadata.find("format"), labels = metadata.find("labels");
   if (format == metadata.end() || format->second != kFormat || labels == metadata.end())
     return bad_input(path + ": expected rows kept by `tracer update`, found another file");
-  auto json = parse_json(labels->second, path + ": labels");
-  if (!json.ok()) return json.status();
+  TRACER_ASSIGN_OR_RETURN(auto json, parse_json(labels->second, path + ": labels"));
   std::vector<std::string> names;
-  if (!json->is_array()) return bad_input(path + ": labels: expected an array, found " + json->type_name());
-  for (const auto& name : *json) {
+  if (!json.is_array()) return bad_input(path + ": labels: expected an array, found " + json.type_name());
+  for (const auto& name : json) {
     if (!name.is_string()) return bad_input(path + ": labels: expected strings, found " + name.type_name());
     names.push_back(name.get<std::string>());
   }
@@ -58,25 +57,22 @@ Result<std::string> rows_bytes(const KeptRows& rows) {
 }
 
 Result<KeptRows> read_rows(const std::string& path, const std::string& sha256) {
-  auto file = io::SafetensorsFile::open(path);
-  if (!file.ok()) return file.status();
-  if (const std::string found = io::sha256_hex(file->bytes()); found != sha256)
+  TRACER_ASSIGN_OR_RETURN(auto file, io::SafetensorsFile::open(path));
+  if (const std::string found = io::sha256_hex(file.bytes()); found != sha256)
     return bad_input(path + ": damaged: expected sha256 " + sha256 + ", found " + found);
-  auto labels = parse_labels(file->metadata(), path);
-  if (!labels.ok()) return labels.status();
+  TRACER_ASSIGN_OR_RETURN(auto labels, parse_labels(file.metadata(), path));
   KeptRows rows;
-  rows.labels = std::move(labels).value();
-  auto x = file->matrix<float>("vectors");
-  if (!x.ok()) return x.status();
-  const int64_t n = x->rows;
-  auto label = file->values<int32_t>("label", {n});
-  auto text = file->values<int64_t>("text", {n});
-  auto name = file->values<int64_t>("name", {n});
-  auto provenance = file->values<uint8_t>("provenance", {n});
+  rows.labels = std::move(labels);
+  TRACER_ASSIGN_OR_RETURN(auto x, file.matrix<float>("vectors"));
+  const int64_t n = x.rows;
+  auto label = file.values<int32_t>("label", {n});
+  auto text = file.values<int64_t>("text", {n});
+  auto name = file.values<int64_t>("name", {n});
+  auto provenance = file.values<uint8_t>("provenance", {n});
   for (const Status& s : {label.status(), text.status(), name.status(), provenance.status()})
     if (!s.ok()) return s;
-  rows.x = Matrix<float>(n, x->cols);
-  std::copy_n(x->data, n * x->cols, rows.x.data());
+  rows.x = Matrix<float>(n, x.cols);
+  std::copy_n(x.data, n * x.cols, rows.x.data());
   rows.label.assign(label->begin(), label->end());
   for (int64_t i = 0; i < n; ++i) {
     rows.text.push_back(static_cast<uint64_t>((*text)[i]));

@@ -123,11 +123,9 @@ std::string state_text(const VersionState& state) {
 }
 
 Result<VersionState> parse_state(std::string_view text, const std::string& path) {
-  auto json = parse_json(text, path);
-  if (!json.ok()) return json.status();
-  auto version = format_version(*json, path, kFormat, kOldestVersion, kVersion);
-  if (!version.ok()) return version.status();
-  JsonFields top(*json, path);
+  TRACER_ASSIGN_OR_RETURN(auto json, parse_json(text, path));
+  TRACER_ASSIGN_OR_RETURN(auto version, format_version(json, path, kFormat, kOldestVersion, kVersion));
+  JsonFields top(json, path);
   std::string sha256;
   top.text("sha256", sha256);
   const Json& body = top.object("state");
@@ -160,7 +158,7 @@ Result<VersionState> parse_state(std::string_view text, const std::string& path)
     return bad_input(path + ": expected a champion among the versions");
   for (const Json& entry : rows) TRACER_RETURN_IF_ERROR(parse_rows(entry, path + ": rows", s.rows.emplace_back()));
   if (s.waiting() != nullptr) {
-    const Json plans = *version == 1 ? Json::array({f.object("plan")}) : f.array("plans");
+    const Json plans = version == 1 ? Json::array({f.object("plan")}) : f.array("plans");
     TRACER_RETURN_IF_ERROR(f.status());
     for (const Json& plan : plans) {
       TRACER_RETURN_IF_ERROR(parse_plan(plan, path + ": plans", s.plans.emplace_back()));

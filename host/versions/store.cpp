@@ -53,20 +53,17 @@ Json joined_ledgers(const Json& a, const Json& b) {
 }  // namespace
 
 Result<std::string> policy_content(const std::string& folder) {
-  auto text = io::read_file(folder + "/" + kManifest);
-  if (!text.ok()) return text.status();
-  auto json = parse_json(*text, folder + "/" + kManifest);
-  if (!json.ok()) return json.status();
-  if (!json->is_object() || !json->contains("parts") || !json->at("parts").is_object())
+  TRACER_ASSIGN_OR_RETURN(auto text, io::read_file(folder + "/" + kManifest));
+  TRACER_ASSIGN_OR_RETURN(auto json, parse_json(text, folder + "/" + kManifest));
+  if (!json.is_object() || !json.contains("parts") || !json.at("parts").is_object())
     return bad_input(folder + "/" + kManifest + ": expected a policy's manifest");
-  json->at("parts").erase(kLedger);
-  return io::sha256_hex(json->dump(-1, ' ', false, Json::error_handler_t::replace));
+  json.at("parts").erase(kLedger);
+  return io::sha256_hex(json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 Result<std::string> versions_folder(const std::string& policy) {
-  auto real = resolve_folder(policy);
-  if (!real.ok()) return real.status();
-  return *real + ".versions";
+  TRACER_ASSIGN_OR_RETURN(auto real, resolve_folder(policy));
+  return real + ".versions";
 }
 
 std::string VersionStore::numbered(char kind, int64_t number) const {
@@ -89,21 +86,19 @@ Status VersionStore::lock() {
 }
 
 Result<VersionStore> VersionStore::open(const std::string& policy, bool create, double delta) {
-  auto folder = versions_folder(policy);
-  if (!folder.ok()) return folder.status();
+  TRACER_ASSIGN_OR_RETURN(auto folder, versions_folder(policy));
   auto content = policy_content(policy);  // a policy is there before anything is made beside it
   if (!content.ok()) return content.status();
   std::error_code ec;
-  if (!fs::exists(*folder, ec)) {
+  if (!fs::exists(folder, ec)) {
     if (!create) return bad_input(policy + ": has no versions beside it yet: `tracer update` makes them");
-    if (!fs::create_directory(*folder, ec) || ec)
-      return io::errno_error(*folder, "cannot create the folder", ec.value());
+    if (!fs::create_directory(folder, ec) || ec) return io::errno_error(folder, "cannot create the folder", ec.value());
   }
-  VersionStore store(policy, *folder);
+  VersionStore store(policy, folder);
   TRACER_RETURN_IF_ERROR(store.lock());
-  const std::string path = *folder + "/" + kState;
+  const std::string path = folder + "/" + kState;
   if (!fs::exists(path, ec)) {
-    for (fs::directory_iterator it(*folder, ec), end; !ec && it != end; it.increment(ec))
+    for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec))
       if (it->path().filename().string().starts_with("rows-"))
         return bad_input(path +
                          ": missing, though there are rows: what they were spent on is not known; put it back, "
@@ -112,11 +107,8 @@ Result<VersionStore> VersionStore::open(const std::string& policy, bool create, 
     TRACER_RETURN_IF_ERROR(store.begin(delta));
     return store;
   }
-  auto text = io::read_file(path, kMostBytes);
-  if (!text.ok()) return text.status();
-  auto state = parse_state(*text, path);
-  if (!state.ok()) return state.status();
-  store.state_ = std::move(state).value();
+  TRACER_ASSIGN_OR_RETURN(auto text, io::read_file(path, kMostBytes));
+  TRACER_ASSIGN_OR_RETURN(store.state_, parse_state(text, path));
   TRACER_RETURN_IF_ERROR(store.reconcile());
   store.remove_leftovers();
   return store;
@@ -124,39 +116,34 @@ Result<VersionStore> VersionStore::open(const std::string& policy, bool create, 
 
 Status VersionStore::begin(double delta) {
   state_.delta = delta;
-  auto artifact = read_artifact(policy_);
-  if (!artifact.ok()) return artifact.status();
-  auto content = policy_content(policy_);
-  if (!content.ok()) return content.status();
-  state_.versions.push_back({1, "fit", *content, VersionStatus::kDeployed, 0, artifact->policy.delta, 0});
+  TRACER_ASSIGN_OR_RETURN(auto artifact, read_artifact(policy_));
+  TRACER_ASSIGN_OR_RETURN(auto content, policy_content(policy_));
+  state_.versions.push_back({1, "fit", content, VersionStatus::kDeployed, 0, artifact.policy.delta, 0});
   state_.champions = {1};
-  TRACER_RETURN_IF_ERROR(write_artifact(version_path(1), *artifact));
+  TRACER_RETURN_IF_ERROR(write_artifact(version_path(1), artifact));
   return save();
 }
 
 // The policy's folder is what routes: the state follows it.
 Status VersionStore::reconcile() {
   if (state_.deploying != 0) return put_in_place();
-  auto content = policy_content(policy_);
-  if (!content.ok()) return content.status();
-  if (*content == state_.versions[static_cast<size_t>(state_.champion() - 1)].content) return {};
-  auto artifact = read_artifact(policy_);
-  if (!artifact.ok()) return artifact.status();
+  TRACER_ASSIGN_OR_RETURN(auto content, policy_content(policy_));
+  if (content == state_.versions[static_cast<size_t>(state_.champion() - 1)].content) return {};
+  TRACER_ASSIGN_OR_RETURN(auto artifact, read_artifact(policy_));
   const auto number = static_cast<int64_t>(state_.versions.size()) + 1;  // another fit
-  state_.versions.push_back({number, "fit", *content, VersionStatus::kDeployed, 0, artifact->policy.delta, 0});
+  state_.versions.push_back({number, "fit", content, VersionStatus::kDeployed, 0, artifact.policy.delta, 0});
   state_.champions.push_back(number);
-  TRACER_RETURN_IF_ERROR(write_artifact(version_path(number), *artifact));
+  TRACER_RETURN_IF_ERROR(write_artifact(version_path(number), artifact));
   return save();
 }
 
 // Repeatable: the same version gives the same bytes, however often it was cut short.
 Status VersionStore::put_in_place() {
-  auto artifact = read_artifact(version_path(state_.deploying));
-  if (!artifact.ok()) return artifact.status();
+  TRACER_ASSIGN_OR_RETURN(auto artifact, read_artifact(version_path(state_.deploying)));
   auto ledger = read_ledger(policy_);  // looks at certify rows are not undone by another policy
   if (!ledger.ok()) return ledger.status();
-  artifact->ledger = joined_ledgers(artifact->ledger, *ledger);
-  TRACER_RETURN_IF_ERROR(write_artifact(policy_, *artifact));
+  artifact.ledger = joined_ledgers(artifact.ledger, *ledger);
+  TRACER_RETURN_IF_ERROR(write_artifact(policy_, artifact));
   state_.champions.push_back(state_.deploying);
   state_.deploying = 0;
   return save();
@@ -183,15 +170,14 @@ void VersionStore::remove_leftovers() const {
 Status VersionStore::save() const { return io::write_file_atomic(folder_ + "/" + kState, state_text(state_)); }
 
 Status VersionStore::append(const KeptRows& rows, int64_t audit) {
-  auto bytes = rows_bytes(rows);
-  if (!bytes.ok()) return bytes.status();
+  TRACER_ASSIGN_OR_RETURN(auto bytes, rows_bytes(rows));
   RowsFile entry;
   entry.file = rows_name(state_.rows.size() + 1);
-  entry.sha256 = io::sha256_hex(*bytes);
+  entry.sha256 = io::sha256_hex(bytes);
   entry.rows = rows.rows();
   entry.audit = audit;
   if (const Version* v = state_.waiting()) entry.challenger = v->number;
-  TRACER_RETURN_IF_ERROR(io::write_file_atomic(folder_ + "/" + entry.file, *bytes));
+  TRACER_RETURN_IF_ERROR(io::write_file_atomic(folder_ + "/" + entry.file, bytes));
   state_.rows.push_back(std::move(entry));
   return {};
 }
@@ -206,14 +192,12 @@ Result<TakenIn> VersionStore::take_in(const KeptRows& rows, const std::vector<in
   std::unordered_map<uint64_t, Known> known;
   int64_t dimension = rows.x.cols();
   for (size_t f = 0; f < state_.rows.size(); ++f) {
-    auto earlier = read_rows(folder_ + "/" + state_.rows[f].file, state_.rows[f].sha256);
-    if (!earlier.ok()) return earlier.status();
-    if (earlier->x.cols() != dimension)
-      return bad_input("expected vectors of dimension " + std::to_string(earlier->x.cols()) + " as the rows of " +
+    TRACER_ASSIGN_OR_RETURN(auto earlier, read_rows(folder_ + "/" + state_.rows[f].file, state_.rows[f].sha256));
+    if (earlier.x.cols() != dimension)
+      return bad_input("expected vectors of dimension " + std::to_string(earlier.x.cols()) + " as the rows of " +
                        folder_ + ", found " + std::to_string(dimension));
     if (f == 0) continue;  // the original log's rows have no names
-    for (int64_t i = 0; i < earlier->rows(); ++i)
-      known[earlier->name[i]] = {earlier->content(i), earlier->label[i] < 0};
+    for (int64_t i = 0; i < earlier.rows(); ++i) known[earlier.name[i]] = {earlier.content(i), earlier.label[i] < 0};
   }
   TakenIn taken;
   std::vector<int64_t> fresh;
@@ -260,20 +244,19 @@ Result<KeptRows> VersionStore::gather(bool audit) const {
   for (const RowsFile& entry : state_.rows) {
     const bool unspent = waiting != nullptr && entry.challenger == waiting->number;
     if (audit && !unspent) continue;
-    auto part = read_rows(folder_ + "/" + entry.file, entry.sha256);
-    if (!part.ok()) return part.status();
+    TRACER_ASSIGN_OR_RETURN(auto part, read_rows(folder_ + "/" + entry.file, entry.sha256));
     std::vector<int64_t> rows;
-    for (int64_t i = 0; i < part->rows(); ++i) {
-      const bool held = unspent && part->provenance[i] == io::RowOrigin::kAudit;
-      if (held == audit && (audit || part->label[i] >= 0)) rows.push_back(i);
+    for (int64_t i = 0; i < part.rows(); ++i) {
+      const bool held = unspent && part.provenance[i] == io::RowOrigin::kAudit;
+      if (held == audit && (audit || part.label[i] >= 0)) rows.push_back(i);
     }
     n += static_cast<int64_t>(rows.size());
-    dimension = part->x.cols();
+    dimension = part.x.cols();
     for (int64_t i : rows)
-      if (part->label[i] >= 0) all.labels.push_back(part->labels[part->label[i]]);
+      if (part.label[i] >= 0) all.labels.push_back(part.labels[part.label[i]]);
     std::sort(all.labels.begin(), all.labels.end());
     all.labels.erase(std::unique(all.labels.begin(), all.labels.end()), all.labels.end());
-    parts.push_back(std::move(part).value());
+    parts.push_back(std::move(part));
     picked.push_back(std::move(rows));
   }
   all.x = Matrix<float>(n, dimension);
@@ -305,9 +288,8 @@ Result<int64_t> VersionStore::add_waiting(Artifact& challenger, const std::vecto
   v.challenger = number;
   v.level = level;
   TRACER_RETURN_IF_ERROR(write_artifact(numbered('c', v.number), challenger));
-  auto content = policy_content(numbered('c', v.number));
-  if (!content.ok()) return content.status();
-  v.content = *content;
+  TRACER_ASSIGN_OR_RETURN(auto content, policy_content(numbered('c', v.number)));
+  v.content = content;
   state_.versions.push_back(v);
   state_.plans = plans;
   TRACER_RETURN_IF_ERROR(save());
@@ -317,9 +299,8 @@ Result<int64_t> VersionStore::add_waiting(Artifact& challenger, const std::vecto
 Status VersionStore::deploy_waiting(Artifact& certified, int64_t audit_rows) {
   Version& v = *state_.waiting();
   TRACER_RETURN_IF_ERROR(write_artifact(version_path(v.number), certified));
-  auto content = policy_content(version_path(v.number));
-  if (!content.ok()) return content.status();
-  v.content = *content;
+  TRACER_ASSIGN_OR_RETURN(auto content, policy_content(version_path(v.number)));
+  v.content = content;
   v.status = VersionStatus::kDeployed;
   v.audit_rows = audit_rows;
   state_.scored = std::max(state_.scored, v.challenger);

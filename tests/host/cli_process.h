@@ -109,7 +109,7 @@ inline void write_labelled(const io::TempFolder& folder, const std::string& name
 }
 
 // A folder, the binary in it, and a policy.
-class CliTest : public testing::Test {
+class CliTest : public ::testing::Test {
  protected:
   Outcome run(const std::vector<std::string>& args, const std::string& in = "/dev/null") {
     return run_tracer(folder, args, in);
