@@ -144,7 +144,7 @@ void accept_out_of_fold(const std::vector<NgramRow>& rows, const TextSearchInput
 Result<TextSearchResult> search_text_stage(Backend& backend, const TextSearchInput& in,
                                            const std::function<void(const std::string&)>& progress) {
   if (in.classes > kMostTextLabels)
-    return bad_input("--cascade: " + std::to_string(in.classes) + " labels; a text stage takes at most " +
+    return bad_input(option("cascade") + ": " + std::to_string(in.classes) + " labels; a text stage takes at most " +
                      std::to_string(kMostTextLabels));
   const std::vector<NgramRow> rows = hash_all(backend, in.text);
   std::vector<LearnSet> sets;

@@ -152,13 +152,13 @@ Result<Dependence> check_dependence(Backend& backend, HostMatrix<const float> x,
   if (used == SplitKind::kGroups) {
     d.advice += "; the groups you named are kept whole, check that they hold the relatives";
   } else if (adjacent) {
-    d.advice += "; relatives stand next to each other in the log, so use --split runs";
+    d.advice += "; relatives stand next to each other in the log, so use " + option("split") + " runs";
     d.advice += used == SplitKind::kRuns ? " (in force)" : " (not in force: the certificate may be too good)";
   } else {
-    d.advice +=
-        "; relatives are scattered through the log, so no split by position keeps them together: use "
-        "--group-by KEY with the metadata key that they share, or the log in its original order with "
-        "--split runs; until then the certificate may be too good";
+    d.advice += "; relatives are scattered through the log, so no split by position keeps them together: use " +
+                option("group_by") +
+                " KEY with the metadata key that they share, or the log in its original order with " + option("split") +
+                " runs; until then the certificate may be too good";
   }
   return d;
 }

@@ -111,10 +111,10 @@ void split_runs(int64_t n, const SplitOptions& options, Split& split) {
 
 Status split_time(const Traces& traces, const SplitOptions& options, Split& split) {
   const int64_t n = traces.rows();
-  if (traces.timestamp.empty()) return bad_input("--split time: no row has a timestamp");
+  if (traces.timestamp.empty()) return bad_input(option("split") + " time: no row has a timestamp");
   for (int64_t i = 0; i < n; ++i)
     if (!std::isfinite(traces.timestamp[i]))
-      return bad_input("--split time: line " + std::to_string(traces.line[i]) + " has no timestamp");
+      return bad_input(option("split") + " time: line " + std::to_string(traces.line[i]) + " has no timestamp");
   std::vector<int32_t> order(n);
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
@@ -128,7 +128,7 @@ Status split_time(const Traces& traces, const SplitOptions& options, Split& spli
 }
 
 Status split_groups(const Traces& traces, const SplitOptions& options, Split& split) {
-  if (traces.group.empty()) return bad_input("a split by groups needs --group-by KEY");
+  if (traces.group.empty()) return bad_input("a split by groups needs " + option("group_by") + " KEY");
   const int64_t groups = *std::max_element(traces.group.begin(), traces.group.end()) + 1;
   const auto order = Random(options.seed, Stream::kCertify).permutation(groups);
   const int64_t certify = std::llround(options.certify_fraction * static_cast<double>(groups));

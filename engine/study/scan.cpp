@@ -27,7 +27,7 @@ Status check_options(const Traces& traces, const Matrix<float>& x, const ScanOpt
   for (double v : alphas_of(o)) {
     if (!(v > 0 && v < 1)) return bad_input("every alpha must lie between 0 and 1");
   }
-  if (!(o.delta > 0 && o.delta < 1)) return bad_input("--delta must lie between 0 and 1");
+  if (!(o.delta > 0 && o.delta < 1)) return bad_input(option("delta") + " must lie between 0 and 1");
   return {};
 }
 

@@ -155,8 +155,8 @@ Result<std::string> check_look(const Json& ledger, const Look& look) {
   if (earlier < allowed) return std::string();
   return "these certify rows have served " + std::to_string(earlier) + " earlier fit" + (earlier == 1 ? "" : "s") +
          " of this artifact and delta was shared among " + std::to_string(allowed) +
-         "; another look at them proves nothing (certify on fresh traces, or plan looks with --looks N from the first "
-         "fit on)";
+         "; another look at them proves nothing (certify on fresh traces, or plan looks with " + option("looks") +
+         " N from the first fit on)";
 }
 
 Json add_look(Json ledger, const Look& look, const FitResult& result, bool is_void) {

@@ -3,12 +3,13 @@
 
 #include "engine/prove/audit_bounds.h"
 #include "engine/prove/figures.h"
+#include "host/artifact/frontier_text.h"
 #include "host/cli/command.h"
 #include "host/cli/flags.h"
-#include "host/cli/original_rows.h"
-#include "host/cli/tables.h"
+#include "host/cli/shared_flags.h"
 #include "host/io/json_fields.h"
 #include "host/versions/changes.h"
+#include "host/versions/kept_files.h"
 
 namespace tracer::cli {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 struct AuditCommand {
   Common common;
   PolicyOptions policy;
-  InputOptions input;
+  RowSource input;
   std::optional<double> delta;
 
   int run();
@@ -27,14 +28,14 @@ int AuditCommand::run() {
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
   const std::string rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
-  const std::string clash = check_outputs({{"--rejects", rejects}, {"--embed-cache", input.embed.cache}},
-                                          {{"AUDITED", input.traces}, {"--embeddings", *vectors}}, policy.folder);
-  if (!clash.empty()) return usage_error(console, clash);
-  auto loaded = load_policy(policy, console);
+  const Status clash = check_outputs({{option("rejects"), rejects}, {option("embed_cache"), input.embed.cache}},
+                                     {{"AUDITED", input.traces}, {option("embeddings"), *vectors}}, policy.folder);
+  if (!clash.ok()) return fail(console, clash);
+  auto loaded = load_policy(policy, events_of(console));
   if (!loaded.ok()) return fail(console, loaded.status());
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
-  auto read = read_kept_rows(input, *vectors, rejects, true, *loaded, **backend, console);
+  auto read = read_kept_rows(input, *vectors, rejects, true, *loaded, **backend, events_of(console));
   if (!read.ok()) return fail(console, read.status());
   auto scores = score_kept(**backend, loaded->artifact.policy, read->rows);
   if (!scores.ok()) return fail(console, scores.status());

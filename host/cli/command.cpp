@@ -6,8 +6,12 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
+#include <optional>
 
 #include "host/cli/flags.h"
+#include "host/cli/progress.h"
+#include "host/cli/signals.h"
 #include "host/io/file.h"
 
 namespace tracer::cli {
@@ -21,66 +25,7 @@ std::string coloured(const Console& c, const char* code, const std::string& word
   return plain ? word : std::string("\033[") + code + "m" + word + "\033[0m";
 }
 
-// Length of the UTF-8 character at the start of text and its code point; 0 where there is none.
-size_t decode(std::string_view text, char32_t& code) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  const size_t length = first < 0x80   ? 1
-                        : first < 0xc2 ? 0
-                        : first < 0xe0 ? 2
-                        : first < 0xf0 ? 3
-                        : first < 0xf5 ? 4
-                                       : 0;
-  if (length == 0 || length > text.size()) return 0;
-  code = length == 1 ? first : first & (0x7f >> length);
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-    code = code << 6 | (byte(i) & 0x3f);
-  }
-  return length;
-}
-
-// Moves the cursor, turns writing round or breaks the line, as some terminals take it.
-bool misleads(char32_t c) {
-  return (c >= 0x80 && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
-         (c >= 0x2066 && c <= 0x2069);
-}
-
 }  // namespace
-
-std::string shown(std::string_view text) {
-  std::string out;
-  char escaped[16];
-  while (!text.empty()) {
-    char32_t code = 0;
-    const size_t length = decode(text, code);
-    if (length == 0 || code < 0x20 || code == 0x7f) {
-      std::snprintf(escaped, sizeof escaped, "\\x%02X", static_cast<unsigned char>(text[0]));
-      out += escaped;
-    } else if (misleads(code)) {
-      std::snprintf(escaped, sizeof escaped, "<U+%04X>", static_cast<unsigned>(code));
-      out += escaped;
-    } else {
-      out += text.substr(0, length);
-    }
-    text.remove_prefix(std::max<size_t>(length, 1));
-  }
-  return out;
-}
-
-std::string counted(int64_t n, const std::string& noun) {
-  const auto ends = [&](const std::string& with) {
-    return noun.size() >= with.size() && noun.compare(noun.size() - with.size(), with.size(), with) == 0;
-  };
-  const std::string number = std::to_string(n) + " ";
-  if (n == 1) return number + noun;
-  if (ends("try")) return number + noun.substr(0, noun.size() - 1) + "ies";
-  return number + noun + (ends("ch") ? "es" : "s");
-}
-
-std::string json_text(const Json& document) {
-  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
 
 void Console::note(const std::string& line) const {
   if (!quiet) to_stderr(shown(line));
@@ -106,9 +51,27 @@ int Console::print_json(const Json& document, int code) const {
   return kExitRuntime;
 }
 
+Events events_of(const Console& console) {
+  Events events;
+  events.note = [&console](std::string_view line) { console.note(as_flags(line)); };
+  events.warn = [&console](std::string_view line) { console.warn(as_flags(line)); };
+  const auto lines = std::make_shared<std::optional<ProgressLine>>();
+  events.progress = [&console, lines](const Progress& at) {
+    if (!*lines) lines->emplace(console, std::string(at.doing));
+    if (at.done) (*lines)->finish();
+    if (at.done || at.broken)
+      lines->reset();
+    else if (at.rows > 0)
+      (*lines)->show(at.rows, at.share);
+  };
+  events.stopped = [] { return signals_seen() > 0; };
+  return events;
+}
+
 int fail(const Console& console, const Status& status) {
   if (status.code() == ErrorCode::kBrokenPipe) return kExitRuntime;  // nobody is left to read the message
-  console.error(status.message());
+  console.error(as_flags(status.marked_message()));
+  if (!status.field().empty()) return kExitUsage;
   return status.code() == ErrorCode::kRefused ? kExitRefused : kExitRuntime;
 }
 

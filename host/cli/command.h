@@ -7,6 +7,11 @@
 #include <string>
 #include <string_view>
 
+#include "engine/maths/percent.h"
+#include "host/io/events.h"
+#include "host/io/file_uses.h"
+#include "host/io/json_format.h"
+#include "host/io/plain_text.h"
 #include "kernels/backend.h"
 #include "kernels/status.h"
 
@@ -27,9 +32,6 @@ enum ExitCode : int {
   kExitAlarm = 6,
 };
 
-// A document as files and standard output hold it. Any JSON reader takes it: bytes that are no UTF-8 become U+FFFD.
-std::string json_text(const Json& document);
-
 // stdout carries data, stderr everything else.
 struct Console {
   bool json = false;
@@ -48,21 +50,18 @@ struct Console {
                const std::string& text) const;  // code, or kExitRuntime when it cannot be written
 };
 
+// Notes and warnings go to the console, progress to a line of its own; SIGINT and SIGTERM stop the call once they are
+// counted (signals.h). The console must outlive it.
+Events events_of(const Console& console);
+
 struct Common {
   Console console;
   std::string device = "auto";
   int threads = 0;
 };
 
-// Prints the message and gives the exit code that belongs to it.
+// Prints the message and gives the exit code that belongs to it: kExitUsage where an option is at fault.
 int fail(const Console& console, const Status& status);
-
-// Text of a file as a terminal may show it: control characters and bytes that are no UTF-8 as \xNN, C1 controls and
-// those that change the direction of writing as <U+NNNN>. For people only: JSON carries the text itself.
-std::string shown(std::string_view text);
-
-// "1 row", "2 rows".
-std::string counted(int64_t n, const std::string& noun);
 
 // Prints the message and gives kExitUsage.
 int usage_error(const Console& console, const std::string& message);

@@ -1,19 +1,20 @@
 // Two policies compared: what they promise, which labels they know, and what they do on the same rows.
 #include "engine/prove/figures.h"
-#include "host/cli/change_text.h"
+#include "host/artifact/frontier_text.h"
 #include "host/cli/command.h"
 #include "host/cli/flags.h"
-#include "host/cli/original_rows.h"
-#include "host/cli/tables.h"
+#include "host/cli/shared_flags.h"
 #include "host/io/json_fields.h"
+#include "host/versions/change_text.h"
 #include "host/versions/changes.h"
+#include "host/versions/kept_files.h"
 
 namespace tracer::cli {
 namespace {
 
 struct DiffCommand {
   Common common;
-  InputOptions input;  // traces: "" for none
+  RowSource input;  // traces: "" for none
   std::string folders[2];
   std::optional<double> alpha;
 
@@ -90,10 +91,11 @@ int DiffCommand::run() {
   if (!vectors.ok()) return fail(console, vectors.status());
   const std::string rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
   for (const std::string& folder : folders)
-    if (const std::string clash = check_outputs({{"--rejects", rejects}, {"--embed-cache", input.embed.cache}},
-                                                {{"--traces", input.traces}, {"--embeddings", *vectors}}, folder);
-        !clash.empty())
-      return usage_error(console, clash);
+    if (const Status clash =
+            check_outputs({{option("rejects"), rejects}, {option("embed_cache"), input.embed.cache}},
+                          {{option("traces"), input.traces}, {option("embeddings"), *vectors}}, folder);
+        !clash.ok())
+      return fail(console, clash);
   const EncoderIdentity &a = sides_[0].artifact.provenance.encoder, &b = sides_[1].artifact.provenance.encoder;
   if (a.known() && b.known() && !a.makes_vectors_of(b))
     return fail(console, bad_input("the policies were fitted with different encoders, so no rows fit both: " +
@@ -102,7 +104,7 @@ int DiffCommand::run() {
   if (!backend.ok()) return fail(console, backend.status());
   // The one that may want their texts too.
   auto rows = read_kept_rows(input, *vectors, rejects, true, sides_[sides_[1].artifact.policy.text ? 1 : 0], **backend,
-                             console);
+                             events_of(console));
   if (!rows.ok()) return fail(console, rows.status());
   std::vector<AuditRow> scores[2];
   for (int s = 0; s < 2; ++s) {

@@ -1,7 +1,8 @@
 #include "host/cli/command.h"
-#include "host/cli/embedding.h"
 #include "host/cli/flags.h"
-#include "host/cli/inputs.h"
+#include "host/cli/shared_flags.h"
+#include "host/encoder/embedding.h"
+#include "host/encoder/source.h"
 #include "host/io/npy.h"
 #include "host/io/rejects.h"
 #include "host/io/trace_reader.h"
@@ -11,8 +12,8 @@ namespace {
 
 struct EmbedCommand {
   Common common;
-  InputOptions input;
-  LocalEncoderOptions encoder_options;
+  RowSource input;
+  EncoderRun encoder_options;
   std::string output;
 
   int run();
@@ -21,7 +22,7 @@ struct EmbedCommand {
 
 // Row i of the file belongs to data line i: a bad line leaves a row of zeros, which no reader takes for a vector.
 Status EmbedCommand::embed(const Encoder& encoder, io::TraceReader& reader, io::Rejects& rejects, io::NpyWriter& out) {
-  Embedding embedding(encoder, common.console, input.traces);
+  Embedding embedding(encoder, events_of(common.console), input.traces);
   std::vector<std::string> texts;
   std::vector<int64_t> position;
   Matrix<float> vectors(TextEncoder::kGroup, encoder.identity.dimension);
@@ -66,12 +67,12 @@ int EmbedCommand::run() {
   const Console& console = common.console;
   if (output == "-") return usage_error(console, "-o -: vectors want a file, not standard output");
   const std::string rejects_path = input.rejects.empty() ? output + ".rejects.jsonl" : input.rejects;
-  const std::string clash = check_outputs({{"-o", output},
-                                           {"--rejects", rejects_path},
-                                           {"the note of -o,", vector_note_path(output)},
-                                           {"--embed-cache", input.embed.cache}},
-                                          {{"IN", input.traces}}, "");
-  if (!clash.empty()) return usage_error(console, clash);
+  const Status clash = check_outputs({{option("output"), output},
+                                      {option("rejects"), rejects_path},
+                                      {"the note of -o,", vector_note_path(output)},
+                                      {option("embed_cache"), input.embed.cache}},
+                                     {{"IN", input.traces}}, "");
+  if (!clash.ok()) return fail(console, clash);
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
   auto options = reader_options(input);
@@ -79,7 +80,7 @@ int EmbedCommand::run() {
   options.read_timestamp = false;
   auto reader = io::TraceReader::open(input.traces, options);
   if (!reader.ok()) return fail(console, reader.status());
-  auto encoder = open_named_encoder(input, encoder_options, **backend, console);
+  auto encoder = open_named_encoder(input, encoder_options, **backend, events_of(console));
   if (!encoder.ok()) return fail(console, encoder.status());
   auto out = io::NpyWriter::create(output, encoder->identity.dimension);
   if (!out.ok()) return fail(console, out.status());

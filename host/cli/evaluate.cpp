@@ -2,16 +2,17 @@
 
 #include "engine/policy/router.h"
 #include "engine/prove/figures.h"
-#include "host/cli/batch_reader.h"
+#include "host/artifact/frontier_text.h"
 #include "host/cli/command.h"
 #include "host/cli/flags.h"
-#include "host/cli/inputs.h"
-#include "host/cli/policy_input.h"
-#include "host/cli/reasons.h"
-#include "host/cli/scoring.h"
-#include "host/cli/tables.h"
+#include "host/cli/shared_flags.h"
+#include "host/encoder/source.h"
 #include "host/io/json_fields.h"
 #include "host/io/output_stream.h"
+#include "host/route/batch_reader.h"
+#include "host/route/counts.h"
+#include "host/route/opened_policy.h"
+#include "host/route/scoring.h"
 
 namespace tracer::cli {
 namespace {
@@ -23,7 +24,7 @@ struct LabelCounts {
 struct EvaluateCommand {
   Common common;
   PolicyOptions policy;
-  InputOptions input;
+  RowSource input;
   std::string errors;
   double fail_below = -1;
 
@@ -130,18 +131,18 @@ int EvaluateCommand::run() {
   const std::string rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
-  const std::string clash =
-      check_outputs({{"--errors", errors}, {"--rejects", rejects}, {"--embed-cache", input.embed.cache}},
-                    {{"TRACES", input.traces}, {"--embeddings", *vectors}}, policy.folder);
-  if (!clash.empty()) return usage_error(console, clash);
-  auto loaded = load_policy(policy, console);
+  const Status clash = check_outputs(
+      {{option("errors"), errors}, {option("rejects"), rejects}, {option("embed_cache"), input.embed.cache}},
+      {{"TRACES", input.traces}, {option("embeddings"), *vectors}}, policy.folder);
+  if (!clash.ok()) return fail(console, clash);
+  auto loaded = load_policy(policy, events_of(console));
   if (!loaded.ok()) return fail(console, loaded.status());
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
-  auto source = open_vectors(*vectors, input, *loaded, **backend, console);
+  auto source = open_vectors(*vectors, input, *loaded, **backend, events_of(console));
   if (!source.ok()) return fail(console, source.status());
-  auto reader =
-      BatchReader::open(input, true, !errors.empty(), loaded->artifact.policy.dimension, rejects, *source, console);
+  auto reader = BatchReader::open(input, true, !errors.empty(), loaded->artifact.policy.dimension, rejects, *source,
+                                  events_of(console));
   if (!reader.ok()) return fail(console, reader.status());
   const Status done = count(**backend, *loaded, *reader);
   if (!done.ok()) return fail(console, done);

@@ -3,9 +3,10 @@
 
 #include "engine/log/label_index.h"
 #include "host/cli/command.h"
-#include "host/cli/explain_text.h"
-#include "host/cli/explanation.h"
 #include "host/cli/flags.h"
+#include "host/cli/shared_flags.h"
+#include "host/explain/explained.h"
+#include "host/explain/text.h"
 #include "host/io/file.h"
 #include "host/io/output_stream.h"
 
@@ -42,7 +43,7 @@ Status ExplainCommand::explain(const LoadedPolicy& loaded, Json& document) const
     if (wanted < 0) return bad_input("--label: " + loaded.folder + " knows no label \"" + shown(*label) + "\"");
   }
   TRACER_ASSIGN_OR_RETURN(auto backend, open_backend(common));
-  TRACER_ASSIGN_OR_RETURN(auto explained, explain_unseen(*backend, loaded, source, common.console));
+  TRACER_ASSIGN_OR_RETURN(auto explained, explain_unseen(*backend, loaded, source, events_of(common.console)));
   if (!rows_path.empty()) TRACER_RETURN_IF_ERROR(write_rows(explained.explanation));
   if (label) keep_label(explained.explanation, wanted);
   document = explain_document(explained, label ? Json(*label) : Json(nullptr));
@@ -53,18 +54,16 @@ Status ExplainCommand::explain(const LoadedPolicy& loaded, Json& document) const
 std::string ExplainCommand::usage_fault() const {
   if (common.console.json && (output_path() == "-" || rows_path == "-"))
     return "--json and a - for an output both want standard output; name a file";
-  return source_fault(source);
+  return "";
 }
 
 int ExplainCommand::run() {
   const Console& console = common.console;
   if (const std::string fault = usage_fault(); !fault.empty()) return usage_error(console, fault);
-  LoadedPolicy loaded;
-  if (const auto code =
-          open_to_explain(policy, source, {{"--output", output_path()}, {"--rows", rows_path}}, console, loaded))
-    return *code;
+  auto loaded = open_to_explain(policy, source, {{option("output"), output_path()}, {option("rows"), rows_path}});
+  if (!loaded.ok()) return fail(console, loaded.status());
   Json document;
-  if (const Status done = explain(loaded, document); !done.ok()) return fail(console, done);
+  if (const Status done = explain(*loaded, document); !done.ok()) return fail(console, done);
   if (console.json || output_path() == "-") return console.print_json(document, kExitOk);
   const std::string text = explain_text(document) + "all of it in " + shown(output_path()) + "\n";
   if (rows_path != "-") return console.print(text) ? kExitOk : kExitRuntime;

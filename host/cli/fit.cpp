@@ -7,30 +7,31 @@
 #include "engine/log/label_index.h"
 #include "engine/prove/figures.h"
 #include "host/artifact/artifact.h"
+#include "host/artifact/fit_record.h"
+#include "host/artifact/frontier_text.h"
 #include "host/artifact/ledger.h"
 #include "host/cli/command.h"
-#include "host/cli/descriptions.h"
-#include "host/cli/embedding.h"
-#include "host/cli/fit_json.h"
-#include "host/cli/fit_summary.h"
 #include "host/cli/flags.h"
-#include "host/cli/inputs.h"
-#include "host/cli/labelled_log.h"
 #include "host/cli/member_options.h"
+#include "host/cli/shared_flags.h"
 #include "host/cli/split_options.h"
-#include "host/cli/tables.h"
-#include "host/cli/usage.h"
+#include "host/encoder/embedding.h"
+#include "host/encoder/label_descriptions.h"
+#include "host/encoder/log_vectors.h"
+#include "host/encoder/source.h"
+#include "host/explain/fit_summary.h"
+#include "host/io/process_usage.h"
 
 namespace tracer::cli {
 namespace {
 
 struct FitCommand {
   Common common;
-  InputOptions input;
+  RowSource input;
   FitOptions fit;
   SplitFlags split;
   MemberFlags members;
-  LocalEncoderOptions encoder_options;
+  EncoderRun encoder_options;
   DescriptionOptions description_options;
   std::vector<std::string> never;  // as given: labels, or several with commas between
   std::string output = ".tracer";
@@ -143,30 +144,30 @@ int FitCommand::run() {
   if (!vectors.ok()) return fail(console, vectors.status());
   const bool embeds = vectors->empty();
   if (const std::string given = encoder_options.given(); !embeds && !given.empty())
-    return usage_error(console, given + " is for text, but vectors are given: " + *vectors);
-  std::vector<FileUse> read_files = {{"TRACES", input.traces}, {"--embeddings", *vectors}};
-  for (const FileUse& use : description_options.inputs()) read_files.push_back(use);
-  const std::string overwrites =
-      check_outputs({{"--rejects", rejects_path()}, {"--embed-cache", input.embed.cache}}, read_files, output);
-  if (!overwrites.empty()) return usage_error(console, overwrites);
+    return usage_error(console, as_flags(option(given)) + " is for text, but vectors are given: " + *vectors);
+  std::vector<FileUse> read_files = {{"TRACES", input.traces}, {option("embeddings"), *vectors}};
+  for (const FileUse& use : description_files(description_options)) read_files.push_back(use);
+  const Status overwrites = check_outputs(
+      {{option("rejects"), rejects_path()}, {option("embed_cache"), input.embed.cache}}, read_files, output);
+  if (!overwrites.ok()) return fail(console, overwrites);
   const Status replaceable = check_replaceable(output);
   if (!replaceable.ok()) return fail(console, replaceable);
   auto ledger = read_ledger(output);
   if (!ledger.ok()) return fail(console, ledger.status());
   std::optional<Encoder> encoder;
   if (embeds) {  // before the rows: a missing model should not cost their reading
-    auto opened = open_named_encoder(input, encoder_options, **backend, console);
+    auto opened = open_named_encoder(input, encoder_options, **backend, events_of(console));
     if (!opened.ok()) return fail(console, opened.status());
     encoder = std::move(opened).value();
   }
-  auto file = read_log(input, split.group_by, rejects_path(), embeds || cascade, console);
+  auto file = read_log(input, split.group_by, rejects_path(), embeds || cascade, events_of(console));
   if (!file.ok()) return fail(console, file.status());
   if (const Status known = resolve_never(file->traces); !known.ok()) return usage_error(console, known.message());
-  auto read = read_or_embed(*vectors, encoder ? &*encoder : nullptr, *file, input.traces, console);
+  auto read = read_or_embed(*vectors, encoder ? &*encoder : nullptr, *file, input.traces, events_of(console));
   if (!read.ok()) return fail(console, read.status());
   auto descriptions = read_descriptions(
       **backend, description_options, input, {file->traces.labels, *read, input.traces},
-      may_need_names(file->traces, 1 - fit.split.certify_fraction), encoder ? &*encoder : nullptr, console);
+      may_need_names(file->traces, 1 - fit.split.certify_fraction), encoder ? &*encoder : nullptr, events_of(console));
   if (!descriptions.ok()) return fail(console, descriptions.status());
   descriptions_ = std::move(descriptions).value();
   if (!descriptions_.empty()) fit.descriptions = &descriptions_;

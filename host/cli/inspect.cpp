@@ -5,16 +5,17 @@
 #include "engine/policy/gate.h"
 #include "engine/policy/router.h"
 #include "engine/policy/text_stage.h"
+#include "host/artifact/frontier_text.h"
 #include "host/cli/command.h"
 #include "host/cli/flags.h"
-#include "host/cli/inspect_text.h"
-#include "host/cli/policy_input.h"
-#include "host/cli/reasons.h"
-#include "host/cli/tables.h"
-#include "host/cli/trace_texts.h"
+#include "host/cli/shared_flags.h"
+#include "host/explain/inspect_text.h"
+#include "host/explain/trace_texts.h"
 #include "host/io/json_with.h"
 #include "host/io/npy.h"
 #include "host/report/excerpt.h"
+#include "host/route/counts.h"
+#include "host/route/opened_policy.h"
 
 namespace tracer::cli {
 namespace {
@@ -27,7 +28,7 @@ constexpr size_t kMostTextBytes = 90;  // of a trace's text
 struct InspectCommand {
   Common common;
   PolicyOptions policy;
-  InputOptions input;
+  RowSource input;
   int64_t row = 0;
   std::optional<std::string> text;
 
@@ -175,7 +176,8 @@ bool InspectCommand::answer_text(const LoadedPolicy& loaded, RowScore& score, Ma
 }
 
 Status InspectCommand::read_vector(const LoadedPolicy& loaded, const Backend& backend, HostMatrix<float> x) const {
-  TRACER_ASSIGN_OR_RETURN(auto source, open_vectors(input.embeddings, input, loaded, backend, common.console));
+  TRACER_ASSIGN_OR_RETURN(auto source,
+                          open_vectors(input.embeddings, input, loaded, backend, events_of(common.console)));
   if (source.encoder) return source.encoder->text->encode({&*text, 1}, x);
   TRACER_ASSIGN_OR_RETURN(auto reader, io::NpyReader::open(source.npy));
   if (reader.cols() != x.cols)
@@ -189,7 +191,7 @@ Status InspectCommand::read_vector(const LoadedPolicy& loaded, const Backend& ba
 
 int InspectCommand::run() {
   const Console& console = common.console;
-  auto loaded = load_policy(policy, console);
+  auto loaded = load_policy(policy, events_of(console));
   if (!loaded.ok()) return fail(console, loaded.status());
   const Policy& p = loaded->artifact.policy;
   if (p.text && loaded->rule.text_threshold < 1 && !text)

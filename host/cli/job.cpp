@@ -1,11 +1,11 @@
 #include "host/cli/command.h"
 #include "host/cli/flags.h"
-#include "host/cli/inputs.h"
 #include "host/cli/job_cancel.h"
 #include "host/cli/job_partial.h"
 #include "host/cli/job_report.h"
 #include "host/cli/job_vectors.h"
 #include "host/cli/llm_options.h"
+#include "host/encoder/source.h"
 #include "host/io/clock.h"
 #include "host/io/json_text.h"
 #include "host/io/output_stream.h"
@@ -68,11 +68,12 @@ int export_traces(const JobOptions& options) {
       return usage_error(console, "--vectors puts vectors beside the traces: -o must be a file");
     npy = vectors_beside(options.output);
   }
-  const std::string clash = check_outputs(
-      {{"-o", options.output}, {"the vectors of -o", npy}},
-      {{"JOB", job_path_of(options.job)}, {"--vectors", options.vectors.vectors}, {"--input", options.vectors.input}},
-      "");
-  if (!clash.empty()) return usage_error(console, clash);
+  const Status clash = check_outputs({{option("output"), options.output}, {"the vectors of -o", npy}},
+                                     {{"JOB", job_path_of(options.job)},
+                                      {option("vectors"), options.vectors.vectors},
+                                      {option("input"), options.vectors.input}},
+                                     "");
+  if (!clash.ok()) return fail(console, clash);
   auto store = job::Store::open_to_read(job_path_of(options.job));
   if (!store.ok()) return fail(console, store.status());
   const Json& config = store->config();
@@ -124,8 +125,8 @@ int export_traces(const JobOptions& options) {
 int batch_export(const JobOptions& options) {
   const Console& console = options.common.console;
   const std::string path = job_path_of(options.job);
-  const std::string clash = check_outputs({{"-o", options.output}}, {{"JOB", path}}, "");
-  if (!clash.empty()) return usage_error(console, clash);
+  const Status clash = check_outputs({{option("output"), options.output}}, {{"JOB", path}}, "");
+  if (!clash.ok()) return fail(console, clash);
   auto store = job::Store::open_to_read(path);
   if (!store.ok()) return fail(console, store.status());
   auto llm = llm_of_job(store->config(), path, nullptr);

@@ -12,7 +12,7 @@ std::string shown_value(const Json& v) {
 
 }  // namespace
 
-Json rows_config(const LoadedPolicy& loaded, const InputOptions& input) {
+Json rows_config(const LoadedPolicy& loaded, const RowSource& input) {
   std::error_code ec;
   const auto bytes = std::filesystem::file_size(input.traces, ec);
   return {{"policy", loaded.artifact.digest},

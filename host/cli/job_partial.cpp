@@ -2,17 +2,18 @@
 
 #include <algorithm>
 
-#include "host/cli/batch_reader.h"
 #include "host/cli/flags.h"
 #include "host/cli/job_config.h"
 #include "host/cli/job_report.h"
 #include "host/cli/job_rows.h"
-#include "host/cli/policy_input.h"
-#include "host/cli/scoring.h"
+#include "host/cli/shared_flags.h"
 #include "host/io/json_fields.h"
 #include "host/io/output_stream.h"
 #include "host/job/output_file.h"
 #include "host/job/store.h"
+#include "host/route/batch_reader.h"
+#include "host/route/opened_policy.h"
+#include "host/route/scoring.h"
 
 namespace tracer::cli {
 namespace {
@@ -86,7 +87,7 @@ int export_partial(const Common& common, const std::string& job, const std::stri
 
   double alpha = 0, audit_rate = 0;
   int64_t audit_seed = 0;
-  InputOptions& in = options.input;
+  RowSource& in = options.input;
   JsonFields config(store->config(), job + ": config");
   config.number("alpha", alpha, 0, 1);
   config.number("audit_rate", audit_rate, 0, 1);
@@ -98,19 +99,20 @@ int export_partial(const Common& common, const std::string& job, const std::stri
 
   auto vectors = vectors_path(in);
   if (!vectors.ok()) return fail(console, vectors.status());
-  const std::string clash = check_outputs(
-      {{"-o", output}}, {{"the output", whole}, {"the job", job}, {"--input", in.traces}, {"--embeddings", *vectors}},
+  const Status clash = check_outputs(
+      {{option("output"), output}},
+      {{"the output", whole}, {"the job", job}, {option("input"), in.traces}, {option("embeddings"), *vectors}},
       options.policy);
-  if (!clash.empty()) return usage_error(console, clash);
-  auto loaded = load_policy({options.policy, alpha}, console);
+  if (!clash.ok()) return fail(console, clash);
+  auto loaded = load_policy({options.policy, alpha}, events_of(console));
   if (!loaded.ok()) return fail(console, loaded.status());
   const std::string differs = difference(rows_config(*loaded, in), store->config());
   if (!differs.empty()) return fail(console, bad_input(job + ": not the same job: " + differs));
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
-  auto source = open_vectors(*vectors, in, *loaded, **backend, console);
+  auto source = open_vectors(*vectors, in, *loaded, **backend, events_of(console));
   if (!source.ok()) return fail(console, source.status());
-  auto reader = BatchReader::open(in, false, true, loaded->artifact.policy.dimension, "", *source, console);
+  auto reader = BatchReader::open(in, false, true, loaded->artifact.policy.dimension, "", *source, events_of(console));
   if (!reader.ok()) return fail(console, reader.status());
   const int64_t end = std::max(store->routed(), prefix->rows);
   reader->only(prefix->rows, end - prefix->rows);

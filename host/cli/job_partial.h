@@ -5,14 +5,14 @@
 
 #include "host/cli/command.h"
 #include "host/cli/flags.h"
-#include "host/cli/inputs.h"
+#include "host/encoder/source.h"
 
 namespace tracer::cli {
 
 struct PartialOptions {
   bool wanted = false;
   std::string policy;  // folder
-  InputOptions input;  // its rows: set by whoever has `input`
+  RowSource input;     // its rows: set by whoever has `input`
 };
 // input: the option that names the run's IN. Returns --partial.
 Flag* add_partial_options(Flags& app, PartialOptions& options, Flag* input);

@@ -1,7 +1,7 @@
 #include "host/cli/job_rows.h"
 
-#include "host/cli/reasons.h"
 #include "host/io/json_text.h"
+#include "host/route/counts.h"
 
 namespace tracer::cli {
 

@@ -5,9 +5,9 @@
 #include <optional>
 
 #include "engine/maths/random.h"
-#include "host/cli/policy_input.h"
 #include "host/job/journal.h"
 #include "host/job/lines.h"
+#include "host/route/opened_policy.h"
 
 namespace tracer::cli {
 

@@ -3,8 +3,9 @@
 #include <utility>
 
 #include "host/cli/flags.h"
-#include "host/cli/inputs.h"
 #include "host/encoder/encoder_identity.h"
+#include "host/encoder/log_vectors.h"
+#include "host/encoder/source.h"
 
 namespace tracer::cli {
 
@@ -24,7 +25,7 @@ Result<JobVectors> JobVectors::open(const JobVectorOptions& options, const job::
   JobVectors vectors(options, npy, std::move(in), std::move(out));
   vectors.vector_ = Matrix<float>(1, vectors.in_.cols());
   if (options.input.empty()) return vectors;
-  InputOptions rows;
+  RowSource rows;
   rows.input_key = store.config().value("input_key", "");
   rows.format = store.config().value("format", "auto");
   io::TraceReaderOptions reading = reader_options(rows);

@@ -19,32 +19,18 @@ std::string rate(int64_t rows, double seconds) {
 
 }  // namespace
 
-std::string duration(double seconds) {
-  const auto s = static_cast<int64_t>(std::llround(std::clamp(seconds, 0.0, 1e9)));
-  char text[48];
-  if (s >= 3600)
-    std::snprintf(text, sizeof text, "%lld h %02lld min", static_cast<long long>(s / 3600),
-                  static_cast<long long>(s / 60 % 60));
-  else if (s >= 60)
-    std::snprintf(text, sizeof text, "%lld min %02lld s", static_cast<long long>(s / 60),
-                  static_cast<long long>(s % 60));
-  else
-    std::snprintf(text, sizeof text, "%lld s", static_cast<long long>(s));
-  return text;
-}
-
-Progress::Progress(const Console& console, std::string doing)
+ProgressLine::ProgressLine(const Console& console, std::string doing)
     : console_(console), doing_(std::move(doing)), terminal_(::isatty(STDERR_FILENO) != 0) {}
 
-Progress::~Progress() {
+ProgressLine::~ProgressLine() {
   if (drawn_) std::fputs("\n", stderr);
 }
 
-double Progress::seconds() const {
+double ProgressLine::seconds() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
 }
 
-std::string Progress::line(double share) const {
+std::string ProgressLine::line(double share) const {
   const double elapsed = seconds();
   std::string text = doing_ + ": " + std::to_string(rows_) + " rows, " + rate(rows_, elapsed);
   if (share > 0) {
@@ -61,13 +47,13 @@ std::string Progress::line(double share) const {
   return text;
 }
 
-void Progress::draw(const std::string& text) {
+void ProgressLine::draw(const std::string& text) {
   std::fputs(("\r" + text + "\033[K").c_str(), stderr);
   drawn_ = true;
 }
 
-void Progress::advance(int64_t rows, double share) {
-  rows_ += rows;
+void ProgressLine::show(int64_t rows, double share) {
+  rows_ = rows;
   if (console_.quiet || seconds() - shown_at_ < (terminal_ ? kRedrawSeconds : kLineSeconds)) return;
   shown_at_ = seconds();
   if (terminal_)
@@ -76,7 +62,7 @@ void Progress::advance(int64_t rows, double share) {
     console_.note(line(share));
 }
 
-void Progress::finish() {
+void ProgressLine::finish() {
   if (console_.quiet) return;
   const std::string text =
       doing_ + ": " + counted(rows_, "row") + " in " + duration(seconds()) + " (" + rate(rows_, seconds()) + ")";

@@ -10,24 +10,22 @@
 
 namespace tracer::cli {
 
-class Progress {
+class ProgressLine {
  public:
   // doing: "embedding". Nothing is shown before the first update.
-  Progress(const Console& console, std::string doing);
+  ProgressLine(const Console& console, std::string doing);
   // Ends the redrawn line, when there is one.
-  ~Progress();
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
+  ~ProgressLine();
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
 
-  // `rows` more are done; `share` of everything is, in [0, 1], or negative where that is not known. Not thread-safe.
-  void advance(int64_t rows, double share);
+  // `rows` are done; `share` of everything is, in [0, 1], or negative where that is not known. Not thread-safe.
+  void show(int64_t rows, double share);
   // The last word, with the rows and their rate: shown even when the pass was too short for an update.
   void finish();
 
-  int64_t rows() const { return rows_; }
-  double seconds() const;
-
  private:
+  double seconds() const;
   std::string line(double share) const;
   void draw(const std::string& text);
 
@@ -39,8 +37,5 @@ class Progress {
   int64_t rows_ = 0;
   bool drawn_ = false;
 };
-
-// "1 h 02 min", "3 min 20 s", "7 s".
-std::string duration(double seconds);
 
 }  // namespace tracer::cli

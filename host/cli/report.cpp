@@ -2,10 +2,11 @@
 #include <cerrno>
 
 #include "host/artifact/artifact.h"
+#include "host/artifact/frontier_text.h"
 #include "host/cli/command.h"
-#include "host/cli/explanation.h"
 #include "host/cli/flags.h"
-#include "host/cli/tables.h"
+#include "host/cli/shared_flags.h"
+#include "host/explain/explained.h"
 #include "host/io/file.h"
 #include "host/report/data.h"
 #include "host/report/map.h"
@@ -71,13 +72,13 @@ std::string report_text(const Artifact& artifact) {
 
 std::string ReportCommand::usage_fault() const {
   if (common.console.json && html == "-") return "--json and --html - both want standard output; give --html a file";
-  return source_fault(source);
+  return "";
 }
 
 Status ReportCommand::write_page(const LoadedPolicy& loaded) const {
   const Console& console = common.console;
   TRACER_ASSIGN_OR_RETURN(auto backend, open_backend(common));
-  TRACER_ASSIGN_OR_RETURN(auto explained, explain_unseen(*backend, loaded, source, console));
+  TRACER_ASSIGN_OR_RETURN(auto explained, explain_unseen(*backend, loaded, source, events_of(console)));
   TRACER_ASSIGN_OR_RETURN(auto map, report_map(*backend, map_rows(explained.explanation)));
   const std::string page =
       bounded_page(loaded.artifact, loaded.certificate, policy.folder, explain_document(explained, nullptr), map);
@@ -89,12 +90,12 @@ Status ReportCommand::write_page(const LoadedPolicy& loaded) const {
 int ReportCommand::run_page() {
   const Console& console = common.console;
   if (const std::string fault = usage_fault(); !fault.empty()) return usage_error(console, fault);
-  LoadedPolicy loaded;
-  if (const auto code = open_to_explain(policy, source, {{"--html", html}}, console, loaded)) return *code;
-  if (const Status written = write_page(loaded); !written.ok()) return fail(console, written);
+  auto loaded = open_to_explain(policy, source, {{option("html"), html}});
+  if (!loaded.ok()) return fail(console, loaded.status());
+  if (const Status written = write_page(*loaded); !written.ok()) return fail(console, written);
   if (html == "-") return kExitOk;
   console.note("page in " + html);
-  return print(loaded.artifact);
+  return print(loaded->artifact);
 }
 
 int ReportCommand::print(const Artifact& artifact) const {

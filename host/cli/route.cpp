@@ -3,16 +3,17 @@
 #include <cerrno>
 
 #include "engine/policy/router.h"
-#include "host/cli/batch_reader.h"
 #include "host/cli/command.h"
 #include "host/cli/flags.h"
-#include "host/cli/inputs.h"
-#include "host/cli/policy_input.h"
-#include "host/cli/reasons.h"
-#include "host/cli/scoring.h"
+#include "host/cli/shared_flags.h"
+#include "host/encoder/source.h"
 #include "host/io/file.h"
 #include "host/io/json_text.h"
 #include "host/io/output_stream.h"
+#include "host/route/batch_reader.h"
+#include "host/route/counts.h"
+#include "host/route/opened_policy.h"
+#include "host/route/scoring.h"
 
 namespace tracer::cli {
 namespace {
@@ -20,7 +21,7 @@ namespace {
 struct RouteCommand {
   Common common;
   PolicyOptions policy;
-  InputOptions input;
+  RowSource input;
   std::string output;
 
   int run();
@@ -92,17 +93,20 @@ int RouteCommand::run() {
     return usage_error(console, "--json and -o - both want standard output; give -o a file");
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
-  const std::string clash = check_outputs(
-      {{"-o", output}, {"--rejects", rejects}, {"the summary of -o,", sidecar}, {"--embed-cache", input.embed.cache}},
-      {{"IN", input.traces}, {"--embeddings", *vectors}}, policy.folder);
-  if (!clash.empty()) return usage_error(console, clash);
-  auto loaded = load_policy(policy, console);
+  const Status clash = check_outputs({{option("output"), output},
+                                      {option("rejects"), rejects},
+                                      {"the summary of -o,", sidecar},
+                                      {option("embed_cache"), input.embed.cache}},
+                                     {{"IN", input.traces}, {option("embeddings"), *vectors}}, policy.folder);
+  if (!clash.ok()) return fail(console, clash);
+  auto loaded = load_policy(policy, events_of(console));
   if (!loaded.ok()) return fail(console, loaded.status());
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
-  auto source = open_vectors(*vectors, input, *loaded, **backend, console);
+  auto source = open_vectors(*vectors, input, *loaded, **backend, events_of(console));
   if (!source.ok()) return fail(console, source.status());
-  auto reader = BatchReader::open(input, false, false, loaded->artifact.policy.dimension, rejects, *source, console);
+  auto reader =
+      BatchReader::open(input, false, false, loaded->artifact.policy.dimension, rejects, *source, events_of(console));
   if (!reader.ok()) return fail(console, reader.status());
   // A summary of other rows must not stand beside these.
   if (!sidecar.empty() && ::unlink(sidecar.c_str()) != 0 && errno != ENOENT && errno != ENOTDIR)

@@ -7,24 +7,25 @@
 #include <random>
 #include <thread>
 
+#include "host/artifact/frontier_text.h"
 #include "host/cli/command.h"
 #include "host/cli/flags.h"
-#include "host/cli/inputs.h"
 #include "host/cli/job_config.h"
 #include "host/cli/job_report.h"
 #include "host/cli/job_rows.h"
 #include "host/cli/llm_options.h"
-#include "host/cli/policy_input.h"
 #include "host/cli/run_price.h"
-#include "host/cli/scoring.h"
 #include "host/cli/send_batches.h"
+#include "host/cli/shared_flags.h"
 #include "host/cli/signals.h"
-#include "host/cli/tables.h"
+#include "host/encoder/source.h"
 #include "host/io/file.h"
 #include "host/job/cancel.h"
 #include "host/job/dispatcher.h"
 #include "host/job/journal.h"
 #include "host/job/store.h"
+#include "host/route/opened_policy.h"
+#include "host/route/scoring.h"
 
 namespace tracer::cli {
 namespace {
@@ -34,7 +35,7 @@ namespace fs = std::filesystem;
 struct RunCommand {
   Common common;
   PolicyOptions policy;
-  InputOptions input;
+  RowSource input;
   LlmOptions llm_options;
   std::string output;
   double audit_rate = 0;
@@ -113,8 +114,7 @@ Status RunCommand::route(Backend& backend, const LoadedPolicy& loaded, BatchRead
     while (true) {
       if (signals_seen() > 0) return {ErrorCode::kInterrupted, "stopped"};
       TRACER_ASSIGN_OR_RETURN(auto taken, journal.add(rows));
-      if (taken)
-        return {};
+      if (taken) return {};
     }
   });
   TRACER_RETURN_IF_ERROR(routed);
@@ -248,21 +248,21 @@ int RunCommand::run() {
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
   if (!dry_run) {
-    const std::string clash = check_outputs({{"-o", output},
-                                             {"--rejects", rejects_path()},
-                                             {"the summary of -o,", output + ".meta.json"},
-                                             {"the job of -o,", job_path()},
-                                             {"--embed-cache", input.embed.cache}},
-                                            {{"IN", input.traces},
-                                             {"--embeddings", *vectors},
-                                             {"--prompt", llm_options.prompt},
-                                             {"--prices", llm_options.prices},
-                                             {"--llm-key-file", llm_options.server.key_file},
-                                             {"--embed-key-file", input.embed.key_file}},
-                                            policy.folder);
-    if (!clash.empty()) return usage_error(console, clash);
+    const Status clash = check_outputs({{option("output"), output},
+                                        {option("rejects"), rejects_path()},
+                                        {"the summary of -o,", output + ".meta.json"},
+                                        {"the job of -o,", job_path()},
+                                        {option("embed_cache"), input.embed.cache}},
+                                       {{"IN", input.traces},
+                                        {option("embeddings"), *vectors},
+                                        {option("prompt"), llm_options.prompt},
+                                        {option("prices"), llm_options.prices},
+                                        {option("llm_key_file"), llm_options.server.key_file},
+                                        {option("embed_key_file"), input.embed.key_file}},
+                                       policy.folder);
+    if (!clash.ok()) return fail(console, clash);
   }
-  auto loaded = load_policy(policy, console);
+  auto loaded = load_policy(policy, events_of(console));
   if (!loaded.ok()) return fail(console, loaded.status());
   auto llm = make_llm(llm_options, loaded->artifact.policy.labels, !dry_run && !hold, batch);
   if (!llm.ok()) {
@@ -282,11 +282,11 @@ int RunCommand::pass(Backend& backend, const LoadedPolicy& loaded, const Llm& ll
   const Console& console = common.console;
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
-  auto source = open_vectors(*vectors, input, loaded, backend, console);
+  auto source = open_vectors(*vectors, input, loaded, backend, events_of(console));
   if (!source.ok() && source.status().code() == ErrorCode::kInterrupted) return exit_code_of_signal();
   if (!source.ok()) return fail(console, source.status());
-  auto reader =
-      BatchReader::open(input, false, true, loaded.artifact.policy.dimension, rejects_path(), *source, console);
+  auto reader = BatchReader::open(input, false, true, loaded.artifact.policy.dimension, rejects_path(), *source,
+                                  events_of(console));
   if (!reader.ok()) return fail(console, reader.status());
   if (dry_run) {
     const JobRows rows(loaded, audit_rate, static_cast<uint64_t>(audit_seed.value_or(0)),

@@ -2,7 +2,7 @@
 
 #include <unordered_set>
 
-#include "host/cli/tables.h"
+#include "host/artifact/frontier_text.h"
 #include "host/io/text_hash.h"
 
 namespace tracer::cli {

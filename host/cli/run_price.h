@@ -4,7 +4,7 @@
 #include "host/cli/command.h"
 #include "host/cli/job_rows.h"
 #include "host/cli/llm_options.h"
-#include "host/cli/scoring.h"
+#include "host/route/scoring.h"
 
 namespace tracer::cli {
 

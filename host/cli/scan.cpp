@@ -5,27 +5,28 @@
 #include <cerrno>
 #include <optional>
 
+#include "host/artifact/frontier_text.h"
 #include "host/cli/command.h"
-#include "host/cli/embedding.h"
 #include "host/cli/flags.h"
-#include "host/cli/inputs.h"
-#include "host/cli/labelled_log.h"
-#include "host/cli/scan_page.h"
-#include "host/cli/scan_report.h"
+#include "host/cli/shared_flags.h"
 #include "host/cli/split_options.h"
-#include "host/cli/tables.h"
+#include "host/encoder/embedding.h"
+#include "host/encoder/log_vectors.h"
+#include "host/encoder/source.h"
 #include "host/io/file.h"
+#include "host/report/scan_page.h"
+#include "host/report/scan_report.h"
 
 namespace tracer::cli {
 namespace {
 
 struct ScanCommand {
   Common common;
-  InputOptions input;
+  RowSource input;
   FitOptions fit;  // alpha, delta, sweep and split of it
   SplitFlags split;
   CallPrices prices;
-  LocalEncoderOptions encoder_options;
+  EncoderRun encoder_options;
   std::string output, html;
   bool force = false;
 
@@ -65,23 +66,25 @@ int ScanCommand::run() {
   auto vectors = vectors_path(input);
   if (!vectors.ok()) return fail(console, vectors.status());
   if (const std::string given = encoder_options.given(); !vectors->empty() && !given.empty())
-    return usage_error(console, given + " is for text, but vectors are given: " + *vectors);
+    return usage_error(console, as_flags(option(given)) + " is for text, but vectors are given: " + *vectors);
   if (html == "-" && (output == "-" || common.console.json))
     return usage_error(console, "two outputs want standard output; give --html a file");
-  const std::string clash = check_outputs(
-      {{"--output", output}, {"--html", html}, {"--rejects", rejects_path()}, {"--embed-cache", input.embed.cache}},
-      {{"TRACES", input.traces}, {"--embeddings", *vectors}}, "");
-  if (!clash.empty()) return usage_error(console, clash);
+  const Status clash = check_outputs({{option("output"), output},
+                                      {option("html"), html},
+                                      {option("rejects"), rejects_path()},
+                                      {option("embed_cache"), input.embed.cache}},
+                                     {{"TRACES", input.traces}, {option("embeddings"), *vectors}}, "");
+  if (!clash.ok()) return fail(console, clash);
 
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
   std::optional<Encoder> encoder;
   if (vectors->empty()) {
-    auto opened = open_named_encoder(input, encoder_options, **backend, console);
+    auto opened = open_named_encoder(input, encoder_options, **backend, events_of(console));
     if (!opened.ok()) return fail(console, opened.status());
     encoder.emplace(std::move(opened).value());
   }
-  auto log = read_log(input, split.group_by, rejects_path(), true, console);
+  auto log = read_log(input, split.group_by, rejects_path(), true, events_of(console));
   if (!log.ok()) return fail(console, log.status());
   const ScanOptions chosen = options();
   const int64_t fewest = fewest_scan_rows(chosen);
@@ -89,7 +92,7 @@ int ScanCommand::run() {
     return fail(console, refused(input.traces + ": " + counted(log->traces.rows(), "row") + "; a scan at agreement " +
                                  number(chosen.alpha) + " says something from " + std::to_string(fewest) +
                                  " on (--force scans anyway)"));
-  auto read = read_or_embed(*vectors, encoder ? &*encoder : nullptr, *log, input.traces, console);
+  auto read = read_or_embed(*vectors, encoder ? &*encoder : nullptr, *log, input.traces, events_of(console));
   if (!read.ok()) return fail(console, read.status());
   auto scanned = scan(**backend, log->traces, std::move(read->x), chosen);
   if (!scanned.ok()) return fail(console, scanned.status());

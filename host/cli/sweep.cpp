@@ -6,26 +6,27 @@
 #include <map>
 #include <optional>
 
+#include "host/artifact/frontier_text.h"
 #include "host/artifact/ledger.h"
 #include "host/cli/command.h"
-#include "host/cli/descriptions.h"
-#include "host/cli/embedding.h"
 #include "host/cli/flags.h"
-#include "host/cli/inputs.h"
-#include "host/cli/labelled_log.h"
 #include "host/cli/member_options.h"
 #include "host/cli/progress.h"
+#include "host/cli/shared_flags.h"
 #include "host/cli/split_options.h"
-#include "host/cli/sweep_input.h"
-#include "host/cli/sweep_report.h"
-#include "host/cli/tables.h"
-#include "host/cli/usage.h"
+#include "host/encoder/embedding.h"
+#include "host/encoder/label_descriptions.h"
+#include "host/encoder/log_vectors.h"
+#include "host/encoder/source.h"
 #include "host/io/output_stream.h"
+#include "host/io/process_usage.h"
 #include "host/sweep/chart.h"
 #include "host/sweep/csv.h"
+#include "host/sweep/input.h"
 #include "host/sweep/run_json.h"
 #include "host/sweep/schedule.h"
 #include "host/sweep/state.h"
+#include "host/sweep/table.h"
 #include "kernels/device_name.h"
 #include "tracer_version.h"
 
@@ -36,11 +37,11 @@ using Clock = std::chrono::steady_clock;
 
 struct SweepCommand {
   Common common;
-  InputOptions input, test;
+  RowSource input, test;
   FitOptions fit;
   SplitFlags split;
   MemberFlags members;
-  LocalEncoderOptions encoder_options;
+  EncoderRun encoder_options;
   DescriptionOptions description_options;
   int64_t seeds = 5, first_seed = 0;
   int jobs = 1;
@@ -51,7 +52,7 @@ struct SweepCommand {
   int run();
 
  private:
-  std::string check_usage(const std::string& vectors, const std::string& test_vectors) const;
+  Status check_usage(const std::string& vectors, const std::string& test_vectors) const;
   Json config(const Backend& backend) const;
   Result<Workers> workers_of(Backend& given, std::unique_ptr<Backend>& own) const;
   Status fit_all(const Workers& workers, std::optional<SweepState>& state);
@@ -59,8 +60,9 @@ struct SweepCommand {
                 double total) const;
   int report(const Backend& backend, double total) const;
   std::vector<FileUse> outputs() const {
-    return {{"--csv", csv},          {"--json-file", json_file},    {"--svg", svg},
-            {"--state", state_file}, {"--rejects", rejects_path()}, {"--embed-cache", input.embed.cache}};
+    return {
+        {option("csv"), csv},          {option("json_file"), json_file},    {option("svg"), svg},
+        {option("state"), state_file}, {option("rejects"), rejects_path()}, {option("embed_cache"), input.embed.cache}};
   }
   std::string rejects_path() const { return input.rejects.empty() ? "rejects.jsonl" : input.rejects; }
 
@@ -87,20 +89,21 @@ Status check_writable(const std::string& path) {
   return makes_regular_file(path) ? io::AtomicFile::create(path).status() : Status();
 }
 
-// "" or a usage error in words.
-std::string SweepCommand::check_usage(const std::string& vectors, const std::string& test_vectors) const {
+Status SweepCommand::check_usage(const std::string& vectors, const std::string& test_vectors) const {
   if (const std::string given = encoder_options.given(); !vectors.empty() && !given.empty())
-    return given + " is for text, but vectors are given: " + vectors;
-  if (state_file == "-") return "--state: name a file";
-  if (input.traces == "-" && test.traces == "-") return "TRACES and --test cannot both be standard input";
+    return bad_option(given, option(given) + " is for text, but vectors are given: " + vectors);
+  if (state_file == "-") return bad_option("state", option("state") + ": name a file");
+  if (input.traces == "-" && test.traces == "-")
+    return bad_option("test", "TRACES and " + option("test") + " cannot both be standard input");
   int to_stdout = common.console.json;
   for (const std::string* path : {&csv, &json_file, &svg}) to_stdout += *path == "-";
-  if (to_stdout > 1) return "standard output can carry one thing: --json, or one output called -";
+  if (to_stdout > 1)
+    return bad_option("json", "standard output can carry one thing: " + option("json") + ", or one output called -");
   std::vector<FileUse> inputs = {{"TRACES", input.traces},
-                                 {"--embeddings", vectors},
-                                 {"--test", test.traces},
-                                 {"--test-embeddings", test_vectors}};
-  for (const FileUse& use : description_options.inputs()) inputs.push_back(use);
+                                 {option("embeddings"), vectors},
+                                 {option("test"), test.traces},
+                                 {option("test_embeddings"), test_vectors}};
+  for (const FileUse& use : description_files(description_options)) inputs.push_back(use);
   return check_outputs(outputs(), inputs, "");
 }
 
@@ -267,35 +270,34 @@ int SweepCommand::run() {
   Result<std::string> test_vectors = std::string();
   if (!test.traces.empty()) test_vectors = vectors_path(test);
   if (!test_vectors.ok()) return fail(console, test_vectors.status());
-  if (const std::string wrong = check_usage(*vectors, *test_vectors); !wrong.empty())
-    return usage_error(console, wrong);
+  if (const Status wrong = check_usage(*vectors, *test_vectors); !wrong.ok()) return fail(console, wrong);
   for (const std::string* path : {&csv, &json_file, &svg})
     if (const Status writable = check_writable(*path); !writable.ok()) return fail(console, writable);
 
   std::optional<Encoder> encoder;
   if (vectors->empty()) {
-    auto opened = open_named_encoder(input, encoder_options, **backend, console);
+    auto opened = open_named_encoder(input, encoder_options, **backend, events_of(console));
     if (!opened.ok()) return fail(console, opened.status());
     encoder.emplace(std::move(opened).value());
   }
   const Encoder* embeds = encoder ? &*encoder : nullptr;
-  auto file = read_log(input, split.group_by, rejects_path(), encoder.has_value(), console);
+  auto file = read_log(input, split.group_by, rejects_path(), encoder.has_value(), events_of(console));
   if (!file.ok()) return fail(console, file.status());
   log_ = std::move(file).value();
-  auto x = read_or_embed(*vectors, embeds, log_, input.traces, console);
+  auto x = read_or_embed(*vectors, embeds, log_, input.traces, events_of(console));
   if (!x.ok()) return fail(console, x.status());
   vectors_ = std::move(x).value();
   if (!test.traces.empty()) {
-    auto read =
-        read_test(**backend, test, *test_vectors, {log_.traces.labels, vectors_, input.traces}, embeds, console);
+    auto read = read_test(**backend, test, *test_vectors, {log_.traces.labels, vectors_, input.traces}, embeds,
+                          events_of(console));
     if (!read.ok()) return fail(console, read.status());
     test_.emplace(std::move(read).value());
   }
-  sizes_ = sweep_sizes(asked, log_.traces.rows(), console);
+  sizes_ = sweep_sizes(asked, log_.traces.rows(), events_of(console));
   const double least_share = static_cast<double>(sizes_.front()) / static_cast<double>(log_.traces.rows());
-  auto descriptions =
-      read_descriptions(**backend, description_options, input, {log_.traces.labels, vectors_, input.traces},
-                        may_need_names(log_.traces, (1 - fit.split.certify_fraction) * least_share), embeds, console);
+  auto descriptions = read_descriptions(
+      **backend, description_options, input, {log_.traces.labels, vectors_, input.traces},
+      may_need_names(log_.traces, (1 - fit.split.certify_fraction) * least_share), embeds, events_of(console));
   if (!descriptions.ok()) return fail(console, descriptions.status());
   descriptions_ = std::move(descriptions).value();
   if (!descriptions_.empty()) fit.descriptions = &descriptions_;

@@ -6,16 +6,17 @@
 #include "engine/challenger.h"
 #include "engine/log/label_index.h"
 #include "engine/prove/figures.h"
-#include "host/cli/audit_outcome.h"
-#include "host/cli/change_text.h"
+#include "host/artifact/fit_record.h"
+#include "host/artifact/frontier_text.h"
 #include "host/cli/command.h"
-#include "host/cli/fit_json.h"
 #include "host/cli/flags.h"
-#include "host/cli/original_rows.h"
-#include "host/cli/tables.h"
-#include "host/cli/usage.h"
+#include "host/cli/shared_flags.h"
 #include "host/io/json_fields.h"
+#include "host/io/process_usage.h"
+#include "host/versions/audit_outcome.h"
+#include "host/versions/change_text.h"
 #include "host/versions/changes.h"
+#include "host/versions/kept_files.h"
 #include "host/versions/store.h"
 
 namespace tracer::cli {
@@ -23,7 +24,7 @@ namespace {
 
 struct UpdateCommand {
   Common common;
-  InputOptions input;
+  RowSource input;
   OriginalOptions original;
   std::string folder;
   std::optional<double> delta;
@@ -57,10 +58,10 @@ struct UpdateCommand {
 
 Status UpdateCommand::take_in(Backend& backend, VersionStore& store) {
   const std::string rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
-  TRACER_ASSIGN_OR_RETURN(auto read,
-                          read_kept_rows(input, vectors_, rejects, true, champion_, backend, common.console));
+  TRACER_ASSIGN_OR_RETURN(
+      auto read, read_kept_rows(input, vectors_, rejects, true, champion_, backend, events_of(common.console)));
   if (!store.has_original()) {
-    TRACER_ASSIGN_OR_RETURN(auto rows, original_rows(original, input, champion_, backend, common.console));
+    TRACER_ASSIGN_OR_RETURN(auto rows, original_rows(original, input, champion_, backend, events_of(common.console)));
     TRACER_RETURN_IF_ERROR(store.add_original(rows));
   }
   const std::vector<std::string>& known = champion_.artifact.policy.labels;
@@ -250,13 +251,13 @@ int UpdateCommand::run() {
   if (!vectors.ok()) return fail(console, vectors.status());
   vectors_ = *vectors;
   const std::string rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
-  const std::string clash = check_outputs({{"--rejects", rejects}, {"--embed-cache", input.embed.cache}},
-                                          {{"NEW", input.traces},
-                                           {"--embeddings", vectors_},
-                                           {"--traces", original.traces},
-                                           {"--traces-embeddings", original.embeddings}},
-                                          folder);
-  if (!clash.empty()) return usage_error(console, clash);
+  const Status clash = check_outputs({{option("rejects"), rejects}, {option("embed_cache"), input.embed.cache}},
+                                     {{"NEW", input.traces},
+                                      {option("embeddings"), vectors_},
+                                      {option("traces"), original.traces},
+                                      {option("traces_embeddings"), original.embeddings}},
+                                     folder);
+  if (!clash.ok()) return fail(console, clash);
   auto backend = open_backend(common);
   if (!backend.ok()) return fail(console, backend.status());
   auto current = read_artifact(folder);  // also before anything is made beside it

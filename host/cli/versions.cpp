@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "engine/prove/figures.h"
+#include "host/artifact/frontier_text.h"
 #include "host/cli/command.h"
 #include "host/cli/flags.h"
-#include "host/cli/tables.h"
 #include "host/io/json_fields.h"
 #include "host/versions/store.h"
 

@@ -84,7 +84,8 @@ Result<Encoder> open_encoder_of(const EncoderIdentity& wanted, const std::string
   const EncoderIdentity found = identity_of(folder, precision);
   if (!found.makes_vectors_of(wanted))
     return bad_input(path + ": another encoder than " + whose + " was fitted with: expected " + describe(wanted) +
-                     ", found " + describe(found) + (named.empty() ? "; name the folder with --embed-model" : ""));
+                     ", found " + describe(found) +
+                     (named.empty() ? "; name the folder with " + option("embed_model") : ""));
   return start(std::move(folder), precision, machine, std::move(cache));
 }
 

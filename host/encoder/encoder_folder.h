@@ -4,23 +4,16 @@
 
 #include <cstdint>
 #include <deque>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/text/transformer.h"
 #include "engine/text/wordpiece.h"
+#include "host/encoder/source.h"
 #include "host/io/safetensors.h"
 #include "kernels/status.h"
 
 namespace tracer {
-
-// Text that a model wants in front of every input ("query: "). Neither given: the folder's default_prompt_name, else
-// none.
-struct PromptChoice {
-  std::optional<std::string> text;  // itself; "" for none
-  std::optional<std::string> name;  // of the folder's prompts; looked at where there is no text
-};
 
 struct EncoderFolder {
   std::string path;

@@ -33,8 +33,7 @@ Result<VectorStore> VectorStore::open(const std::string& path, int64_t most_byte
   TRACER_RETURN_IF_ERROR(store.db_->execute("BEGIN"));  // one snapshot: another process may be making it
   TRACER_ASSIGN_OR_RETURN(auto fresh, store.is_new());
   TRACER_RETURN_IF_ERROR(store.db_->execute("COMMIT"));
-  if (fresh)
-    TRACER_RETURN_IF_ERROR(store.make());
+  if (fresh) TRACER_RETURN_IF_ERROR(store.make());
   TRACER_RETURN_IF_ERROR(store.use_log());
   TRACER_RETURN_IF_ERROR(store.prepare());
   return store;

@@ -1,4 +1,4 @@
-// The head of the documents that we write and read again: which format, and which version of it.
+// Documents that we write: their text, and the head of those that we read again, which names format and version.
 #pragma once
 
 #include <cstdint>
@@ -13,5 +13,10 @@ namespace tracer {
 // within these.
 Result<int64_t> format_version(const nlohmann::ordered_json& document, const std::string& path, const char* format,
                                int64_t oldest, int64_t newest);
+
+// A document as files and standard output hold it. Any JSON reader takes it: bytes that are no UTF-8 become U+FFFD.
+std::string json_text(const nlohmann::ordered_json& document);
+// The same on one line, without its end.
+std::string json_line(const nlohmann::ordered_json& document);
 
 }  // namespace tracer

@@ -50,7 +50,7 @@ Status Rejects::open() {
   Result<OutputStream> out = OutputStream::open(path_);
   if (!out.ok())
     return Status(out.status().code(), "rows that cannot be read have nowhere to go: " + out.status().message() +
-                                           " (name another file with --rejects)");
+                                           " (name another file with " + option("rejects") + ")");
   out_.emplace(std::move(*out));
   return {};
 }

@@ -215,8 +215,7 @@ Result<bool> BatchRunner::take_in(Batch& batch, const llm::RemoteBatch& remote) 
     if ((*loaded)->verdict.outcome != http::Outcome::kAnswered)
       return end(StopReason::kRefused, (*loaded)->verdict.error);
     TRACER_ASSIGN_OR_RETURN(auto ours, is_of_job(store_, paths.back()));
-    if (ours)
-      continue;
+    if (ours) continue;
     for (const std::string& path : paths) (void)::unlink(path.c_str());
     batch.not_ours.push_back(batch.remote_id);
     batch.remote_id.clear();

@@ -1,0 +1,31 @@
+// What a fit did, as JSON: parts of `fit --json` and of the artifact.
+#pragma once
+
+#include "engine/fit.h"
+#include "host/artifact/artifact.h"
+#include "host/io/traces.h"
+
+namespace tracer {
+
+Json split_json(const FitResult& r);
+// "descriptions" of the manifest's "run": what was given, and how many labels were learned from it.
+Json described_json(const Descriptions& descriptions, int64_t labels);
+// The manifest's "run": what was asked for and tried.
+Json run_json(const FitResult& r, const FitOptions& o);
+
+// What a fit was asked to try beyond the usual; in the manifest's "run" where it was.
+struct AskedToTry {
+  MemberSet members;
+  bool label_thresholds = false;
+  bool residual = false;
+  double gate_share = kGateShare;
+};
+void add_asked(const AskedToTry& asked, Json& run);
+// Of a manifest's "run"; what is not there as it should be was not asked for.
+AskedToTry asked_of(const Json& run);
+
+Json frontier_json(const Policy& policy);
+// explain.json: dependence check, warnings, suspects.
+Json explain_json(const FitResult& r, const io::TraceFile& file);
+
+}  // namespace tracer
