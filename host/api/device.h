@@ -8,8 +8,6 @@
 
 namespace tracer {
 
-class Backend;
-
 struct DeviceOptions {
   std::string device = "auto";  // auto, cpu, cuda, cuda:N; the environment variable TRACER_DEVICE overrides auto
   int threads = 0;              // 0: all cores that this process may use
@@ -19,7 +17,6 @@ struct DeviceOptions {
 // on it (a Router, a Job) must go before it.
 class Device {
  public:
-  explicit Device(std::unique_ptr<Backend> backend);
   Device(Device&&) noexcept;
   Device& operator=(Device&&) noexcept;
   ~Device();
@@ -28,11 +25,11 @@ class Device {
   std::string isa() const;   // of the CPU: "avx512_amx"
   int threads() const;
 
-  // For the library's own use.
-  Backend& backend() const { return *backend_; }
-
  private:
-  std::unique_ptr<Backend> backend_;
+  friend struct DeviceAccess;  // host/api/access.h: the library's own
+  struct State;
+  explicit Device(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
 };
 
 // kDevice, saying why, where the choice cannot be had; kBadInput for a name of no device.
