@@ -20,8 +20,8 @@ std::vector<T> pick(const std::vector<T>& values, const std::vector<int32_t>& ro
 }
 
 // Copies of those rows, one after the other.
-template <class Index>
-Matrix<float> pick_rows(HostMatrix<const float> x, const std::vector<Index>& rows) {
+template <class Indices>
+Matrix<float> pick_rows(HostMatrix<const float> x, const Indices& rows) {
   Matrix<float> out(static_cast<int64_t>(rows.size()), x.cols);
   for (size_t i = 0; i < rows.size(); ++i) std::copy_n(x.row(rows[i]), x.cols, out.row(static_cast<int64_t>(i)));
   return out;

@@ -81,14 +81,19 @@ RowScore score_text(const TextStage& stage, std::string_view text, TextScratch& 
 }
 
 void answer_texts(Backend* backend, const TextStage& stage, const DecisionRule& rule,
-                  std::span<const std::string> texts, std::vector<std::optional<RowScore>>& out) {
+                  std::span<const std::string> texts, std::vector<std::optional<RowScore>>& out,
+                  HostMatrix<float> probability) {
   const auto n = static_cast<int64_t>(texts.size());
   out.assign(texts.size(), std::nullopt);
   const auto block = [&](int64_t task) {
     TextScratch scratch;
     for (int64_t i = task * kRows; i < std::min(n, (task + 1) * kRows); ++i) {
       const RowScore row = score_text(stage, texts[static_cast<size_t>(i)], scratch);
-      if (text_stage_answers(row, rule)) out[static_cast<size_t>(i)] = row;
+      if (!text_stage_answers(row, rule)) continue;
+      out[static_cast<size_t>(i)] = row;
+      if (probability.rows > 0)
+        std::transform(scratch.values.begin(), scratch.values.end(), probability.row(i),
+                       [](double p) { return static_cast<float>(p); });
     }
   };
   const int64_t tasks = (n + kRows - 1) / kRows;

@@ -1,15 +1,16 @@
 #include "engine/prove/certify_rows.h"
 
 #include <algorithm>
+#include <string>
 #include <unordered_set>
 
-#include "engine/policy/router.h"
+#include "engine/maths/pick.h"
+#include "engine/policy/row_scorer.h"
 
 namespace tracer {
 namespace {
 
 constexpr size_t kSuspects = 20;
-constexpr int64_t kBlock = 4096;  // certify rows scored together
 
 }  // namespace
 
@@ -21,23 +22,24 @@ Result<CertifyRows> score_certify(Backend& backend, const Traces& traces, const 
   rows.side.unit = split.certify_unit;
   rows.side.unit_rows = split.unit_rows;
   rows.side.units = count_units(split.certify_unit);
-  const auto n = static_cast<int64_t>(split.certify.size());
-  TRACER_ASSIGN_OR_RETURN(auto prepared, prepare_stage(backend, stage, {}, n));
-  std::vector<RowScore> scored;
-  for (int64_t first = 0; first < n; first += kBlock) {
-    Matrix<float> vectors(std::min(kBlock, n - first), x.cols());
-    for (int64_t i = 0; i < vectors.rows(); ++i)
-      std::copy_n(x.row(place[split.certify[first + i]]), x.cols(), vectors.row(i));
-    TRACER_RETURN_IF_ERROR(score_rows_canonically(backend, prepared, vectors.view(), scored));
-    for (int64_t i = 0; i < vectors.rows(); ++i) {
-      const int32_t row = split.certify[first + i];
-      rows.side.score.push_back(scored[i].score);
-      rows.side.gated.push_back(scored[i].gated);
-      rows.side.disagree.push_back(scored[i].features.label != traces.label[row]);
-      rows.predicted.push_back(scored[i].features.label);
+  TRACER_ASSIGN_OR_RETURN(
+      auto scorer, RowScorer::open(backend, stage,
+                                   {.canonical = true, .expected_rows = static_cast<int64_t>(split.certify.size())}));
+  const std::vector<int32_t> places = pick(place, split.certify);
+  const auto take = [&](const ScoredBlock& block) -> Status {
+    for (size_t i = 0; i < block.score.size(); ++i) {
+      const RowScore& scored = block.score[i];
+      const int32_t row = split.certify[static_cast<size_t>(block.first) + i];
+      rows.side.score.push_back(scored.score);
+      rows.side.gated.push_back(scored.gated);
+      rows.side.disagree.push_back(scored.features.label != traces.label[row]);
+      rows.predicted.push_back(scored.features.label);
       rows.unseen.push_back(!learned.contains(traces.text_hash[row]));
     }
-  }
+    return {};
+  };
+  const auto name = [&](int64_t i) { return "row " + std::to_string(split.certify[static_cast<size_t>(i)]); };
+  TRACER_RETURN_IF_ERROR(scorer.score({.x = x.view(), .pick = places, .name = name}, take));
   return rows;
 }
 

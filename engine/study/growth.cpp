@@ -5,12 +5,10 @@
 #include <utility>
 
 #include "engine/maths/random.h"
-#include "engine/policy/router.h"
+#include "engine/policy/row_scorer.h"
 
 namespace tracer {
 namespace {
-
-constexpr int64_t kBlock = 4096;  // rows scored together
 
 // The new number of each unit; -1: not drawn.
 std::vector<int32_t> draw_units(int64_t units, double share, const Random& random, uint64_t first_counter) {
@@ -71,18 +69,15 @@ Result<GrowthFit> growth_fit(Backend& backend, const Traces& log, const Matrix<f
   const Certificate* c = policy.certificate(options.alpha);
   if (c == nullptr || !c->certified || policy.stages.empty()) return out;
   out.certified = true;
-  const DecisionRule rule = decision_rule(policy, *c);
-  TRACER_ASSIGN_OR_RETURN(auto stage, prepare_stage(backend, policy.stages[0], {c->threshold}, rows.rows));
-  std::vector<RowScore> scores;
-  for (int64_t first = 0; first < rows.rows; first += kBlock) {
-    const int64_t n = std::min(kBlock, rows.rows - first);
-    TRACER_RETURN_IF_ERROR(score_rows(backend, stage, rows.rows_from(first, n), scores));
-    for (int64_t i = 0; i < n; ++i) {
-      const RowScore& score = scores[static_cast<size_t>(i)];
-      out.answer[static_cast<size_t>(first + i)] = score.features.label;
-      out.handled[static_cast<size_t>(first + i)] = decide(score, rule) == Reason::kAccepted;
+  TRACER_ASSIGN_OR_RETURN(auto scorer, RowScorer::open(backend, policy, decision_rule(policy, *c), rows.rows));
+  TRACER_RETURN_IF_ERROR(scorer.score({.x = rows}, [&](const ScoredBlock& block) -> Status {
+    for (size_t i = 0; i < block.score.size(); ++i) {
+      const size_t row = static_cast<size_t>(block.first) + i;
+      out.answer[row] = block.score[i].features.label;
+      out.handled[row] = decide(block.score[i], scorer.rule()) == Reason::kAccepted;
     }
-  }
+    return {};
+  }));
   return out;
 }
 

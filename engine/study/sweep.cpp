@@ -6,7 +6,7 @@
 
 #include "engine/log/subsample.h"
 #include "engine/maths/pick.h"
-#include "engine/policy/router.h"
+#include "engine/policy/row_scorer.h"
 #include "engine/prove/figures.h"
 
 namespace tracer {
@@ -36,23 +36,24 @@ SweepPoint point_of(const Certificate& c) {
 
 Status score_fresh(Backend& backend, const Policy& policy, const FreshRows& fresh, std::vector<SweepPoint>& points) {
   if (policy.stages.empty()) return {};
-  std::vector<double> thresholds;
-  for (const Certificate& c : policy.certificates)
-    if (c.certified) thresholds.push_back(c.threshold);
-  TRACER_ASSIGN_OR_RETURN(auto stage, prepare_stage(backend, policy.stages[0], std::move(thresholds), fresh.rows()));
-  std::vector<RowScore> scores;
-  TRACER_RETURN_IF_ERROR(score_rows(backend, stage, fresh.x.view(), scores));
-  for (size_t a = 0; a < points.size(); ++a) {
-    const Certificate& c = policy.certificates[a];
-    if (!c.certified) continue;
-    const DecisionRule rule = decision_rule(policy, c);
-    for (int64_t i = 0; i < fresh.rows(); ++i) {
-      if (decide(scores[i], rule) != Reason::kAccepted) continue;
-      ++points[a].fresh_handled;
-      points[a].fresh_agree += scores[i].features.label == fresh.label[i];
-    }
+  ScorerOptions options{.expected_rows = fresh.rows()};
+  std::vector<DecisionRule> rules;
+  for (const Certificate& c : policy.certificates) {
+    rules.push_back(decision_rule(policy, c));
+    if (c.certified) options.thresholds.push_back(c.threshold);
   }
-  return {};
+  TRACER_ASSIGN_OR_RETURN(auto scorer, RowScorer::open(backend, policy.stages[0], std::move(options)));
+  return scorer.score({.x = fresh.x.view()}, [&](const ScoredBlock& block) -> Status {
+    for (size_t a = 0; a < points.size(); ++a) {
+      if (!policy.certificates[a].certified) continue;
+      for (size_t i = 0; i < block.score.size(); ++i) {
+        if (decide(block.score[i], rules[a]) != Reason::kAccepted) continue;
+        ++points[a].fresh_handled;
+        points[a].fresh_agree += block.score[i].features.label == fresh.label[static_cast<size_t>(block.first) + i];
+      }
+    }
+    return {};
+  });
 }
 
 Result<SweepRun> run(Backend& backend, const Traces& log, const Matrix<float>& x, const FreshRows* fresh,
