@@ -17,6 +17,8 @@ struct DeviceOptions {
 // on it (a Router, a Job) must go before it.
 class Device {
  public:
+  struct State;  // the library's own
+
   Device(Device&&) noexcept;
   Device& operator=(Device&&) noexcept;
   ~Device();
@@ -27,7 +29,6 @@ class Device {
 
  private:
   friend struct DeviceAccess;  // host/api/access.h: the library's own
-  struct State;
   explicit Device(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

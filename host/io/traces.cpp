@@ -172,4 +172,22 @@ Result<TraceFile> read_traces(const std::string& path, const TraceReadOptions& o
   return file;
 }
 
+Result<TraceFile> gather_traces(const std::string& name, const std::function<bool(TraceRow&)>& next,
+                                const TraceReadOptions& options) {
+  const bool with_groups = !options.reader.group_by.empty();
+  Gatherer rows(with_groups, options.keep_input, /*with_provenance=*/false);
+  int64_t count = 0;
+  for (TraceRow row; next(row); row = TraceRow(), ++count) {
+    row.line = count + 1, row.position = count;
+    if (!row.has_label || row.label.empty())
+      return bad_input(name + ": row " + std::to_string(row.line) + ": no label: expected the teacher's answer");
+    TRACER_RETURN_IF_ERROR(rows.add(row));
+  }
+  if (count == 0) return bad_input(name + ": no rows");
+  if (with_groups && !rows.grouped()) return bad_input(name + ": no row has a group");
+  TraceFile file = rows.finish();
+  file.positions = count;
+  return file;
+}
+
 }  // namespace tracer::io

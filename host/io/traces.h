@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,5 +47,11 @@ struct TraceFile {
 // rejects_path, failed. The rejects file is created (or truncated) at the first bad row, so without one it is not
 // touched.
 Result<TraceFile> read_traces(const std::string& path, const TraceReadOptions& options);
+
+// The same of rows that are in memory: `next` fills a row, whose views are used before it is asked again, and is false
+// after the last one. Lines count from 1, positions from 0. A row without a label or with an empty one is kBadInput that
+// names its line; so are no rows, and a group key (reader.group_by) that no row has. sha256 is "".
+Result<TraceFile> gather_traces(const std::string& name, const std::function<bool(TraceRow&)>& next,
+                                const TraceReadOptions& options);
 
 }  // namespace tracer::io

@@ -4,7 +4,7 @@
 #include <functional>
 #include <tuple>
 
-#include "host/report/excerpt.h"
+#include "host/io/excerpt.h"
 #include "host/report/page.h"
 #include "tracer_version.h"
 

@@ -7,7 +7,7 @@
 #include "engine/maths/principal_components.h"
 #include "engine/maths/random.h"
 #include "engine/study/neighbour_map.h"
-#include "host/report/excerpt.h"
+#include "host/io/excerpt.h"
 
 namespace tracer {
 namespace {

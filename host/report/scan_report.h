@@ -8,14 +8,9 @@
 #include "engine/study/scan.h"
 #include "host/artifact/artifact.h"
 #include "host/io/traces.h"
+#include "host/report/prices.h"
 
 namespace tracer {
-
-// What a call costs: USD a million tokens, tokens a call, calls a day. Without prices there is no saving to tell.
-struct CallPrices {
-  std::optional<double> in, out, calls_per_day;
-  std::optional<double> tokens_in, tokens_out;  // not given: about
-};
 
 // text_bytes: of the rows' text, on average, where it was read; it stands for tokens_in at four bytes a token.
 Json scan_json(const Scan& scan, const ScanOptions& options, const io::TraceFile& log, const CallPrices& prices,

@@ -5,7 +5,7 @@
 
 #include "host/io/sha256.h"
 #include "host/report/data.h"
-#include "host/report/excerpt.h"
+#include "host/io/excerpt.h"
 #include "host/report/page.h"
 #include "host/report/page_files.h"
 

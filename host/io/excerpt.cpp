@@ -1,4 +1,4 @@
-#include "host/report/excerpt.h"
+#include "host/io/excerpt.h"
 
 namespace tracer {
 namespace {
