@@ -5,7 +5,7 @@ CTEST_ARGS ?=
 dir := build/$(PRESET)
 sources = git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r ls 2> /dev/null
 
-.PHONY: gpu-bundle demo build test test-llm test-report bench bench-rivals format check-format ci bootstrap clean
+.PHONY: gpu-bundle demo build test test-llm test-report bench bench-rivals bench-paired format check-format ci bootstrap clean
 # First, so that it is what `make` alone does.
 demo: bootstrap $(dir)/build.ninja
 	@cmake --build --preset $(PRESET) --target tracer
@@ -33,6 +33,11 @@ bench: build
 # Beside FAISS, scikit-learn, NumPy: each program prints agreement first, then medians and ratios of interleaved runs.
 bench-rivals: build
 	@set -e; for rival in bench/*_rival.py; do echo "== $$rival"; bench/python.sh $$rival $(dir); done
+
+# Beside an earlier commit, which is built too: REF=COMMIT, ALLOW=policy where policies may differ, PAIRED_ARGS="--rounds 11".
+bench-paired: bootstrap $(dir)/build.ninja
+	@cmake --build --preset $(PRESET) --target tracer mock_llm
+	@bench/python.sh bench/paired.py $(dir) --ref "$(REF)" $(addprefix --allow ,$(ALLOW)) $(PAIRED_ARGS)
 
 $(dir)/build.ninja: CMakePresets.json | bootstrap
 	@cmake --preset $(PRESET)
