@@ -1,8 +1,9 @@
 """Do the harness and the oracles find what they are there to find?
 
-mutants.py ROOT OUT CXX LINK_LIBRARY... : for each mutant writes the kernels with one defect in it below OUT, compiles the
-CUDA backend's source from there, runs its test program, and fails unless the test program does. The unmutated control,
-built in the same way, has to pass. Each pattern must occur exactly once in its file, so that none mutates nothing.
+mutants.py ROOT OUT PART COMPILER... -- LINK_ARGUMENT... : for each mutant of PART writes the kernels with one defect in it
+below OUT, compiles mutant_kernels.cpp with them, links it with LINK_ARGUMENTs (the part's object of mutant_test.cpp comes
+first), runs the program, and fails unless the program does. The unmutated control, built in the same way, has to pass.
+Each pattern must occur exactly once in its file, so that none mutates nothing. mutants.py --parts prints the parts.
 MUTANTS="name name" in the environment picks some.
 """
 
@@ -64,7 +65,7 @@ MUTANTS = [
 ]
 
 
-def run_mutant(mutant, root, out, compile_command, libraries):
+def run_mutant(mutant, root, out, compiler, link):
     """Returns (name, problem or None, what happened)."""
     name, file, old, new, part = mutant
     folder = out / name
@@ -77,12 +78,14 @@ def run_mutant(mutant, root, out, compile_command, libraries):
             return name, f"its pattern occurs {text.count(old)} times in {file}", ""
         path.write_text(text.replace(old, new), encoding="utf-8")
     program = folder / "mutant_test"
+    kernels = folder / "mutant_kernels.o"
     # The mutated folder comes first, so that "kernels/cuda/..." is found there and everything else in the tree.
-    command = [*compile_command, f"-DMUTANT_{part.upper()}", "-I", str(folder), "-I", str(root), "-o", str(program),
-               str(root / "tests/simt/mutant_test.cpp"), *libraries]
-    built = subprocess.run(command, capture_output=True, text=True)
-    if built.returncode:
-        return name, "does not compile", built.stderr[:1500]
+    for command in ([*compiler, f"-DMUTANT_{part.upper()}", "-I", str(folder), "-I", str(root), "-c", "-o", str(kernels),
+                     str(root / "tests/simt/mutant_kernels.cpp")],
+                    [*compiler, "-o", str(program), str(kernels), *link]):
+        built = subprocess.run(command, capture_output=True, text=True)
+        if built.returncode:
+            return name, "does not compile", built.stderr[:1500]
     ran = subprocess.run([str(program)], capture_output=True, text=True, timeout=300)
     shutil.rmtree(folder)
     if "[==========]" not in ran.stdout:
@@ -102,14 +105,20 @@ def why(log):
 
 
 def main(arguments):
-    root, out = pathlib.Path(arguments[0]).resolve(), pathlib.Path(arguments[1]).resolve()
+    parts = [m[4] for m in MUTANTS if not m[1]]
+    if arguments == ["--parts"]:
+        print(";".join(parts), end="")
+        return
+    root, out, part = pathlib.Path(arguments[0]).resolve(), pathlib.Path(arguments[1]).resolve(), arguments[2]
     split = arguments.index("--")
-    compile_command, libraries = arguments[2:split], arguments[split + 1:]
+    compiler, link = arguments[3:split], arguments[split + 1:]
     chosen = os.environ.get("MUTANTS", "").split()
-    mutants = [m for m in MUTANTS if not chosen or m[0] in chosen]
+    mutants = [m for m in MUTANTS if m[4] == part and (not chosen or m[0] in chosen)]
+    if part not in parts:
+        sys.exit(f"no part {part}: {' '.join(parts)}")
     bad = 0
     with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for name, problem, log in pool.map(lambda m: run_mutant(m, root, out, compile_command, libraries), mutants):
+        for name, problem, log in pool.map(lambda m: run_mutant(m, root, out, compiler, link), mutants):
             if problem:
                 bad += 1
                 print(f"{name:20} PROBLEM {problem}\n{log[-1500:]}")
