@@ -193,7 +193,7 @@ Result<FitResult> Fit::run() {
   phases_.done("search");
   TRACER_RETURN_IF_ERROR(freeze());
   phases_.done("refit");
-  if (options_.residual) TRACER_RETURN_IF_ERROR(add_second_surrogate());
+  if (options_.choices.residual) TRACER_RETURN_IF_ERROR(add_second_surrogate());
   if (!result_.cut.empty()) result_.warnings.push_back(cut_warning(*options_.budget_seconds, result_.cut));
   if (!options_.cascade_texts.empty()) {
     TRACER_RETURN_IF_ERROR(learn_text_stage());
@@ -281,10 +281,8 @@ Status Fit::search() {
   input_.delta = certify_options_.delta;
   input_.n_certify = certify_rows_foreseen(result_.split);
   input_.never = result_.policy.never;
-  input_.members = options_.members;
+  input_.choices = options_.choices;
   input_.seed = options_.split.seed;
-  input_.label_thresholds = options_.label_thresholds;
-  input_.gate_share = options_.gate_share;
   if (options_.budget_seconds)
     input_.spent = [this] {
       return std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count() >=

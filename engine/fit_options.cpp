@@ -13,7 +13,8 @@ Status check_fit_options(const FitOptions& o, const Traces& traces, const Matrix
   if (!inside(o.split.certify_fraction)) return bad_input("--certify-fraction must lie between 0 and 1");
   if (o.split.folds < 2 || o.split.folds > 100) return bad_input("--folds must lie between 2 and 100");
   if (o.looks < 1) return bad_input("--looks must be at least 1");
-  if (!(o.gate_share >= 0 && o.gate_share <= 0.5)) return bad_input("--gate-share must lie between 0 and 0.5");
+  if (!(o.choices.gate_share >= 0 && o.choices.gate_share <= 0.5))
+    return bad_input("--gate-share must lie between 0 and 0.5");
   if (!(o.label_floor >= 0 && o.label_floor < 1)) return bad_input("--label-floor must lie between 0 and 1");
   if (o.max_references < kFewestReferences)
     return bad_input("--max-references must be at least " + std::to_string(kFewestReferences));

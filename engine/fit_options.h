@@ -7,11 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "engine/learn/choices.h"
 #include "engine/learn/descriptions.h"
-#include "engine/learn/network_search.h"
 #include "engine/log/split.h"
 #include "engine/log/traces.h"
-#include "engine/policy/gate.h"
 #include "engine/prove/certify.h"
 #include "kernels/matrix.h"
 #include "kernels/status.h"
@@ -30,13 +29,10 @@ struct FitOptions {
   Unit unit = Unit::kAuto;
   bool approximate = false;
   SplitOptions split;
-  std::optional<Split> given_split;      // of the traces, instead of one drawn as `split` says
-  std::vector<int32_t> never;            // labels, by index: rows with such a surrogate label are always deferred
-  int64_t max_references = 100000;       // learn rows that neighbours are looked up among and candidates compared on
-  MemberSet members;                     // to try beside softmax regression and neighbours
-  bool label_thresholds = false;         // try the family l2d_label beside global and l2d
-  bool residual = false;                 // try the family rsb
-  double gate_share = kGateShare;        // of ordinary rows that the gate may defer: in [0, 0.5]
+  std::optional<Split> given_split;  // of the traces, instead of one drawn as `split` says
+  std::vector<int32_t> never;        // labels, by index: rows with such a surrogate label are always deferred
+  int64_t max_references = 100000;   // learn rows that neighbours are looked up among and candidates compared on
+  Choices choices;
   double label_floor = 0;                // labels that learn does not show to agree this often are deferred; 0: none
   int64_t keep_certify = 0;              // certify rows whose vectors the result keeps, at most
   std::optional<double> budget_seconds;  // of learning; once spent, no further candidate is tried

@@ -74,7 +74,7 @@ Scored score_candidate(const SearchInput& input, const std::vector<double>& freq
     s.disagree[i] = !agree[i];
   }
   s.acceptor = fit_acceptor(features, agree, frequency);
-  s.gate = fit_gate(features, input.classes, input.gate_share);
+  s.gate = fit_gate(features, input.classes, input.choices.gate_share);
   for (int64_t i = 0; i < n; ++i) {
     s.score[i] = accept_score(s.acceptor, features[i], frequency[features[i].label]);
     s.predicted[i] = features[i].label;

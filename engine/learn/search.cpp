@@ -219,8 +219,8 @@ Result<SearchResult> Search::run() {
       (kernel_.probability.empty() ? "" : ", kernel vote: out-of-fold loss " + std::to_string(kernel_.log_loss)));
   TRACER_ASSIGN_OR_RETURN(path_, softmax_path(backend_, input_, result_.moments, progress_, result_.cut));
   TRACER_RETURN_IF_ERROR(try_blends(path_.probability, {}));
-  if (input_.members.any()) TRACER_RETURN_IF_ERROR(try_networks());
-  if (input_.label_thresholds) choose_label_thresholds(input_, allowance_, result_, progress_);
+  if (input_.choices.members.any()) TRACER_RETURN_IF_ERROR(try_networks());
+  if (input_.choices.label_thresholds) choose_label_thresholds(input_, allowance_, result_, progress_);
   if (stopped_) result_.cut.push_back("blends after " + std::to_string(result_.tried.size()));
   result_.start = std::move(path_.start);
   result_.iterations = search_iterations(n_, input_.x.cols, input_.classes, input_.folds);
@@ -321,7 +321,7 @@ Status Search::try_networks() {
   TRACER_ASSIGN_OR_RETURN(auto found, out_of_fold_networks(backend_, {{input_.x, input_.label, input_.classes},
                                                                       input_.fold,
                                                                       input_.folds,
-                                                                      input_.members,
+                                                                      input_.choices.members,
                                                                       input_.seed,
                                                                       path_.log_loss,
                                                                       input_.spent,

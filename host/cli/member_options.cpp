@@ -10,9 +10,9 @@ namespace tracer::cli {
 namespace {
 
 // What a name stands for; null: it is always part.
-using Choices = std::initializer_list<std::pair<const char*, bool*>>;
+using Names = std::initializer_list<std::pair<const char*, bool*>>;
 
-Status read_names(const std::string& option, const std::vector<std::string>& names, const Choices& choices) {
+Status read_names(const std::string& option, const std::vector<std::string>& names, const Names& choices) {
   for (const std::string& name : names) {
     const auto* found = std::find_if(choices.begin(), choices.end(), [&](const auto& c) { return name == c.first; });
     if (found == choices.end()) {
@@ -50,8 +50,8 @@ void add_member_options(Flags& app, MemberFlags& flags) {
 }
 
 Status read_members(const MemberFlags& flags, FitOptions& fit) {
-  fit.gate_share = flags.gate_share;
-  MemberSet& m = fit.members;
+  fit.choices.gate_share = flags.gate_share;
+  MemberSet& m = fit.choices.members;
   TRACER_RETURN_IF_ERROR(read_names("--members", flags.members,
                                     {{"softmax", nullptr},
                                      {"neighbours", nullptr},
@@ -59,9 +59,11 @@ Status read_members(const MemberFlags& flags, FitOptions& fit) {
                                      {"mlp", &m.mlp},
                                      {"mlp2", &m.mlp2},
                                      {"gbt", &m.gbt}}));
-  return read_names(
-      "--families", flags.families,
-      {{"global", nullptr}, {"l2d", nullptr}, {"l2d_label", &fit.label_thresholds}, {"rsb", &fit.residual}});
+  return read_names("--families", flags.families,
+                    {{"global", nullptr},
+                     {"l2d", nullptr},
+                     {"l2d_label", &fit.choices.label_thresholds},
+                     {"rsb", &fit.choices.residual}});
 }
 
 }  // namespace tracer::cli

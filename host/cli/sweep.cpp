@@ -121,7 +121,7 @@ Json SweepCommand::config(const Backend& backend) const {
                  {"folds", fit.split.folds},
                  {"device", std::string(backend.name()) + " " + std::string(backend.isa())},
                  {"build", TRACER_VERSION " " TRACER_GIT_SHA}};
-  add_choices(fit, config);
+  add_choices(fit.choices, config);
   if (fit.descriptions != nullptr) config["descriptions"] = descriptions_digest(*fit.descriptions);
   return config;
 }
