@@ -69,10 +69,8 @@ Result<Challenger> freeze(Backend& backend, const Traces& traces, Matrix<float> 
   input.delta = o.level;
   input.never = o.never;
   input.n_certify = kComparedOn;
-  input.members = o.members;
+  input.choices = o.choices;
   input.seed = o.split.seed;
-  input.label_thresholds = o.label_thresholds;
-  input.gate_share = o.gate_share;
   TRACER_ASSIGN_OR_RETURN(auto search, search_surrogate(backend, input, progress));
   TRACER_ASSIGN_OR_RETURN(auto stage, refit(backend, search, learn, classes));
 

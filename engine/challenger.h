@@ -7,11 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "engine/learn/choices.h"
 #include "engine/learn/descriptions.h"
-#include "engine/learn/network_search.h"
 #include "engine/log/split.h"
 #include "engine/log/traces.h"
-#include "engine/policy/gate.h"
 #include "engine/policy/policy.h"
 #include "engine/policy/router.h"
 #include "engine/prove/audit_betting.h"
@@ -30,9 +29,7 @@ struct ChallengerOptions {
   int64_t max_references = 100000;
   std::vector<int32_t> never;  // as FitOptions
   double label_floor = 0;
-  MemberSet members;  // likewise
-  bool label_thresholds = false;
-  double gate_share = kGateShare;
+  Choices choices;
   const Descriptions* descriptions = nullptr;
 };
 

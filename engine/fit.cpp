@@ -30,43 +30,6 @@ class Phases {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-Status check_options(const Traces& traces, const Matrix<float>& x, const FitOptions& o) {
-  const auto inside = [](double v) { return v > 0 && v < 1; };
-  if (traces.rows() == 0) return bad_input("no traces to learn from");
-  if (x.rows() != traces.rows()) return internal_error("vectors and traces differ in number");
-  if (!inside(o.delta)) return bad_input("--delta must lie between 0 and 1");
-  if (!(o.min_coverage >= 0 && o.min_coverage <= 1)) return bad_input("--min-coverage must lie between 0 and 1");
-  if (!inside(o.split.certify_fraction)) return bad_input("--certify-fraction must lie between 0 and 1");
-  if (o.split.folds < 2 || o.split.folds > 100) return bad_input("--folds must lie between 2 and 100");
-  if (o.looks < 1) return bad_input("--looks must be at least 1");
-  if (!(o.gate_share >= 0 && o.gate_share <= 0.5)) return bad_input("--gate-share must lie between 0 and 0.5");
-  if (!(o.label_floor >= 0 && o.label_floor < 1)) return bad_input("--label-floor must lie between 0 and 1");
-  if (o.max_references < kFewestReferences)
-    return bad_input("--max-references must be at least " + std::to_string(kFewestReferences));
-  if (o.descriptions != nullptr && !o.descriptions->empty() && o.descriptions->x.cols() != x.cols())
-    return internal_error("vectors of descriptions and of traces differ in dimension");
-  if (!o.cascade_texts.empty() && static_cast<int64_t>(o.cascade_texts.size()) != traces.rows())
-    return internal_error("texts and traces differ in number");
-  if (!(o.cascade_tolerance >= 0 && o.cascade_tolerance <= 1))
-    return bad_input("--cascade-tolerance must lie between 0 and 1");
-  if (o.budget_seconds && !(*o.budget_seconds >= 0)) return bad_input("--budget-seconds must not be negative");
-  for (int32_t label : o.never)
-    if (label < 0 || label >= static_cast<int32_t>(traces.labels.size()))
-      return bad_input("--never: no label has the index " + std::to_string(label));
-  for (double a : o.sweep)
-    if (!inside(a)) return bad_input("every alpha of --sweep must lie between 0 and 1");
-  if (!inside(o.alpha)) return bad_input("--alpha must lie between 0 and 1");
-  if (o.unit == Unit::kRuns && o.split.kind == SplitKind::kRows)
-    return bad_input("--unit runs needs a split that keeps runs: --split runs, --split time or --group-by");
-  return {};
-}
-
-std::vector<double> alphas_of(const FitOptions& o) {
-  std::vector<double> alphas(o.sweep);
-  alphas.push_back(o.alpha);
-  return distinct_alphas(std::move(alphas));
-}
-
 void warn_about_data(const Traces& traces, const Split& split, FitResult& result) {
   const double labels = static_cast<double>(traces.labels.size()), rows = static_cast<double>(traces.rows());
   if (labels > rows / 4 && rows >= 8)
@@ -149,188 +112,322 @@ std::string cut_warning(double seconds, const std::vector<std::string>& cut) {
   return text + "; what was tried depends on time, and the policy's bytes with it";
 }
 
-Result<FitResult> fit_traces(Backend& backend, const Traces& traces, Matrix<float> x, const FitOptions& options,
-                             const std::function<void(const std::string&)>& progress) {
-  TRACER_RETURN_IF_ERROR(check_options(traces, x, options));
-  FitResult result;
-  const auto started = std::chrono::steady_clock::now();
-  Phases phases(result.seconds);
-  const auto alphas = alphas_of(options);
-  const int64_t classes = static_cast<int64_t>(traces.labels.size());
-  result.policy.labels = traces.labels;
-  result.policy.dimension = x.cols();
-  result.policy.alpha = options.alpha;
-  result.policy.delta = options.delta;
-  result.policy.never = options.never;
-  std::sort(result.policy.never.begin(), result.policy.never.end());
-  result.policy.never.erase(std::unique(result.policy.never.begin(), result.policy.never.end()),
-                            result.policy.never.end());
-  result.policy.label_floor = options.label_floor;
-  result.policy.simultaneous = options.simultaneous;
+using Progress = std::function<void(const std::string&)>;
 
-  TRACER_RETURN_IF_ERROR(backend.normalise_rows(x.view()));
-  auto split =
-      options.given_split ? Result<Split>(*options.given_split) : draw_split(backend, traces, x.view(), options.split);
-  if (!split.ok()) return split.status();
-  result.split = std::move(split).value();
-  order_by_fold(result.split);
-  const Split& s = result.split;
-  if (options.unit == Unit::kRuns && s.kind == SplitKind::kRows)
-    return bad_input("--unit runs needs a split that keeps runs, and rows were drawn one by one here (" + s.reason +
-                     ")");
-  warn_about_data(traces, s, result);
+// The certify rows once they are open: what each stage says of them, and the teacher.
+struct OpenRows {
+  CertifyRows vectors;
+  TextSide text;                 // of a cascade
+  std::vector<int32_t> teacher;  // of a cascade
+};
 
-  CertifyOptions certify_options;
-  certify_options.delta =
-      options.delta / options.looks / (options.simultaneous ? static_cast<double>(alphas.size()) : 1.0);
-  certify_options.min_coverage = options.min_coverage;
-  certify_options.approximate = options.approximate;
-  certify_options.seed = options.split.seed;
+// One fit on its way. run() calls the steps of docs/guarantee.md, one method each, and what a step leaves behind is a
+// member. Step 4 comes after step 5, since the rows that a policy would handle depend on the deferred labels.
+class Fit {
+ public:
+  Fit(Backend& backend, const Traces& traces, Matrix<float> x, const FitOptions& options, const Progress& progress)
+      : backend_(backend), traces_(traces), x_(std::move(x)), options_(options), progress_(progress) {}
+  Result<FitResult> run();
 
-  if (s.folds < 2 || s.certify.empty()) {
-    for (double alpha : alphas)
-      result.policy.certificates.push_back(refuse_too_few(s, "to learn from", certify_options, alpha));
-    return result;
+ private:
+  void name_policy();
+  Status split();  // step 1
+  bool too_few() const { return result_.split.folds < 2 || result_.split.certify.empty(); }
+  void refuse();                  // step 7, before anything is learned
+  Status lay_out_rows();          // what steps 2 and 3 look at
+  Status look_for_dependence();   // step 2
+  Status search();                // step 3: out-of-fold scores, and the candidate that is chosen by them
+  Status freeze();                // step 3: the candidate once more, from all of learn
+  Status add_second_surrogate();  // step 3, --families rsb
+  Status learn_text_stage();      // step 5, --cascade
+  void plan_alphas();             // step 5, for each alpha
+  AlphaPlan plan_alpha(const LearnSide& learn, size_t a) const;
+  void choose_unit();                         // step 4
+  std::vector<Certifier> plan_tests() const;  // step 5: the tests to be made, in order
+  Result<OpenRows> open_rows();               // step 6
+  Status certify();                           // steps 6 and 7
+  Certificate certify_alpha(const AlphaPlan& plan, const Certifier& certifier, const OpenRows& rows);
+
+  bool never_handled(int32_t label) const {
+    return std::binary_search(result_.policy.never.begin(), result_.policy.never.end(), label);
+  }
+  int64_t classes() const { return static_cast<int64_t>(traces_.labels.size()); }
+  std::span<const int32_t> searched_rows() const {
+    return std::span(at_.learn).first(static_cast<size_t>(at_.sample_rows));
   }
 
-  const Layout at = lay_out(s, sample_units(s.unit, s.fold, options.max_references, options.split.seed), x);
-  const int64_t n_learn = static_cast<int64_t>(s.learn.size()), searched = at.sample_rows;
-  LearnRows learn{
-      x.view().rows_from(0, n_learn), pick(traces.label, at.learn), at.fold, {at.learn.begin(), at.learn.end()}};
-  TRACER_ASSIGN_OR_RETURN(auto described, useful_descriptions(backend, options.descriptions, learn.label, classes));
-  learn.descriptions = &described;
-  result.described = described_labels(described);
-  SearchInput input = searched_part(learn, at.unit, searched, classes);
-  phases.done("split");
-  auto dependence =
-      check_dependence(backend, input.x, input.label, std::span(at.learn).first(static_cast<size_t>(searched)), classes,
-                       sorted_by_label(traces.label), s.kind, options.split.seed);
-  if (!dependence.ok()) return dependence.status();
-  result.dependence = std::move(dependence).value();
-  if (!result.dependence.advice.empty()) result.warnings.push_back(result.dependence.advice);
-  phases.done("dependence");
+  Backend& backend_;
+  const Traces& traces_;
+  Matrix<float> x_;  // unit rows from step 1 on, and in the order of at_ from step 2 on
+  const FitOptions& options_;
+  const Progress& progress_;
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 
-  input.folds = s.folds;
-  input.alphas = alphas;
-  input.delta = certify_options.delta;
-  input.n_certify = certify_rows_foreseen(s);
-  input.never = result.policy.never;
-  input.members = options.members;
-  input.seed = options.split.seed;
-  input.label_thresholds = options.label_thresholds;
-  input.gate_share = options.gate_share;
-  if (options.budget_seconds)
-    input.spent = [&] {
-      return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() >=
-             *options.budget_seconds;
+  FitResult result_;
+  Phases phases_{result_.seconds};
+  std::vector<double> alphas_;
+  CertifyOptions certify_options_;
+  Layout at_;
+  Descriptions described_;
+  LearnRows learn_;               // all learn rows
+  SearchInput input_;             // those that candidates are compared on
+  SearchResult search_;           // of these
+  std::optional<TextSide> text_;  // of a cascade: the text stage on the rows of input_
+  std::vector<AlphaPlan> plans_;  // aligned with alphas_
+  size_t asked_ = 0;              // the alpha that was asked for, among alphas_
+};
+
+Result<FitResult> Fit::run() {
+  TRACER_RETURN_IF_ERROR(check_fit_options(options_, traces_, x_));
+  name_policy();
+  TRACER_RETURN_IF_ERROR(split());
+  if (too_few()) {
+    refuse();
+    return std::move(result_);
+  }
+  TRACER_RETURN_IF_ERROR(lay_out_rows());
+  phases_.done("split");
+  TRACER_RETURN_IF_ERROR(look_for_dependence());
+  phases_.done("dependence");
+  TRACER_RETURN_IF_ERROR(search());
+  phases_.done("search");
+  TRACER_RETURN_IF_ERROR(freeze());
+  phases_.done("refit");
+  if (options_.choices.residual) TRACER_RETURN_IF_ERROR(add_second_surrogate());
+  if (!result_.cut.empty()) result_.warnings.push_back(cut_warning(*options_.budget_seconds, result_.cut));
+  if (!options_.cascade_texts.empty()) {
+    TRACER_RETURN_IF_ERROR(learn_text_stage());
+    phases_.done("text stage");
+  }
+  plan_alphas();
+  choose_unit();
+  TRACER_RETURN_IF_ERROR(certify());
+  phases_.done("certify");
+  return std::move(result_);
+}
+
+// What the caller says of the policy, and the level that every certificate is tested at.
+void Fit::name_policy() {
+  Policy& policy = result_.policy;
+  policy.labels = traces_.labels;
+  policy.dimension = x_.cols();
+  policy.alpha = options_.alpha;
+  policy.delta = options_.delta;
+  policy.never = options_.never;
+  std::sort(policy.never.begin(), policy.never.end());
+  policy.never.erase(std::unique(policy.never.begin(), policy.never.end()), policy.never.end());
+  policy.label_floor = options_.label_floor;
+  policy.simultaneous = options_.simultaneous;
+  alphas_ = tested_alphas(options_);
+  const auto asked = [&](double alpha) { return std::abs(alpha - options_.alpha) < 1e-9; };
+  asked_ = static_cast<size_t>(std::find_if(alphas_.begin(), alphas_.end(), asked) - alphas_.begin());
+  certify_options_.delta =
+      options_.delta / options_.looks / (options_.simultaneous ? static_cast<double>(alphas_.size()) : 1.0);
+  certify_options_.min_coverage = options_.min_coverage;
+  certify_options_.approximate = options_.approximate;
+  certify_options_.seed = options_.split.seed;
+}
+
+// Step 1. The certify rows are set aside; nothing but their number and their units is looked at before step 6.
+Status Fit::split() {
+  TRACER_RETURN_IF_ERROR(backend_.normalise_rows(x_.view()));
+  if (options_.given_split) {
+    result_.split = *options_.given_split;
+  } else {
+    TRACER_ASSIGN_OR_RETURN(result_.split, draw_split(backend_, traces_, x_.view(), options_.split));
+  }
+  order_by_fold(result_.split);
+  if (options_.unit == Unit::kRuns && result_.split.kind == SplitKind::kRows)
+    return bad_input("--unit runs needs a split that keeps runs, and rows were drawn one by one here (" +
+                     result_.split.reason + ")");
+  warn_about_data(traces_, result_.split, result_);
+  return {};
+}
+
+// Step 7, for a log that gives no folds or no certify rows.
+void Fit::refuse() {
+  for (double alpha : alphas_)
+    result_.policy.certificates.push_back(refuse_too_few(result_.split, "to learn from", certify_options_, alpha));
+}
+
+// The learn rows side by side, the sample of them first.
+Status Fit::lay_out_rows() {
+  const Split& s = result_.split;
+  at_ = lay_out(s, sample_units(s.unit, s.fold, options_.max_references, options_.split.seed), x_);
+  learn_ = {x_.view().rows_from(0, static_cast<int64_t>(s.learn.size())),
+            pick(traces_.label, at_.learn),
+            at_.fold,
+            {at_.learn.begin(), at_.learn.end()}};
+  TRACER_ASSIGN_OR_RETURN(described_, useful_descriptions(backend_, options_.descriptions, learn_.label, classes()));
+  learn_.descriptions = &described_;
+  result_.described = described_labels(described_);
+  input_ = searched_part(learn_, at_.unit, at_.sample_rows, classes());
+  return {};
+}
+
+// Step 2, before any training.
+Status Fit::look_for_dependence() {
+  TRACER_ASSIGN_OR_RETURN(result_.dependence,
+                          check_dependence(backend_, input_.x, input_.label, searched_rows(), classes(),
+                                           sorted_by_label(traces_.label), result_.split.kind, options_.split.seed));
+  if (!result_.dependence.advice.empty()) result_.warnings.push_back(result_.dependence.advice);
+  return {};
+}
+
+// Step 3, the choice. Every candidate's scores are out-of-fold: by models that did not see the row's fold.
+Status Fit::search() {
+  input_.folds = result_.split.folds;
+  input_.alphas = alphas_;
+  input_.delta = certify_options_.delta;
+  input_.n_certify = certify_rows_foreseen(result_.split);
+  input_.never = result_.policy.never;
+  input_.choices = options_.choices;
+  input_.seed = options_.split.seed;
+  if (options_.budget_seconds)
+    input_.spent = [this] {
+      return std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count() >=
+             *options_.budget_seconds;
     };
-  TRACER_ASSIGN_OR_RETURN(SearchResult search, search_surrogate(backend, input, progress));
-  result.candidates = search.tried;
-  result.chosen = search.best;
-  result.cut = std::move(search.cut);
-  phases.done("search");
+  TRACER_ASSIGN_OR_RETURN(search_, search_surrogate(backend_, input_, progress_));
+  result_.candidates = search_.tried;
+  result_.chosen = search_.best;
+  result_.cut = std::move(search_.cut);
+  return {};
+}
 
-  TRACER_ASSIGN_OR_RETURN(auto stage, refit(backend, search, learn, classes));
-  result.policy.stages.push_back(std::move(stage));
-  phases.done("refit");
-  if (options.residual && !(input.spent && input.spent())) {
-    TRACER_RETURN_IF_ERROR(
-        add_residual(backend, input, learn, options.alpha, {search, result.policy.stages.back()}, progress).status());
-    phases.done("residual");
-  } else if (options.residual) {
-    result.cut.push_back("rsb");
-  }
-  if (!result.cut.empty()) result.warnings.push_back(cut_warning(*options.budget_seconds, result.cut));
+// Step 3, the chosen candidate. From here on surrogate, acceptor and gate stay as they are.
+Status Fit::freeze() {
+  TRACER_ASSIGN_OR_RETURN(auto stage, refit(backend_, search_, learn_, classes()));
+  result_.policy.stages.push_back(std::move(stage));
+  return {};
+}
 
-  std::optional<TextSearchResult> text;
-  if (!options.cascade_texts.empty()) {
-    auto learned =
-        search_text_stage(backend,
-                          {texts_of(options, std::span(at.learn).first(static_cast<size_t>(searched))), input.label,
-                           input.fold, s.folds, classes, input.label_frequency, result.policy.never},
-                          progress);
-    if (!learned.ok()) return learned.status();
-    text = std::move(learned).value();
-    result.cascade = plan_cascade({search.score, search.predicted, search.gated}, text->side, input.label, alphas,
-                                  certify_options.delta, input.n_certify, options.cascade_tolerance);
-    result.policy.text = std::move(text->stage);
-    phases.done("text stage");
+// Step 3, the family rsb: a second surrogate for the rows that the first one would defer.
+Status Fit::add_second_surrogate() {
+  if (input_.spent && input_.spent()) {
+    result_.cut.push_back("rsb");
+    return {};
   }
+  TRACER_RETURN_IF_ERROR(
+      add_residual(backend_, input_, learn_, options_.alpha, {search_, result_.policy.stages.back()}, progress_)
+          .status());
+  phases_.done("residual");
+  return {};
+}
 
-  const LearnSide learn_side{std::move(search.score), std::move(search.disagree), std::move(search.gated),
-                             std::move(input.unit), n_learn};
-  std::vector<AlphaPlan> plans;
-  for (double alpha : alphas) {
-    AlphaPlan plan{alpha, learn_side, search.predicted, {}};
-    if (text) {
-      plan.text_threshold = result.cascade[plans.size()].threshold;
-      PairedRows pair = pair_stages({learn_side.score, search.predicted, learn_side.gated}, text->side, input.label,
-                                    plan.text_threshold);
-      plan.learn.score = std::move(pair.score);
-      plan.learn.disagree = std::move(pair.disagree);
-      plan.learn.gated = std::move(pair.gated);
-      plan.predicted = std::move(pair.predicted);
-    }
-    if (options.label_floor > 0) {
-      plan.floor = plan_label_floor(plan.learn, plan.predicted, classes, alpha, options.label_floor, options.delta);
-      apply_label_floor(plan.floor, plan.learn.score, plan.predicted, plan.learn.gated);
-    }
-    plans.push_back(std::move(plan));
+// Step 5, the stage of a cascade that answers before the one on vectors, and the score above which it does.
+Status Fit::learn_text_stage() {
+  TRACER_ASSIGN_OR_RETURN(
+      auto learned, search_text_stage(backend_,
+                                      {texts_of(options_, searched_rows()), input_.label, input_.fold,
+                                       result_.split.folds, classes(), input_.label_frequency, result_.policy.never},
+                                      progress_));
+  text_ = std::move(learned.side);
+  result_.cascade = plan_cascade({search_.score, search_.predicted, search_.gated}, *text_, input_.label, alphas_,
+                                 certify_options_.delta, input_.n_certify, options_.cascade_tolerance);
+  result_.policy.text = std::move(learned.stage);
+  return {};
+}
+
+// Step 5, what is deferred under each alpha.
+void Fit::plan_alphas() {
+  const LearnSide learn{std::move(search_.score), std::move(search_.disagree), std::move(search_.gated),
+                        std::move(input_.unit), static_cast<int64_t>(result_.split.learn.size())};
+  for (size_t a = 0; a < alphas_.size(); ++a) plans_.push_back(plan_alpha(learn, a));
+}
+
+AlphaPlan Fit::plan_alpha(const LearnSide& learn, size_t a) const {
+  AlphaPlan plan{alphas_[a], learn, search_.predicted, {}};
+  if (text_) {
+    plan.text_threshold = result_.cascade[a].threshold;
+    PairedRows pair =
+        pair_stages({learn.score, search_.predicted, learn.gated}, *text_, input_.label, plan.text_threshold);
+    plan.learn.score = std::move(pair.score);
+    plan.learn.disagree = std::move(pair.disagree);
+    plan.learn.gated = std::move(pair.gated);
+    plan.predicted = std::move(pair.predicted);
   }
-  const auto asked = std::find_if(plans.begin(), plans.end(),
-                                  [&](const AlphaPlan& p) { return std::abs(p.alpha - options.alpha) < 1e-9; });
-  result.unit = choose_unit(asked->learn, options.unit, options.alpha, s.kind != SplitKind::kRows);
-  if (result.unit.runs) {
-    if (const LeftOut left = leave_out_large_units(result.split); left.units > 0)
-      result.warnings.push_back(std::to_string(left.units) + " certify groups of more than " +
-                                std::to_string(s.unit_rows) + " rows (the largest learn group), " +
-                                std::to_string(left.rows) +
-                                " rows in all, were left out: certificates are about groups of at most " +
-                                std::to_string(s.unit_rows) + " rows");
+  if (options_.label_floor > 0) {
+    plan.floor =
+        plan_label_floor(plan.learn, plan.predicted, classes(), plan.alpha, options_.label_floor, options_.delta);
+    apply_label_floor(plan.floor, plan.learn.score, plan.predicted, plan.learn.gated);
   }
-  std::vector<Certifier> certifiers;  // one serves every alpha, unless each has scores or deferred labels of its own
-  for (const AlphaPlan& plan : plans)
-    if (certifiers.empty() || options.label_floor > 0 || text)
-      certifiers.emplace_back(plan.learn, result.unit.runs, s.kind == SplitKind::kGroups ? "groups" : "runs",
-                              certify_options, static_cast<int64_t>(s.certify.size()), count_units(s.certify_unit),
+  return plan;
+}
+
+// Step 4, by the out-of-fold rows of the alpha that was asked for.
+void Fit::choose_unit() {
+  Split& s = result_.split;
+  result_.unit = tracer::choose_unit(plans_[asked_].learn, options_.unit, options_.alpha, s.kind != SplitKind::kRows);
+  if (!result_.unit.runs) return;
+  const LeftOut left = leave_out_large_units(s);
+  if (left.units == 0) return;
+  const std::string most = std::to_string(s.unit_rows);
+  result_.warnings.push_back(std::to_string(left.units) + " certify groups of more than " + most +
+                             " rows (the largest learn group), " + std::to_string(left.rows) +
+                             " rows in all, were left out: certificates are about groups of at most " + most + " rows");
+}
+
+// One certifier serves every alpha, unless each alpha has scores or deferred labels of its own.
+std::vector<Certifier> Fit::plan_tests() const {
+  const Split& s = result_.split;
+  std::vector<Certifier> certifiers;
+  for (const AlphaPlan& plan : plans_)
+    if (certifiers.empty() || options_.label_floor > 0 || text_)
+      certifiers.emplace_back(plan.learn, result_.unit.runs, s.kind == SplitKind::kGroups ? "groups" : "runs",
+                              certify_options_, static_cast<int64_t>(s.certify.size()), count_units(s.certify_unit),
                               s.unit_rows);
-  // From here on the certify rows are open.
-  TRACER_ASSIGN_OR_RETURN(auto rows, score_certify(backend, traces, s, result.policy.stages[0], x, at.place));
-  TextSide text_side;
-  std::vector<int32_t> teacher;
-  if (text) {
-    text_side = score_texts(backend, *result.policy.text, texts_of(options, s.certify), result.policy.never);
-    teacher = pick(traces.label, s.certify);
+  return certifiers;
+}
+
+// Step 6 begins: whatever looks at the scores of certify rows comes after this.
+Result<OpenRows> Fit::open_rows() {
+  OpenRows open;
+  const Split& s = result_.split;
+  TRACER_ASSIGN_OR_RETURN(open.vectors, score_certify(backend_, traces_, s, result_.policy.stages[0], x_, at_.place));
+  if (text_) {
+    open.text = score_texts(backend_, *result_.policy.text, texts_of(options_, s.certify), result_.policy.never);
+    open.teacher = pick(traces_.label, s.certify);
   }
-  for (size_t a = 0; a < plans.size(); ++a) {
-    const LabelFloor& floor = plans[a].floor;
-    std::vector<uint8_t> by_text;
-    CertifyRows pair;
-    if (text) pair = paired(rows, text_side, teacher, plans[a].text_threshold, by_text);
-    const CertifyRows& answered = text ? pair : rows;
-    CertifySide side = answered.side;
-    for (size_t i = 0; i < side.gated.size(); ++i)
-      side.gated[i] |=
-          std::binary_search(result.policy.never.begin(), result.policy.never.end(), answered.predicted[i]);
-    if (&plans[a] == &*asked) result.suspects = find_suspects(traces, s, answered, side);
-    apply_label_floor(floor, side.score, answered.predicted, side.gated);
-    Certificate c = certifiers[std::min(a, certifiers.size() - 1)].certify(side, plans[a].alpha);
-    c.text_threshold = plans[a].text_threshold;
-    for (const FlooredLabel& f : floor.below)
-      if (!std::binary_search(result.policy.never.begin(), result.policy.never.end(), f.label)) c.floored.push_back(f);
-    if (c.certified && threshold_below(floor.least_score) > c.threshold) {  // the same rows: the others are gated
-      c.threshold = threshold_below(floor.least_score);
-      c.method = "l2d";
-    }
-    if (c.certified && result.policy.stages[0].residual) c.method = "rsb";
-    if (c.method == "l2d" && !result.policy.stages[0].acceptor.label_offset.empty()) c.method = "l2d_label";
-    add_details(traces, s, answered, side, c);
-    count_text_rows(side, by_text, c);
-    result.policy.certificates.push_back(std::move(c));
+  return open;
+}
+
+// Step 6, once.
+Status Fit::certify() {
+  const std::vector<Certifier> certifiers = plan_tests();
+  TRACER_ASSIGN_OR_RETURN(const OpenRows rows, open_rows());
+  for (size_t a = 0; a < plans_.size(); ++a)
+    result_.policy.certificates.push_back(
+        certify_alpha(plans_[a], certifiers[std::min(a, certifiers.size() - 1)], rows));
+  if (options_.keep_certify > 0) keep_certify(result_.split, x_, at_.place, options_.keep_certify, result_);
+  return {};
+}
+
+// Steps 6 and 7 of one alpha: the certificate or the refusal, and what is shown beside it.
+Certificate Fit::certify_alpha(const AlphaPlan& plan, const Certifier& certifier, const OpenRows& rows) {
+  std::vector<uint8_t> by_text;
+  CertifyRows pair;
+  if (text_) pair = paired(rows.vectors, rows.text, rows.teacher, plan.text_threshold, by_text);
+  const CertifyRows& answered = text_ ? pair : rows.vectors;
+  CertifySide side = answered.side;
+  for (size_t i = 0; i < side.gated.size(); ++i) side.gated[i] |= never_handled(answered.predicted[i]);
+  if (&plan == &plans_[asked_]) result_.suspects = find_suspects(traces_, result_.split, answered, side);
+  apply_label_floor(plan.floor, side.score, answered.predicted, side.gated);
+  Certificate c = certifier.certify(side, plan.alpha);
+  c.text_threshold = plan.text_threshold;
+  for (const FlooredLabel& f : plan.floor.below)
+    if (!never_handled(f.label)) c.floored.push_back(f);
+  const double least = threshold_below(plan.floor.least_score);
+  if (c.certified && least > c.threshold) {  // the same rows: the others are gated
+    c.threshold = least;
+    c.method = "l2d";
   }
-  if (options.keep_certify > 0) keep_certify(s, x, at.place, options.keep_certify, result);
-  phases.done("certify");
-  return result;
+  const Stage& stage = result_.policy.stages[0];
+  if (c.certified && stage.residual) c.method = "rsb";
+  if (c.method == "l2d" && !stage.acceptor.label_offset.empty()) c.method = "l2d_label";
+  add_details(traces_, result_.split, answered, side, c);
+  count_text_rows(side, by_text, c);
+  return c;
 }
 
 }  // namespace
@@ -339,7 +436,7 @@ Result<FitResult> fit(Backend& backend, const Traces& traces, Matrix<float> x, c
                       const std::function<void(const std::string&)>& progress) {
   const int64_t rows = x.rows(), width = x.cols();
   try {
-    return fit_traces(backend, traces, std::move(x), options, progress);
+    return Fit(backend, traces, std::move(x), options, progress).run();
   } catch (const std::bad_alloc&) {
     return out_of_memory("fitting " + std::to_string(rows) + " rows of " + std::to_string(width) + " columns, " +
                          std::to_string(traces.labels.size()) + " labels");

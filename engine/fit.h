@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/fit_options.h"
 #include "engine/learn/cascade.h"
-#include "engine/learn/descriptions.h"
 #include "engine/learn/search.h"
 #include "engine/log/dependence.h"
 #include "engine/log/split.h"
@@ -22,35 +22,6 @@
 #include "kernels/backend.h"
 
 namespace tracer {
-
-inline constexpr int64_t kFewestReferences = 100;
-
-struct FitOptions {
-  double alpha = 0.95;
-  std::vector<double> sweep = {0.80, 0.85, 0.90, 0.95, 0.97, 0.98, 0.99};  // alpha is always included
-  double delta = 0.05;
-  double min_coverage = 0.05;
-  bool simultaneous = false;  // delta / (number of alphas) each
-  int looks = 1;              // fits of this log that share delta
-  Unit unit = Unit::kAuto;
-  bool approximate = false;
-  SplitOptions split;
-  std::optional<Split> given_split;      // of the traces, instead of one drawn as `split` says
-  std::vector<int32_t> never;            // labels, by index: rows with such a surrogate label are always deferred
-  int64_t max_references = 100000;       // learn rows that neighbours are looked up among and candidates compared on
-  MemberSet members;                     // to try beside softmax regression and neighbours
-  bool label_thresholds = false;         // try the family l2d_label beside global and l2d
-  bool residual = false;                 // try the family rsb
-  double gate_share = kGateShare;        // of ordinary rows that the gate may defer: in [0, 0.5]
-  double label_floor = 0;                // labels that learn does not show to agree this often are deferred; 0: none
-  int64_t keep_certify = 0;              // certify rows whose vectors the result keeps, at most
-  std::optional<double> budget_seconds;  // of learning; once spent, no further candidate is tried
-  // What labels mean, labels by index: learned from where the log shows them few times. Must outlive the fit.
-  const Descriptions* descriptions = nullptr;
-  // n, not empty: a cascade (engine/learn/cascade.h), whose text stage learns from these texts of the traces.
-  std::span<const std::string> cascade_texts;
-  double cascade_tolerance = 0.005;  // share of all rows of planned coverage that the text stage may cost
-};
 
 struct FitResult {
   Policy policy;  // no stages when there was too little to learn from

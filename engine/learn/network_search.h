@@ -8,20 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "engine/learn/choices.h"
 #include "engine/policy/policy.h"
 #include "kernels/backend.h"
 
 namespace tracer {
-
-// Which of them to try.
-struct MemberSet {
-  bool prototype = false;
-  bool mlp = false;   // one hidden layer
-  bool mlp2 = false;  // two
-  bool gbt = false;   // gradient-boosted trees
-  bool any() const { return prototype || mlp || mlp2 || gbt; }
-};
-std::vector<std::string> member_names(const MemberSet& members);
 
 // How to learn a network that was chosen out-of-fold once more, from other rows.
 struct NetworkPlan {

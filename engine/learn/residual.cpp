@@ -78,7 +78,7 @@ Result<bool> add_residual(Backend& backend, const SearchInput& input, const Lear
   SearchInput second = searched_part(part.rows, pick(input.unit, part.at), part.x.rows(), input.classes);
   second.folds = input.folds, second.alphas = input.alphas, second.delta = input.delta;
   second.never = input.never, second.seed = input.seed, second.spent = input.spent;
-  second.n_certify = input.n_certify, second.gate_share = input.gate_share;
+  second.n_certify = input.n_certify, second.choices.gate_share = input.choices.gate_share;
   second.other_rows = input.x.rows - part.x.rows();
   std::vector<uint8_t> answered_here(search.score.size(), 0);
   for (int32_t i : part.at) answered_here[static_cast<size_t>(i)] = 1;

@@ -6,14 +6,14 @@
 #include <numeric>
 #include <utility>
 
+#include "engine/learn/candidate.h"
 #include "engine/learn/label_threshold.h"
-#include "engine/maths/binomial.h"
-#include "engine/policy/acceptor.h"
 #include "engine/policy/network.h"
-#include "engine/prove/rank_chain.h"
 
 namespace tracer {
 namespace {
+
+using Progress = std::function<void(const std::string&)>;
 
 constexpr double kCosts[] = {1, 10, 100, 1000};
 constexpr float kVoteWeights[] = {0.0f, 0.25f, 0.5f, 0.75f};
@@ -21,100 +21,6 @@ constexpr float kKernelWeights[] = {0.0f, 0.25f, 0.5f, 0.75f, 1.0f};
 constexpr float kTemperatures[] = {4, 6, 9, 12, 16, 24};
 constexpr float kSharpness = 8.0f;
 constexpr int64_t kNeighbours = 15;
-
-// Everything that follows from one candidate's out-of-fold features.
-struct Scored {
-  std::vector<uint8_t> disagree;
-  std::vector<double> score;
-  std::vector<int32_t> predicted;
-  std::vector<uint8_t> gated;
-  Acceptor acceptor;
-  OodGate gate;
-};
-
-// Mean over a grid of alphas, from a little below the least to a little above the largest of the sweep, of the largest
-// share of rows whose disagreements a certify set would allow. The sweep's own few alphas would make a noisy criterion:
-// near 0.99 a handful of rows moves the share by some percent.
-class Allowance {
- public:
-  explicit Allowance(const SearchInput& input)
-      : other_score_(input.other_score),
-        other_disagree_(input.other_disagree),
-        rows_(input.x.rows + input.other_rows),
-        ratio_(static_cast<double>(input.n_certify) / static_cast<double>(std::max<int64_t>(rows_, 1))) {
-    for (double alpha : grid(input.alphas))
-      allowed_.push_back(critical_values(std::max<int64_t>(input.n_certify, 1), 1 - alpha, input.delta));
-  }
-
-  double coverage(const Scored& s) const {
-    LearnScores eligible = eligible_scores(s.score, s.disagree, s.gated);
-    eligible.score.insert(eligible.score.end(), other_score_.begin(), other_score_.end());
-    eligible.disagree.insert(eligible.disagree.end(), other_disagree_.begin(), other_disagree_.end());
-    const auto disagreements = disagreements_by_rank(eligible);
-    std::vector<int64_t> best(allowed_.size(), 0);
-    for (size_t r = 1; r < disagreements.size(); ++r) {
-      const auto rows = static_cast<int64_t>(static_cast<double>(r) * ratio_);
-      for (size_t a = 0; a < allowed_.size(); ++a)
-        if (static_cast<double>(disagreements[r]) * ratio_ <= static_cast<double>(allowed_[a][rows]))
-          best[a] = static_cast<int64_t>(r);
-    }
-    double total = 0;
-    for (int64_t b : best) total += static_cast<double>(b) / static_cast<double>(rows_);
-    return total / static_cast<double>(allowed_.size());
-  }
-
- private:
-  static std::vector<double> grid(const std::vector<double>& alphas) {
-    constexpr int kPoints = 41;
-    const auto [low, high] = std::minmax_element(alphas.begin(), alphas.end());
-    const double first = *low - (1 - *low) / 4, last = *high + (1 - *high) / 4;
-    std::vector<double> points;
-    for (int i = 0; i < kPoints; ++i) points.push_back(first + (last - first) * i / (kPoints - 1));
-    return points;
-  }
-  const std::vector<double>& other_score_;
-  const std::vector<uint8_t>& other_disagree_;
-  int64_t rows_;
-  double ratio_;
-  std::vector<std::vector<int64_t>> allowed_;
-};
-
-// Scores by acceptors of the other folds.
-void cross_fit_scores(const SearchInput& input, const std::vector<double>& frequency,
-                      const std::vector<RowFeatures>& features, const std::vector<uint8_t>& agree,
-                      std::vector<double>& score) {
-  for (int32_t fold = 0; fold < input.folds; ++fold) {
-    std::vector<RowFeatures> seen;
-    std::vector<uint8_t> seen_agree;
-    for (size_t i = 0; i < features.size(); ++i)
-      if (input.fold[i] != fold) seen.push_back(features[i]), seen_agree.push_back(agree[i]);
-    const Acceptor acceptor = fit_acceptor(seen, seen_agree, frequency);
-    for (size_t i = 0; i < features.size(); ++i)
-      if (input.fold[i] == fold) score[i] = accept_score(acceptor, features[i], frequency[features[i].label]);
-  }
-}
-
-Scored score_candidate(const SearchInput& input, const std::vector<double>& frequency,
-                       const std::vector<RowFeatures>& features) {
-  Scored s;
-  const int64_t n = static_cast<int64_t>(features.size());
-  std::vector<uint8_t> agree(n), never(input.classes, 0);
-  for (int32_t label : input.never) never[label] = 1;
-  s.disagree.resize(n), s.score.resize(n), s.gated.resize(n), s.predicted.resize(n);
-  for (int64_t i = 0; i < n; ++i) {
-    agree[i] = features[i].label == input.label[i];
-    s.disagree[i] = !agree[i];
-  }
-  s.acceptor = fit_acceptor(features, agree, frequency);
-  s.gate = fit_gate(features, input.classes, input.gate_share);
-  for (int64_t i = 0; i < n; ++i) {
-    s.score[i] = accept_score(s.acceptor, features[i], frequency[features[i].label]);
-    s.predicted[i] = features[i].label;
-    s.gated[i] = out_of_distribution(s.gate, features[i]) || never[features[i].label];
-  }
-  if (input.other_rows > 0) cross_fit_scores(input, frequency, features, agree, s.score);
-  return s;
-}
 
 // What engine/policy/gate.h asks of each row's neighbours, from their own distances to the rows of other folds.
 std::vector<float> neighbourhoods(const Matrix<int32_t>& neighbour, const std::vector<NeighbourSummary>& summary) {
@@ -196,8 +102,8 @@ struct Path {
   Matrix<float> start;
 };
 
-Result<Path> softmax_path(Backend& backend, const SearchInput& input, RowMoments& moments,
-                          const std::function<void(const std::string&)>& progress, std::vector<std::string>& cut) {
+Result<Path> softmax_path(Backend& backend, const SearchInput& input, RowMoments& moments, const Progress& progress,
+                          std::vector<std::string>& cut) {
   const DescribedRows rows(input.x, input.label, input.fold, input.descriptions);
   TRACER_ASSIGN_OR_RETURN(moments, row_moments(backend, rows.x()));
   const SoftmaxData data{rows.x(), rows.label(), input.classes, rows.fold(), &moments};
@@ -225,7 +131,7 @@ Result<Path> softmax_path(Backend& backend, const SearchInput& input, RowMoments
 
 // l2d_label in place of l2d where the rows allow more coverage under offsets that they were not learned from.
 void choose_label_thresholds(const SearchInput& input, const Allowance& allowance, SearchResult& result,
-                             const std::function<void(const std::string&)>& progress) {
+                             const Progress& progress) {
   constexpr double kStrengths[] = {1, 3, 10, 30};
   Scored s;
   s.disagree = result.disagree, s.gated = result.gated;
@@ -260,6 +166,177 @@ std::string weights_in_words(const OutOfFoldNetworks& found) {
   return "weights by out-of-fold loss: softmax " + shown(rest) + text;
 }
 
+// One search on its way: a method a step, in the order of run().
+class Search {
+ public:
+  Search(Backend& backend, const SearchInput& input, const Progress& progress)
+      : backend_(backend),
+        input_(input),
+        progress_(progress),
+        n_(input.x.rows),
+        neighbour_(n_, kNeighbours),
+        similarity_(n_, kNeighbours),
+        allowance_(input) {}
+  Result<SearchResult> run();
+
+ private:
+  void count_labels();
+  Status look_up_neighbours();
+  Status learn_kernel_vote();
+  Status try_blends(const Matrix<float>& base, const OutOfFoldNetworks& networks);
+  Status try_blend(const Matrix<float>& mixed, float kernel_weight, float vote_weight,
+                   const OutOfFoldNetworks& networks);
+  void view_rows(const OutOfFoldNetworks& networks);
+  void keep(const Candidate& candidate, Scored&& scored, const OutOfFoldNetworks& networks);
+  Status try_networks();
+
+  bool spent() const { return input_.spent && input_.spent(); }
+  void say(const std::string& what) const {
+    if (progress_) progress_(what);
+  }
+
+  Backend& backend_;
+  const SearchInput& input_;
+  const Progress& progress_;
+  const int64_t n_;
+  Matrix<int32_t> neighbour_;  // n x 15: the nearest rows of other folds
+  Matrix<float> similarity_;   // n x 15
+  std::vector<float> neighbourhood_;
+  OutOfFoldKernel kernel_;
+  Path path_;
+  const Allowance allowance_;
+  std::vector<DecisionFeatures> decided_;  // n: of the blend at hand
+  std::vector<RowFeatures> features_;      // n
+  bool stopped_ = false;                   // the budget ended the blends
+  SearchResult result_;
+};
+
+Result<SearchResult> Search::run() {
+  count_labels();
+  TRACER_RETURN_IF_ERROR(look_up_neighbours());
+  TRACER_RETURN_IF_ERROR(learn_kernel_vote());
+  say("nearest neighbours of " + std::to_string(n_) + " rows" +
+      (kernel_.probability.empty() ? "" : ", kernel vote: out-of-fold loss " + std::to_string(kernel_.log_loss)));
+  TRACER_ASSIGN_OR_RETURN(path_, softmax_path(backend_, input_, result_.moments, progress_, result_.cut));
+  TRACER_RETURN_IF_ERROR(try_blends(path_.probability, {}));
+  if (input_.choices.members.any()) TRACER_RETURN_IF_ERROR(try_networks());
+  if (input_.choices.label_thresholds) choose_label_thresholds(input_, allowance_, result_, progress_);
+  if (stopped_) result_.cut.push_back("blends after " + std::to_string(result_.tried.size()));
+  result_.start = std::move(path_.start);
+  result_.iterations = search_iterations(n_, input_.x.cols, input_.classes, input_.folds);
+  return std::move(result_);
+}
+
+void Search::count_labels() {
+  result_.label_frequency = input_.label_frequency;
+  if (!result_.label_frequency.empty()) return;
+  result_.label_frequency.assign(input_.classes, 0.0);
+  for (int32_t l : input_.label) result_.label_frequency[l] += 1.0 / static_cast<double>(n_);
+}
+
+Status Search::look_up_neighbours() {
+  std::vector<NeighbourSummary> summary(static_cast<size_t>(n_));
+  TRACER_ASSIGN_OR_RETURN(auto references, backend_.prepare_references(input_.x, {input_.fold, {}, n_}));
+  TRACER_RETURN_IF_ERROR(
+      backend_.topk_cosine(input_.x, *references, input_.fold, TopK{neighbour_.view(), similarity_.view()}, summary));
+  neighbourhood_ = neighbourhoods(neighbour_, summary);
+  return {};
+}
+
+Status Search::learn_kernel_vote() {
+  if (n_ * input_.classes > kKernelVoteEntries) return {};
+  if (spent()) {
+    result_.cut.push_back("kernel vote");
+    return {};
+  }
+  TRACER_ASSIGN_OR_RETURN(result_.graph, neighbour_graph(backend_, input_.x, kKernelVoteNeighbours, input_.unit));
+  TRACER_ASSIGN_OR_RETURN(kernel_, out_of_fold_kernel(backend_, input_, result_.graph));
+  result_.kernel_temperature = kernel_.temperature;
+  return {};
+}
+
+// All blends of base (the softmax regression, or its mixture with networks) with the two votes.
+Status Search::try_blends(const Matrix<float>& base, const OutOfFoldNetworks& networks) {
+  Matrix<float> s(n_, input_.classes);
+  for (float u : kKernelWeights) {
+    if (stopped_ || (u > 0 && kernel_.probability.empty())) break;
+    if (u > 0) blend(backend_, base.view(), kernel_.probability.view(), u, s.view());
+    for (float v : kVoteWeights) {
+      if (!result_.tried.empty() && (stopped_ = stopped_ || spent())) break;
+      TRACER_RETURN_IF_ERROR(try_blend(u > 0 ? s : base, u, v, networks));
+    }
+  }
+  return {};
+}
+
+Status Search::try_blend(const Matrix<float>& mixed, float kernel_weight, float vote_weight,
+                         const OutOfFoldNetworks& networks) {
+  decided_.resize(static_cast<size_t>(n_));
+  const NeighbourVote vote{neighbour_.view(), similarity_.view(), input_.label, vote_weight, kSharpness};
+  TRACER_RETURN_IF_ERROR(backend_.decision_features_from(mixed.view(), vote, decided_));
+  view_rows(networks);
+  Scored scored = score_candidate(input_, result_.label_frequency, features_);
+  Candidate c{path_.cost,
+              kernel_weight,
+              vote_weight,
+              kSharpness,
+              !networks.plan.empty(),
+              path_.log_loss,
+              0,
+              allowance_.coverage(scored)};
+  c.agreement = 1 - std::accumulate(scored.disagree.begin(), scored.disagree.end(), 0.0) / static_cast<double>(n_);
+  const bool first = result_.tried.empty();
+  result_.tried.push_back(c);
+  // Strictly better, so that ties go to the smaller votes.
+  if (first || c.coverage > result_.best.coverage) keep(c, std::move(scored), networks);
+  return {};
+}
+
+// What the acceptor and the gate see of each row.
+void Search::view_rows(const OutOfFoldNetworks& networks) {
+  features_.resize(static_cast<size_t>(n_));
+  for (int64_t i = 0; i < n_; ++i) {
+    const int32_t label = decided_[i].label;
+    features_[i] = {decided_[i], neighbourhood_[i], member_view(path_.probability.row(i), input_.classes, label), {}};
+    if (!kernel_.probability.empty())
+      features_[i].kernel = member_view(kernel_.probability.row(i), input_.classes, label);
+    for (const Matrix<float>& p : networks.probability)
+      features_[i].network[features_[i].networks++] = member_view(p.row(i), input_.classes, label);
+  }
+}
+
+void Search::keep(const Candidate& candidate, Scored&& scored, const OutOfFoldNetworks& networks) {
+  result_.best = candidate;
+  result_.disagree = std::move(scored.disagree);
+  result_.score = std::move(scored.score);
+  result_.predicted = std::move(scored.predicted);
+  result_.gated = std::move(scored.gated);
+  result_.acceptor = std::move(scored.acceptor);
+  result_.gate = std::move(scored.gate);
+  result_.networks = networks.plan;
+}
+
+// The members of --members, weighed by out-of-fold loss, and the blends of what they make of the softmax regression.
+Status Search::try_networks() {
+  TRACER_ASSIGN_OR_RETURN(auto found, out_of_fold_networks(backend_, {{input_.x, input_.label, input_.classes},
+                                                                      input_.fold,
+                                                                      input_.folds,
+                                                                      input_.choices.members,
+                                                                      input_.seed,
+                                                                      path_.log_loss,
+                                                                      input_.spent,
+                                                                      progress_}));
+  result_.cut.insert(result_.cut.end(), found.cut.begin(), found.cut.end());
+  weigh_networks(std::as_const(path_.probability).view(), input_.label, found);
+  say(weights_in_words(found));
+  if (found.plan.empty()) return {};
+  std::vector<float> weights;
+  for (const NetworkPlan& plan : found.plan) weights.push_back(plan.weight);
+  Matrix<float> q(n_, input_.classes);
+  mix_networks(backend_, std::as_const(path_.probability).view(), weights, found.probability, q.view());
+  return try_blends(q, found);
+}
+
 }  // namespace
 
 int search_iterations(int64_t rows, int64_t dimension, int64_t classes, int folds) {
@@ -271,109 +348,7 @@ int search_iterations(int64_t rows, int64_t dimension, int64_t classes, int fold
 
 Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input,
                                       const std::function<void(const std::string&)>& progress) {
-  const int64_t n = input.x.rows;
-  SearchResult result;
-  result.label_frequency = input.label_frequency;
-  if (result.label_frequency.empty()) {
-    result.label_frequency.assign(input.classes, 0.0);
-    for (int32_t l : input.label) result.label_frequency[l] += 1.0 / static_cast<double>(n);
-  }
-
-  Matrix<int32_t> neighbour(n, kNeighbours);
-  Matrix<float> similarity(n, kNeighbours);
-  std::vector<NeighbourSummary> summary(static_cast<size_t>(n));
-  {
-    TRACER_ASSIGN_OR_RETURN(auto references, backend.prepare_references(input.x, {input.fold, {}, n}));
-    TRACER_RETURN_IF_ERROR(
-        backend.topk_cosine(input.x, *references, input.fold, TopK{neighbour.view(), similarity.view()}, summary));
-  }
-  const std::vector<float> neighbourhood = neighbourhoods(neighbour, summary);
-  const NeighbourVote no_vote{neighbour.view(), similarity.view(), input.label, 0.0f, kSharpness};
-  OutOfFoldKernel kernel;
-  const auto spent = [&] { return input.spent && input.spent(); };
-  if (n * input.classes <= kKernelVoteEntries && spent()) {
-    result.cut.push_back("kernel vote");
-  } else if (n * input.classes <= kKernelVoteEntries) {
-    TRACER_ASSIGN_OR_RETURN(auto graph, neighbour_graph(backend, input.x, kKernelVoteNeighbours, input.unit));
-    result.graph = std::move(graph);
-    TRACER_ASSIGN_OR_RETURN(kernel, out_of_fold_kernel(backend, input, result.graph));
-    result.kernel_temperature = kernel.temperature;
-  }
-  if (progress)
-    progress("nearest neighbours of " + std::to_string(n) + " rows" +
-             (kernel.probability.empty() ? "" : ", kernel vote: out-of-fold loss " + std::to_string(kernel.log_loss)));
-
-  TRACER_ASSIGN_OR_RETURN(auto path, softmax_path(backend, input, result.moments, progress, result.cut));
-
-  const Allowance allowance(input);
-  std::vector<DecisionFeatures> decided(n);
-  std::vector<RowFeatures> features(n);
-  Matrix<float> s(n, input.classes);
-  bool have = false, stopped = false;
-  // All blends of base (the softmax regression, or its mixture with networks) with the two votes.
-  const auto try_blends = [&](const Matrix<float>& base, const OutOfFoldNetworks& networks) -> Status {
-    for (float u : kKernelWeights) {
-      if (stopped || (u > 0 && kernel.probability.empty())) break;
-      if (u > 0) blend(backend, base.view(), kernel.probability.view(), u, s.view());
-      const Matrix<float>& mixed = u > 0 ? s : base;
-      for (float v : kVoteWeights) {
-        if (have && (stopped = stopped || spent())) break;
-        NeighbourVote vote = no_vote;
-        vote.weight = v;
-        TRACER_RETURN_IF_ERROR(backend.decision_features_from(mixed.view(), vote, decided));
-        for (int64_t i = 0; i < n; ++i) {
-          const int32_t label = decided[i].label;
-          features[i] = {decided[i], neighbourhood[i], member_view(path.probability.row(i), input.classes, label), {}};
-          if (!kernel.probability.empty())
-            features[i].kernel = member_view(kernel.probability.row(i), input.classes, label);
-          for (const Matrix<float>& p : networks.probability)
-            features[i].network[features[i].networks++] = member_view(p.row(i), input.classes, label);
-        }
-        Scored scored = score_candidate(input, result.label_frequency, features);
-        Candidate c{path.cost, u, v, kSharpness, !networks.plan.empty(), path.log_loss, 0, allowance.coverage(scored)};
-        c.agreement = 1 - std::accumulate(scored.disagree.begin(), scored.disagree.end(), 0.0) / static_cast<double>(n);
-        result.tried.push_back(c);
-        // Strictly better, so that ties go to the smaller votes.
-        if (have && !(c.coverage > result.best.coverage)) continue;
-        have = true;
-        result.best = c;
-        result.disagree = std::move(scored.disagree);
-        result.score = std::move(scored.score);
-        result.predicted = std::move(scored.predicted);
-        result.gated = std::move(scored.gated);
-        result.acceptor = std::move(scored.acceptor);
-        result.gate = std::move(scored.gate);
-        result.networks = networks.plan;
-      }
-    }
-    return {};
-  };
-  TRACER_RETURN_IF_ERROR(try_blends(path.probability, {}));
-  if (input.members.any()) {
-    TRACER_ASSIGN_OR_RETURN(auto found, out_of_fold_networks(backend, {{input.x, input.label, input.classes},
-                                                                       input.fold,
-                                                                       input.folds,
-                                                                       input.members,
-                                                                       input.seed,
-                                                                       path.log_loss,
-                                                                       input.spent,
-                                                                       progress}));
-    result.cut.insert(result.cut.end(), found.cut.begin(), found.cut.end());
-    weigh_networks(std::as_const(path.probability).view(), input.label, found);
-    if (progress) progress(weights_in_words(found));
-    if (!found.plan.empty()) {
-      std::vector<float> weights;
-      for (const NetworkPlan& plan : found.plan) weights.push_back(plan.weight);
-      Matrix<float> q(n, input.classes);
-      mix_networks(backend, std::as_const(path.probability).view(), weights, found.probability, q.view());
-      TRACER_RETURN_IF_ERROR(try_blends(q, found));
-    }
-  }
-  if (input.label_thresholds) choose_label_thresholds(input, allowance, result, progress);
-  if (stopped) result.cut.push_back("blends after " + std::to_string(result.tried.size()));
-  result.start = std::move(path.start);
-  result.iterations = search_iterations(n, input.x.cols, input.classes, input.folds);
-  return result;
+  return Search(backend, input, progress).run();
 }
 
 }  // namespace tracer

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "engine/learn/choices.h"
 #include "engine/learn/descriptions.h"
 #include "engine/learn/network_search.h"
 #include "engine/learn/softmax_path.h"
-#include "engine/policy/gate.h"
 #include "engine/policy/kernel_vote.h"
 #include "engine/policy/policy.h"
 #include "kernels/backend.h"
@@ -36,11 +36,9 @@ struct SearchInput {
   std::vector<double> alphas;           // the sweep: candidates are compared by out-of-fold coverage at these
   double delta = 0.05;
   std::vector<int32_t> never;                  // labels whose rows are never handled
-  MemberSet members;                           // to try beside softmax regression and neighbours
-  uint64_t seed = 0;                           // of their learning
-  bool label_thresholds = false;               // to try the family l2d_label
+  Choices choices;                             // all but `residual`, which a search does not look at
+  uint64_t seed = 0;                           // of the learning of networks
   std::function<bool()> spent;                 // true: try nothing more than is needed for a policy; empty: never
-  double gate_share = kGateShare;              // of ordinary rows that the gate may defer
   int64_t n_certify = 0;                       // the size of the certify set whose allowance they are compared under
   const Descriptions* descriptions = nullptr;  // unit rows that softmax regression learns from as well; null: none
   // rsb: of rows that another stage answers and that pass its gate. They count with the n rows where coverage is
@@ -82,9 +80,9 @@ struct SearchResult {
 
 // Softmax regression along a path of strengths (strong to weak, stopped when out-of-fold loss has risen; the strength
 // of the least loss is kept), the kernel vote and the neighbour vote; candidates are their averages. With the networks
-// of input.members (engine/learn/network_search.h) in a second round, whose candidates must allow more coverage.
-// Without the kernel vote where its n x C matrices would be too large (kKernelVoteEntries). Deterministic for any
-// thread count, as long as `spent` is. progress, when set, is told what has just been done.
+// of input.choices.members (engine/learn/network_search.h) in a second round, whose candidates must allow more
+// coverage. Without the kernel vote where its n x C matrices would be too large (kKernelVoteEntries). Deterministic for
+// any thread count, as long as `spent` is. progress, when set, is told what has just been done.
 Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input,
                                       const std::function<void(const std::string&)>& progress);
 

@@ -68,9 +68,9 @@ Status read_split(const SplitRequest& request, const std::string& group_by, FitO
 }
 
 Status read_surrogate(const SurrogateRequest& request, FitOptions& options) {
-  options.gate_share = request.gate_share;
+  options.choices.gate_share = request.gate_share;
   options.max_references = request.max_references;
-  MemberSet& m = options.members;
+  MemberSet& m = options.choices.members;
   TRACER_RETURN_IF_ERROR(read_names("members", request.members,
                                     {{"softmax", nullptr},
                                      {"neighbours", nullptr},
@@ -78,9 +78,11 @@ Status read_surrogate(const SurrogateRequest& request, FitOptions& options) {
                                      {"mlp", &m.mlp},
                                      {"mlp2", &m.mlp2},
                                      {"gbt", &m.gbt}}));
-  return read_names(
-      "families", request.families,
-      {{"global", nullptr}, {"l2d", nullptr}, {"l2d_label", &options.label_thresholds}, {"rsb", &options.residual}});
+  return read_names("families", request.families,
+                    {{"global", nullptr},
+                     {"l2d", nullptr},
+                     {"l2d_label", &options.choices.label_thresholds},
+                     {"rsb", &options.choices.residual}});
 }
 
 Result<FitOptions> fit_options(const FitRequest& request, const std::string& group_by) {

@@ -15,7 +15,7 @@ Json split_json(const FitResult& r) {
           {"unit_reason", r.unit.reason}};
 }
 
-void add_asked(const AskedToTry& asked, Json& run) {
+void add_asked(const Choices& asked, Json& run) {
   if (asked.members.any()) run["members"] = member_names(asked.members);
   if (asked.label_thresholds || asked.residual) {
     run["families"] = {"global", "l2d"};
@@ -25,12 +25,12 @@ void add_asked(const AskedToTry& asked, Json& run) {
   if (asked.gate_share != kGateShare) run["gate_share"] = asked.gate_share;
 }
 
-AskedToTry asked_of(const Json& run) {
+Choices asked_of(const Json& run) {
   const auto names = [&](const char* list, const char* name) {
     return run.contains(list) && run[list].is_array() &&
            std::find(run[list].begin(), run[list].end(), Json(name)) != run[list].end();
   };
-  AskedToTry asked;
+  Choices asked;
   asked.members = {names("members", "prototype"), names("members", "mlp"), names("members", "mlp2"),
                    names("members", "gbt")};
   asked.label_thresholds = names("families", "l2d_label");
@@ -59,7 +59,7 @@ Json run_json(const FitResult& r, const FitOptions& o) {
               {"min_coverage", o.min_coverage}, {"looks", o.looks},
               {"split", split_json(r)},         {"candidates", candidates}};
   if (o.approximate) run["approximate"] = true;
-  add_asked({o.members, o.label_thresholds, o.residual, o.gate_share}, run);
+  add_asked(o.choices, run);
   if (o.descriptions != nullptr) run["descriptions"] = described_json(*o.descriptions, r.described);
   if (!r.policy.stages.empty()) {
     const size_t references = r.policy.stages[0].neighbours.label.size();

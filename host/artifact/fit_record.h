@@ -13,16 +13,10 @@ Json described_json(const Descriptions& descriptions, int64_t labels);
 // The manifest's "run": what was asked for and tried.
 Json run_json(const FitResult& r, const FitOptions& o);
 
-// What a fit was asked to try beyond the usual; in the manifest's "run" where it was.
-struct AskedToTry {
-  MemberSet members;
-  bool label_thresholds = false;
-  bool residual = false;
-  double gate_share = kGateShare;
-};
-void add_asked(const AskedToTry& asked, Json& run);
-// Of a manifest's "run"; what is not there as it should be was not asked for.
-AskedToTry asked_of(const Json& run);
+// What a fit was asked to try beyond the usual, in the manifest's "run".
+void add_asked(const Choices& asked, Json& run);
+// The same, read from a manifest's "run". What is not there as it should be was not asked for.
+Choices asked_of(const Json& run);
 
 Json frontier_json(const Policy& policy);
 // explain.json: dependence check, warnings, suspects.

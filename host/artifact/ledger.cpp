@@ -79,7 +79,7 @@ std::string descriptions_digest(const Descriptions& d) {
   return digest.hex();
 }
 
-void add_choices(const FitOptions& o, Json& config) {
+void add_choices(const Choices& o, Json& config) {
   if (o.members.any()) config["members"] = member_names(o.members);
   if (o.label_thresholds) config["label_thresholds"] = true;
   if (o.residual) config["residual"] = true;
@@ -119,7 +119,7 @@ Look look_of(const Traces& traces, const FitResult& result, const FitOptions& o,
   // Only where they were asked for: other looks keep the name they had before these options existed.
   if (!o.never.empty()) config["never"] = result.policy.never;
   if (o.label_floor > 0) config["label_floor"] = o.label_floor;
-  add_choices(o, config);
+  add_choices(o.choices, config);
   if (result.described > 0) config["descriptions"] = descriptions_digest(*o.descriptions);  // others decided nothing
   if (!o.cascade_texts.empty()) config["cascade"] = {{"tolerance", o.cascade_tolerance}, {"texts", texts_digest(o)}};
   if (!result.policy.stages.empty() && result.policy.stages[0].neighbours.label.size() < result.split.learn.size())

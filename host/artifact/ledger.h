@@ -27,7 +27,7 @@ std::string log_digest(const Traces& traces, const Matrix<float>& x);
 std::string descriptions_digest(const Descriptions& descriptions);
 
 // What was chosen to be tried, where it is not the default: part of what decides the outcome of a fit, and of a sweep.
-void add_choices(const FitOptions& options, Json& config);
+void add_choices(const Choices& choices, Json& config);
 
 // The look that this fit took; log as given by log_digest before fit took the vectors over.
 Look look_of(const Traces& traces, const FitResult& result, const FitOptions& options, std::string log);

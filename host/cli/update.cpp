@@ -181,9 +181,8 @@ Status UpdateCommand::freeze(Backend& backend, VersionStore& store) {
   for (const int32_t label : translate_labels(champion.policy.never, champion.policy.labels, traces.labels))
     if (label >= 0) o.never.push_back(label);
   o.label_floor = champion.policy.label_floor;
-  AskedToTry tried = asked_of(run);
-  tried.residual = false;  // a challenger has one stage
-  o.members = tried.members, o.label_thresholds = tried.label_thresholds, o.gate_share = tried.gate_share;
+  o.choices = asked_of(run);
+  o.choices.residual = false;  // a challenger has one stage
   Descriptions descriptions = translate_descriptions(champion.descriptions, champion.policy.labels, traces.labels);
   if (!descriptions.empty()) o.descriptions = &descriptions;
   const int64_t learned = rows.rows();
@@ -202,7 +201,7 @@ Status UpdateCommand::freeze(Backend& backend, VersionStore& store) {
                   {"looks", 1},
                   {"split", {{"kind", to_string(o.unit)}, {"reason", "all rows learn; audited rows certify"}}},
                   {"update", {{"challenger", number}, {"delta", store.state().delta}, {"rows", learned}}}};
-  add_asked(tried, artifact.run);
+  add_asked(o.choices, artifact.run);
   if (!descriptions.empty()) artifact.run["descriptions"] = described_json(descriptions, frozen->described);
   artifact.descriptions = std::move(descriptions);
   if (run.contains("references")) artifact.run["references"] = run["references"];

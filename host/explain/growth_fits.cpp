@@ -31,9 +31,7 @@ Result<FitOptions> options_of(const LoadedPolicy& loaded) {
   fields.number("min_coverage", o.min_coverage, 0, 1);
   if (const Status read = fields.status(); !read.ok()) return read;
   o.approximate = run.contains("approximate");
-  const AskedToTry asked = asked_of(run);
-  o.members = asked.members, o.gate_share = asked.gate_share;
-  o.label_thresholds = asked.label_thresholds, o.residual = asked.residual;
+  o.choices = asked_of(run);
   if (!loaded.artifact.descriptions.empty()) o.descriptions = &loaded.artifact.descriptions;
   const auto references = static_cast<int64_t>(policy.stages[0].neighbours.label.size());
   if (references < c.n_learn) o.max_references = std::max(kFewestReferences, references);

@@ -175,7 +175,7 @@ TEST(GradientBoosting, AFitTakesTreesWhereTheyHelp) {
   o.alpha = 0.85, o.sweep = {0.9}, o.delta = 0.1;
   const auto backend = cpu(2);
   const auto plain = fit(*backend, traces_of(log.label, 2), log.x.clone(), o);
-  o.members.gbt = true;
+  o.choices.members.gbt = true;
   const auto made = fit(*backend, traces_of(log.label, 2), log.x.clone(), o);
   ASSERT_TRUE(made.ok() && plain.ok()) << made.status().message();
   const Stage& stage = made->policy.stages[0];

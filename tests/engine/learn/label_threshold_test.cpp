@@ -140,7 +140,7 @@ TEST(LabelThreshold, AFitServesThemAndSaysSo) {
   for (size_t i = 0; i < log.label.size(); ++i)
     if (log.label[i] == 0 && draws.uniform() < 0.4) log.label[i] = 1;
   FitOptions o;
-  o.alpha = 0.9, o.sweep = {0.95}, o.delta = 0.1, o.label_thresholds = true;
+  o.alpha = 0.9, o.sweep = {0.95}, o.delta = 0.1, o.choices.label_thresholds = true;
   const auto backend = cpu();
   std::string said;
   auto made = fit(*backend, traces_of(log.label, 6), log.x.clone(), o, [&](const std::string& s) { said += s + "\n"; });
@@ -151,7 +151,7 @@ TEST(LabelThreshold, AFitServesThemAndSaysSo) {
     if (!c.certified || !(c.threshold > 0)) continue;
     EXPECT_EQ(c.method, stage.acceptor.label_offset.empty() ? "l2d" : "l2d_label");
   }
-  o.label_thresholds = false;
+  o.choices.label_thresholds = false;
   auto plain = fit(*backend, traces_of(log.label, 6), log.x.clone(), o);
   ASSERT_TRUE(plain.ok());
   EXPECT_TRUE(plain->policy.stages[0].acceptor.label_offset.empty());

@@ -178,7 +178,7 @@ TEST(Networks, APolicyWithNetworksIsScoredAlikeByCanonicalScores) {
   Clusters log = clusters(2400, 4, 8, 0.3, 0.02, 9);
   for (int64_t i = 0; i < 2400; ++i) log.label[static_cast<size_t>(i)] /= 2;  // two clusters a label: not linear
   FitOptions o;
-  o.alpha = 0.9, o.sweep = {}, o.delta = 0.1, o.members = {true, true, true}, o.label_thresholds = true;
+  o.alpha = 0.9, o.sweep = {}, o.delta = 0.1, o.choices.members = {true, true, true}, o.choices.label_thresholds = true;
   const auto backend = cpu(2);
   auto made = fit(
       *backend, traces_of({log.label.begin(), log.label.begin() + 1800}, 2),

@@ -27,7 +27,7 @@ using testing::violates;
 
 FitOptions options(bool residual) {
   FitOptions o;
-  o.alpha = 0.85, o.sweep = {0.9}, o.delta = 0.1, o.residual = residual;
+  o.alpha = 0.85, o.sweep = {0.9}, o.delta = 0.1, o.choices.residual = residual;
   return o;
 }
 
@@ -149,7 +149,7 @@ TEST(Residual, WhereItDoesNotHelpThePolicyIsTheOneWithout) {
   FitOptions o = options(true);
   std::string said;
   auto pair = fit(*backend, traces_of(log.label, 8), log.x.clone(), o, [&](const std::string& s) { said += s + "\n"; });
-  o.residual = false;
+  o.choices.residual = false;
   auto alone = fit(*backend, traces_of(log.label, 8), log.x.clone(), o);
   ASSERT_TRUE(pair.ok() && alone.ok());
   EXPECT_NE(said.find("rsb: "), std::string::npos);

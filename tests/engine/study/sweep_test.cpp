@@ -108,7 +108,7 @@ TEST(Sweep, FitsAtTheSameTimeOnBackendsOfTheirOwnAreTheSame) {
   const FreshRows fresh{log.x.clone(), log.label};
   const auto run = [&](uint64_t seed) {
     FitOptions options;
-    options.alpha = 0.9, options.sweep = {0.9}, options.residual = true;
+    options.alpha = 0.9, options.sweep = {0.9}, options.choices.residual = true;
     options.split.seed = seed;
     const auto backend = testing::cpu(2);
     auto made = sweep_run(*backend, traces, log.x, &fresh, 800, options);
