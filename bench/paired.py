@@ -142,6 +142,7 @@ def build_commit(commit, preset):
     git("checkout", "--quiet", "--force", "--detach", commit, folder=folder)
     link_dependencies(folder)
     environment = dict(os.environ)
+    environment.pop("LC_ALL", None)  # bench/python.sh set it, and ccache takes another locale for another compilation
     if shutil.which("ccache"):
         environment.update(CMAKE_CXX_COMPILER_LAUNCHER="ccache", CMAKE_CUDA_COMPILER_LAUNCHER="ccache",
                            CCACHE_BASEDIR=str(folder), CCACHE_NOHASHDIR="1")
@@ -384,7 +385,7 @@ def compare(options, sides, inputs):
                 shutil.copytree(side.folder / work.name / "out", side.folder / "policies" / work.name)
     if own_policies:
         print_coverage(sides, fresh)
-        print("results: the same vectors, and rows in the same order; each build used its own policy")
+        print("results: each build used its own policy; the order of the rows, and what needs no policy, is the same")
     else:
         print("results: the same bytes of both (" + ", ".join(works) + ")")
     other = {"wall": "cpu", "cpu": "wall"}[options.measure]
