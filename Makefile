@@ -5,7 +5,7 @@ CTEST_ARGS ?=
 dir := build/$(PRESET)
 sources = git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r ls 2> /dev/null
 
-.PHONY: gpu-bundle demo build test test-llm test-report bench bench-rivals format check-format ci bootstrap clean
+.PHONY: gpu-bundle demo build test bare test-llm test-report bench bench-rivals format check-format ci bootstrap clean
 # First, so that it is what `make` alone does.
 demo: bootstrap $(dir)/build.ninja
 	@cmake --build --preset $(PRESET) --target tracer
@@ -16,6 +16,10 @@ build: bootstrap $(dir)/build.ninja
 
 test: build
 	@ctest --test-dir $(dir) --output-on-failure $(CTEST_ARGS)
+
+# The README's first two commands in a Debian 12 with nothing else in it.
+bare:
+	@CTEST_ARGS='$(CTEST_ARGS)' cmake/bare.sh
 
 # `tracer run` against a real LLM, which is built first (10 minutes); needs the data of clinc_domains_llm.
 test-llm: build
