@@ -1,11 +1,11 @@
 # One word for each thing one does with the tree, over CMakePresets.json. PRESET=asan+ubsan (tsan, cuda) picks another
-# build: make test PRESET=tsan. CTEST_ARGS="-R Gate" narrows the tests.
+# build: make test PRESET=tsan. CTEST_ARGS="-R Gate" narrows the tests, two of which run at a time.
 PRESET ?= release
 CTEST_ARGS ?=
 dir := build/$(PRESET)
 sources = git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r ls 2> /dev/null
 
-.PHONY: gpu-bundle demo build test test-llm test-report bench bench-rivals bench-paired format check-format ci bootstrap clean
+.PHONY: gpu-bundle demo build test soak bare test-llm test-report bench bench-rivals bench-paired format check-format ci bootstrap clean
 # First, so that it is what `make` alone does.
 demo: bootstrap $(dir)/build.ninja
 	@cmake --build --preset $(PRESET) --target tracer
@@ -15,7 +15,16 @@ build: bootstrap $(dir)/build.ninja
 	@cmake --build --preset $(PRESET)
 
 test: build
-	@ctest --test-dir $(dir) --output-on-failure $(CTEST_ARGS)
+	@ctest --test-dir $(dir) --output-on-failure -LE soak -j2 $(CTEST_ARGS)
+
+# What depends on the instant of a kill or a fault, 20 times over, and the benches: by hand, for hours.
+soak: build
+	@ctest --test-dir $(dir) --output-on-failure -L soak $(CTEST_ARGS)
+	@$(MAKE) bench
+
+# The README's first two commands in a Debian 12 with nothing else in it.
+bare:
+	@CTEST_ARGS='$(CTEST_ARGS)' cmake/bare.sh
 
 # `tracer run` against a real LLM, which is built first (10 minutes); needs the data of clinc_domains_llm.
 test-llm: build
