@@ -6,6 +6,8 @@
 #include "host/explain/growth_fits.h"
 #include "host/explain/since_version.h"
 #include "host/io/file_uses.h"
+#include "host/io/json_format.h"
+#include "host/io/output_stream.h"
 #include "host/io/plain_text.h"
 
 namespace tracer {
@@ -88,6 +90,13 @@ Result<Explained> explain_unseen(Backend& backend, const LoadedPolicy& loaded, c
                    " have the vector of a trace that the policy learned from: were they part of its log? Figures "
                    "on such rows flatter");
   return out;
+}
+
+Status write_explained_rows(const Explanation& e, const std::string& path) {
+  TRACER_ASSIGN_OR_RETURN(auto out, io::OutputStream::open(path));
+  for (int64_t i = 0; i < static_cast<int64_t>(e.rows.size()); ++i)
+    TRACER_RETURN_IF_ERROR(out.write_line(json_line(explained_row_json(e, i))));
+  return out.close();
 }
 
 Json explain_document(const Explained& explained, const Json& label) {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "host/explain/document.h"
-#include "host/io/file_uses.h"
 #include "host/explain/unseen_rows.h"
+#include "host/io/file_uses.h"
 
 namespace tracer {
 
@@ -27,6 +27,9 @@ struct Explained {
 // Warns where more than half of the rows were learned from.
 Result<Explained> explain_unseen(Backend& backend, const LoadedPolicy& loaded, const ExplainSource& source,
                                  const Events& events);
+
+// A JSON line for each row to the file; "-": to standard output.
+Status write_explained_rows(const Explanation& e, const std::string& path);
 
 // explain.json (docs/explain.md). label: of which only the rows are; null: all of them.
 Json explain_document(const Explained& explained, const Json& label);

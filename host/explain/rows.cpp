@@ -1,15 +1,12 @@
 #include "host/explain/rows.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 
-#include "engine/policy/text_stage.h"
+#include "engine/policy/row_scorer.h"
 
 namespace tracer {
 namespace {
-
-constexpr int64_t kBlock = 4096;  // rows scored together
 
 ExplainedRow explained(const Stage& stage, const RowScore& score, const DecisionRule& rule, const float* probability,
                        const int32_t* near, int64_t neighbours, int32_t teacher) {
@@ -37,48 +34,26 @@ ExplainedRow explained(const Stage& stage, const RowScore& score, const Decision
   return row;
 }
 
-// Where the text stage answers the row, its score and probabilities in place of those of the stage on vectors; what is
-// near the row stays.
-void answer_text(const TextStage& stage, const DecisionRule& rule, const std::string& text, TextScratch& scratch,
-                 RowScore& score, float* probability) {
-  RowScore answer = score_text(stage, text, scratch);
-  if (!text_stage_answers(answer, rule)) return;
-  answer.features.nearest = score.features.nearest;
-  score = answer;
-  std::transform(scratch.values.begin(), scratch.values.end(), probability,
-                 [](double p) { return static_cast<float>(p); });
-}
-
 }  // namespace
 
 Result<std::vector<ExplainedRow>> explain_rows(Backend& backend, const Policy& policy, const Certificate& certificate,
                                                HostMatrix<const float> x, const std::vector<int32_t>& teacher,
                                                const std::vector<std::string>& texts) {
-  const Stage& stage = policy.stages[0];
-  const DecisionRule rule = decision_rule(policy, certificate);
-  const bool cascade = policy.text && rule.text_threshold < 1;
-  if (cascade && static_cast<int64_t>(texts.size()) != x.rows) return internal_error("texts and rows differ in number");
-  TextScratch scratch;
-  TRACER_ASSIGN_OR_RETURN(auto prepared, prepare_stage(backend, stage, {certificate.threshold}, x.rows));
-  std::vector<ExplainedRow> rows;
-  std::vector<RowScore> scores;
-  Matrix<int32_t> near;
-  Matrix<float> similarity, probability;
-  for (int64_t first = 0; first < x.rows; first += kBlock) {
-    const int64_t n = std::min(kBlock, x.rows - first);
-    TRACER_RETURN_IF_ERROR(
-        score_rows(backend, prepared, x.rows_from(first, n), scores, &near, &similarity, &probability));
-    for (int64_t i = 0; i < n; ++i) {
-      if (cascade)
-        answer_text(*policy.text, rule, texts[static_cast<size_t>(first + i)], scratch, scores[static_cast<size_t>(i)],
-                    probability.row(i));
-      if (!std::isfinite(scores[static_cast<size_t>(i)].score))
-        return bad_input("expected a finite score of row " + std::to_string(first + i) + ": the policy is damaged");
-      rows.push_back(explained(stage, scores[static_cast<size_t>(i)], rule, probability.row(i), near.row(i),
-                               near.cols(), teacher[static_cast<size_t>(first + i)]));
-    }
+  TRACER_ASSIGN_OR_RETURN(auto scorer, RowScorer::open(backend, policy, decision_rule(policy, certificate), x.rows));
+  RowsToScore rows{.x = x, .details = true};
+  if (scorer.has_text_stage()) {
+    if (static_cast<int64_t>(texts.size()) != x.rows) return internal_error("texts and rows differ in number");
+    rows.texts = texts;
   }
-  return rows;
+  std::vector<ExplainedRow> out;
+  TRACER_RETURN_IF_ERROR(scorer.score(rows, [&](const ScoredBlock& block) -> Status {
+    for (int64_t i = 0; i < static_cast<int64_t>(block.score.size()); ++i)
+      out.push_back(explained(policy.stages[0], block.score[static_cast<size_t>(i)], scorer.rule(),
+                              block.probability.row(i), block.neighbour.row(i), block.neighbour.cols,
+                              teacher[static_cast<size_t>(block.first + i)]));
+    return {};
+  }));
+  return out;
 }
 
 }  // namespace tracer

@@ -31,9 +31,9 @@ struct ExplainedRow {
   bool as_learned() const { return nearest > 1 - 1e-5f; }  // the vector of a reference
 };
 
-// x: n unit rows; teacher: n; texts: n, asked of a cascade alone. Scores are the ones that decide
-// (engine/policy/canonical.h). kBadInput names the row, from 0, whose score is not finite. Memory beyond the result:
-// O(4096 (d + C)).
+// What the policy makes of rows under one of its certificates. x: n unit rows. teacher: n. texts: n, which only a
+// cascade looks at. The scores are those that decide. Errors, cost and memory beyond the result are those of
+// RowScorer::score() (engine/policy/row_scorer.h) with details; rows are named from 0.
 Result<std::vector<ExplainedRow>> explain_rows(Backend& backend, const Policy& policy, const Certificate& certificate,
                                                HostMatrix<const float> x, const std::vector<int32_t>& teacher,
                                                const std::vector<std::string>& texts);

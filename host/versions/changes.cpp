@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
 #include <utility>
 
 #include "engine/log/label_index.h"
 #include "engine/maths/most_frequent.h"
-#include "engine/policy/text_stage.h"
+#include "engine/policy/row_scorer.h"
 #include "engine/prove/figures.h"
 #include "host/io/json_fields.h"
 #include "host/io/json_with.h"
@@ -15,7 +14,6 @@
 namespace tracer {
 namespace {
 
-constexpr int64_t kBlock = 4096;  // rows scored together
 constexpr size_t kRegionLabels = 3;
 
 using LabelKey = std::pair<bool, std::string>;  // of rows without an answer: true, ""; last
@@ -53,31 +51,33 @@ Json region_json(const RegionChange& r, int64_t rows, const RowNames& names) {
 
 }  // namespace
 
-Result<std::vector<AuditRow>> score_kept(Backend& backend, const Policy& policy, const KeptRows& rows) {
-  std::vector<AuditRow> out;
-  if (rows.rows() == 0 || policy.stages.empty()) return out;
+namespace {
+
+Result<std::vector<AuditRow>> audit_rows(const RowScorer& scorer, const Policy& policy, const KeptRows& rows,
+                                         std::span<const std::string> texts, const NameRow& name) {
+  std::vector<RowScore> scores;
+  TRACER_RETURN_IF_ERROR(scorer.score({.x = rows.x.view(), .normalise = true, .texts = texts, .name = name}, scores));
   const std::vector<int32_t> teacher = translate_labels(rows.label, rows.labels, policy.labels);
-  TRACER_ASSIGN_OR_RETURN(auto prepared, prepare_stage(backend, policy.stages[0], {}, rows.rows()));
-  std::vector<RowScore> scored;
-  for (int64_t first = 0; first < rows.rows(); first += kBlock) {
-    Matrix<float> x(std::min(kBlock, rows.rows() - first), rows.x.cols());
-    std::copy_n(rows.x.row(first), x.size(), x.data());
-    TRACER_RETURN_IF_ERROR(backend.normalise_rows(x.view()));
-    TRACER_RETURN_IF_ERROR(score_rows_canonically(backend, prepared, x.view(), scored));
-    for (int64_t i = 0; i < x.rows(); ++i) {
-      out.push_back({scored[static_cast<size_t>(i)], teacher[static_cast<size_t>(first + i)]});
-    }
-  }
+  std::vector<AuditRow> out;
+  for (size_t i = 0; i < scores.size(); ++i) out.push_back({scores[i], teacher[i]});
   return out;
 }
 
-void answer_kept(Backend& backend, const Policy& policy, const DecisionRule& rule,
-                 const std::vector<std::string>& texts, std::vector<AuditRow>& scores) {
-  if (!policy.text || !(rule.text_threshold < 1)) return;
-  std::vector<std::optional<RowScore>> answers;
-  answer_texts(&backend, *policy.text, rule, texts, answers);
-  for (size_t i = 0; i < scores.size(); ++i)
-    if (answers[i]) scores[i].score = *answers[i];
+}  // namespace
+
+Result<std::vector<AuditRow>> score_to_decide(Backend& backend, const PolicySide& side, const KeptRows& rows,
+                                              std::span<const std::string> texts, const NameRow& name) {
+  if (!handles(side)) return std::vector<AuditRow>();
+  TRACER_ASSIGN_OR_RETURN(
+      auto scorer, RowScorer::open(backend, *side.policy, decision_rule(*side.policy, *side.certificate), rows.rows()));
+  return audit_rows(scorer, *side.policy, rows, scorer.has_text_stage() ? texts : std::span<const std::string>(), name);
+}
+
+Result<std::vector<AuditRow>> score_to_certify(Backend& backend, const Policy& policy, const KeptRows& rows) {
+  if (rows.rows() == 0 || policy.stages.empty()) return std::vector<AuditRow>();
+  TRACER_ASSIGN_OR_RETURN(
+      auto scorer, RowScorer::open(backend, policy.stages[0], {.canonical = true, .expected_rows = rows.rows()}));
+  return audit_rows(scorer, policy, rows, {}, {});
 }
 
 void compare_labels(const Policy& before, const Policy& after, Change& change) {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -50,15 +52,19 @@ struct Change : SideCounts {
   std::vector<std::string> gained, lost;  // labels that only the second, only the first policy can answer
 };
 
-// Canonical scores of the rows, with the teacher's answers as indices into the policy's labels.
-Result<std::vector<AuditRow>> score_kept(Backend& backend, const Policy& policy, const KeptRows& rows);
+using NameRow = std::function<std::string(int64_t row)>;
 
-// Of a cascade, under that rule of its: rows that the text stage answers take its scores in place of those that
-// score_kept gave. texts: n. Nothing for other policies.
-void answer_kept(Backend& backend, const Policy& policy, const DecisionRule& rule,
-                 const std::vector<std::string>& texts, std::vector<AuditRow>& scores);
+// What the side decides by on each of the rows, with the teacher's answers as indices into the policy's labels. Nothing
+// if the side handles nothing. texts: n, which only a cascade looks at. name: of a row, for messages; may be empty.
+// Errors as RowScorer::score() (engine/policy/row_scorer.h).
+Result<std::vector<AuditRow>> score_to_decide(Backend& backend, const PolicySide& side, const KeptRows& rows,
+                                              std::span<const std::string> texts = {}, const NameRow& name = {});
+// Canonical scores of the policy's stage on vectors, to test a challenger at any threshold. Nothing if the policy has
+// no stage.
+Result<std::vector<AuditRow>> score_to_certify(Backend& backend, const Policy& policy, const KeptRows& rows);
 
-// Scores of both sides as score_kept gave them (any for a side without certificate); regions of the same rows.
+// Scores of each side decide: as score_to_decide() gives them for that side, or score_to_certify(). A side that handles
+// nothing needs none. regions: of the same rows.
 Change change_on(const PolicySide& before, const std::vector<AuditRow>& scores_before, const PolicySide& after,
                  const std::vector<AuditRow>& scores_after, const KeptRows& rows, const Regions& regions,
                  const RowNames& names);

@@ -38,9 +38,21 @@ Result<KeptRows> rows_of_policy(const LoadedPolicy& loaded, const std::string& w
 
 }  // namespace
 
-Result<ReadRows> read_kept_rows(const RowSource& input, const std::string& vectors, const std::string& rejects,
-                                bool provenance, const LoadedPolicy& loaded, const Backend& backend,
-                                const Events& events) {
+Result<RowFiles> row_files(const RowSource& input, const std::string& rows, const std::vector<FileUse>& others,
+                           const std::string& policy_folder) {
+  RowFiles files;
+  TRACER_ASSIGN_OR_RETURN(files.vectors, vectors_path(input));
+  files.rejects = input.rejects.empty() ? "rejects.jsonl" : input.rejects;
+  std::vector<FileUse> read = {{rows, input.traces}, {option("embeddings"), files.vectors}};
+  read.insert(read.end(), others.begin(), others.end());
+  TRACER_RETURN_IF_ERROR(check_outputs({{option("rejects"), files.rejects}, {option("embed_cache"), input.embed.cache}},
+                                       read, policy_folder));
+  return files;
+}
+
+Result<ReadRows> read_kept_rows(const RowSource& input, const RowFiles& files, bool provenance,
+                                const LoadedPolicy& loaded, const Backend& backend, const Events& events) {
+  const auto& [vectors, rejects] = files;
   TRACER_ASSIGN_OR_RETURN(auto source, open_vectors(vectors, input, loaded, backend, events));
   io::TraceReadOptions options;
   options.reader = reader_options(input);
@@ -74,7 +86,7 @@ Result<ReadRows> read_kept_rows(const RowSource& input, const std::string& vecto
   return out;
 }
 
-Result<KeptRows> original_rows(const OriginalOptions& options, const RowSource& input, const LoadedPolicy& loaded,
+Result<KeptRows> original_rows(const OriginalLog& options, const RowSource& input, const LoadedPolicy& loaded,
                                const Backend& backend, const Events& events) {
   const Provenance& from = loaded.artifact.provenance;
   RowSource original = input;
@@ -94,7 +106,7 @@ Result<KeptRows> original_rows(const OriginalOptions& options, const RowSource& 
     return rows_of_policy(loaded, "the log it was fitted on, " + shown(from.traces_path) + ", has changed", events);
   }
   TRACER_ASSIGN_OR_RETURN(auto vectors, vectors_path(original));
-  TRACER_ASSIGN_OR_RETURN(auto read, read_kept_rows(original, vectors, "", false, loaded, backend, events));
+  TRACER_ASSIGN_OR_RETURN(auto read, read_kept_rows(original, {vectors, ""}, false, loaded, backend, events));
   return std::move(read.rows);
 }
 

@@ -12,6 +12,7 @@
 #include "host/io/file.h"
 #include "host/versions/rows.h"
 #include "host/versions/state.h"
+#include "host/versions/taken_in.h"
 #include "kernels/status.h"
 
 namespace tracer {
@@ -21,11 +22,6 @@ Result<std::string> policy_content(const std::string& folder);
 
 // "FOLDER.versions" for a policy's folder; links are followed.
 Result<std::string> versions_folder(const std::string& policy);
-
-struct TakenIn {
-  int64_t rows = 0, deferred = 0, audit = 0, unanswered = 0;  // new ones; unanswered: of the audit rows
-  int64_t known = 0;                                          // taken in before, left out
-};
 
 // Changes are made in memory and on files that nothing refers to yet; save() makes them last. Not thread-safe.
 class VersionStore {
