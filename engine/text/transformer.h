@@ -96,10 +96,11 @@ struct TransformerModule {
   Status (*make)(const TransformerShape&, const TransformerWeights&, Precision, std::optional<int> cuda_device,
                  std::unique_ptr<Transformer>*);
 };
-inline constexpr int kTransformerModuleInterface = 3;
+inline constexpr int kTransformerModuleInterface = 4;
 inline constexpr char kTransformerModuleSymbol[] = "tracer_transformer_module";
 
-// Opens libtracer_torch.so (once; it stays open) at $TRACER_TORCH_MODULE, else in the folder of the running program.
+// Opens libtracer_torch.so (once; it stays open) at $TRACER_TORCH_MODULE, else beside the program or where
+// an installed tree has it (engine/text/own_files.h).
 // The libtorch that runs is that in the folder $TRACER_TORCH_LIB, else the one it was built with. kDevice, saying what
 // the loader said, when either cannot be opened, or is of another build. Thread-safe. Cost: 0.2 to 0.4 s the first
 // time.

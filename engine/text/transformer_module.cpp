@@ -1,23 +1,19 @@
 #include <dlfcn.h>
-#include <unistd.h>
 
-#include <climits>
 #include <cstdlib>
 #include <filesystem>
 
+#include "engine/text/own_files.h"
 #include "engine/text/transformer.h"
 
 namespace tracer {
 namespace {
 
-constexpr char kModuleFile[] = "libtracer_torch.so";
-
 std::string module_path() {
   const char* named = std::getenv("TRACER_TORCH_MODULE");
   if (named != nullptr && *named != '\0') return named;
-  std::error_code ec;
-  const auto program = std::filesystem::read_symlink("/proc/self/exe", ec);
-  return (program.parent_path() / kModuleFile).string();
+  // Beside the program in a build; below lib/ once installed, seen from bin/ and from lib/.
+  return own_file({"libtracer_torch.so", "../lib/tracer/libtracer_torch.so", "tracer/libtracer_torch.so"});
 }
 
 // A library of the same name that is loaded already is the one that the module gets.

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "engine/text/own_files.h"
 #include "host/encoder/encoder_folder.h"
 #include "host/encoder/local_text.h"
 #include "host/encoder/remote_text.h"
@@ -14,8 +15,6 @@ namespace tracer {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr char kDefaultModel[] = "models/all-MiniLM-L6-v2";
 
 // What the identity of `folder` at that precision would be. The path is absolute: a policy is used from other folders.
 EncoderIdentity identity_of(const EncoderFolder& folder, Precision precision) {
@@ -63,8 +62,7 @@ Result<Encoder> start(EncoderFolder folder, Precision precision, const EncoderMa
 std::string default_encoder_folder() {
   const char* named = std::getenv("TRACER_EMBED_MODEL");
   if (named != nullptr && *named != '\0') return named;
-  std::error_code ec;
-  return (fs::read_symlink("/proc/self/exe", ec).parent_path() / kDefaultModel).string();
+  return own_file({"models/all-MiniLM-L6-v2", "../share/tracer/models/all-MiniLM-L6-v2"});
 }
 
 Result<Encoder> open_encoder(const std::string& path, Precision precision, const EncoderMachine& machine,

@@ -28,7 +28,7 @@ struct EncoderMachine {
   std::string device = "cpu";
 };
 
-// $TRACER_EMBED_MODEL, else models/all-MiniLM-L6-v2 in the folder of the running program. It need not exist.
+// $TRACER_EMBED_MODEL, else all-MiniLM-L6-v2 beside the program or where an installed tree has it. It need not exist.
 std::string default_encoder_folder();
 
 // Reads the folder and opens libtorch. Errors as read_encoder_folder and open_transformer_module. cache: where vectors
