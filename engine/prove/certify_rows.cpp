@@ -9,7 +9,6 @@ namespace tracer {
 namespace {
 
 constexpr size_t kSuspects = 20;
-constexpr int64_t kBlock = 4096;  // certify rows scored together
 
 }  // namespace
 
@@ -24,8 +23,8 @@ Result<CertifyRows> score_certify(Backend& backend, const Traces& traces, const 
   const auto n = static_cast<int64_t>(split.certify.size());
   TRACER_ASSIGN_OR_RETURN(auto prepared, prepare_stage(backend, stage, {}, n));
   std::vector<RowScore> scored;
-  for (int64_t first = 0; first < n; first += kBlock) {
-    Matrix<float> vectors(std::min(kBlock, n - first), x.cols());
+  for (int64_t first = 0; first < n; first += kScoredTogether) {
+    Matrix<float> vectors(std::min(kScoredTogether, n - first), x.cols());
     for (int64_t i = 0; i < vectors.rows(); ++i)
       std::copy_n(x.row(place[split.certify[first + i]]), x.cols(), vectors.row(i));
     TRACER_RETURN_IF_ERROR(score_rows_canonically(backend, prepared, vectors.view(), scored));

@@ -26,7 +26,7 @@ struct CertifyRows {
   std::vector<uint8_t> unseen;  // the normalised text does not occur in learn
 };
 
-// place: of each row of the log in x (unit rows). Memory beyond the result: O(4096 (d + C)).
+// place: of each row of the log in x (unit rows). Memory beyond the result: O(kScoredTogether (d + C)).
 Result<CertifyRows> score_certify(Backend& backend, const Traces& traces, const Split& split, const Stage& stage,
                                   const Matrix<float>& x, const std::vector<int32_t>& place);
 

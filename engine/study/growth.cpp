@@ -10,8 +10,6 @@
 namespace tracer {
 namespace {
 
-constexpr int64_t kBlock = 4096;  // rows scored together
-
 // The new number of each unit; -1: not drawn.
 std::vector<int32_t> draw_units(int64_t units, double share, const Random& random, uint64_t first_counter) {
   const auto wanted = static_cast<size_t>(std::ceil(share * static_cast<double>(units)));
@@ -74,8 +72,8 @@ Result<GrowthFit> growth_fit(Backend& backend, const Traces& log, const Matrix<f
   const DecisionRule rule = decision_rule(policy, *c);
   TRACER_ASSIGN_OR_RETURN(auto stage, prepare_stage(backend, policy.stages[0], {c->threshold}, rows.rows));
   std::vector<RowScore> scores;
-  for (int64_t first = 0; first < rows.rows; first += kBlock) {
-    const int64_t n = std::min(kBlock, rows.rows - first);
+  for (int64_t first = 0; first < rows.rows; first += kScoredTogether) {
+    const int64_t n = std::min(kScoredTogether, rows.rows - first);
     TRACER_RETURN_IF_ERROR(score_rows(backend, stage, rows.rows_from(first, n), scores));
     for (int64_t i = 0; i < n; ++i) {
       const RowScore& score = scores[static_cast<size_t>(i)];

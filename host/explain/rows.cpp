@@ -9,8 +9,6 @@
 namespace tracer {
 namespace {
 
-constexpr int64_t kBlock = 4096;  // rows scored together
-
 ExplainedRow explained(const Stage& stage, const RowScore& score, const DecisionRule& rule, const float* probability,
                        const int32_t* near, int64_t neighbours, int32_t teacher) {
   const auto classes = static_cast<int32_t>(stage.softmax.b.size());
@@ -64,8 +62,8 @@ Result<std::vector<ExplainedRow>> explain_rows(Backend& backend, const Policy& p
   std::vector<RowScore> scores;
   Matrix<int32_t> near;
   Matrix<float> similarity, probability;
-  for (int64_t first = 0; first < x.rows; first += kBlock) {
-    const int64_t n = std::min(kBlock, x.rows - first);
+  for (int64_t first = 0; first < x.rows; first += kScoredTogether) {
+    const int64_t n = std::min(kScoredTogether, x.rows - first);
     TRACER_RETURN_IF_ERROR(
         score_rows(backend, prepared, x.rows_from(first, n), scores, &near, &similarity, &probability));
     for (int64_t i = 0; i < n; ++i) {

@@ -33,7 +33,7 @@ struct ExplainedRow {
 
 // x: n unit rows; teacher: n; texts: n, asked of a cascade alone. Scores are the ones that decide
 // (engine/policy/canonical.h). kBadInput names the row, from 0, whose score is not finite. Memory beyond the result:
-// O(4096 (d + C)).
+// O(kScoredTogether (d + C)).
 Result<std::vector<ExplainedRow>> explain_rows(Backend& backend, const Policy& policy, const Certificate& certificate,
                                                HostMatrix<const float> x, const std::vector<int32_t>& teacher,
                                                const std::vector<std::string>& texts);

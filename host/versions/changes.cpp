@@ -15,7 +15,6 @@
 namespace tracer {
 namespace {
 
-constexpr int64_t kBlock = 4096;  // rows scored together
 constexpr size_t kRegionLabels = 3;
 
 using LabelKey = std::pair<bool, std::string>;  // of rows without an answer: true, ""; last
@@ -59,8 +58,8 @@ Result<std::vector<AuditRow>> score_kept(Backend& backend, const Policy& policy,
   const std::vector<int32_t> teacher = translate_labels(rows.label, rows.labels, policy.labels);
   TRACER_ASSIGN_OR_RETURN(auto prepared, prepare_stage(backend, policy.stages[0], {}, rows.rows()));
   std::vector<RowScore> scored;
-  for (int64_t first = 0; first < rows.rows(); first += kBlock) {
-    Matrix<float> x(std::min(kBlock, rows.rows() - first), rows.x.cols());
+  for (int64_t first = 0; first < rows.rows(); first += kScoredTogether) {
+    Matrix<float> x(std::min(kScoredTogether, rows.rows() - first), rows.x.cols());
     std::copy_n(rows.x.row(first), x.size(), x.data());
     TRACER_RETURN_IF_ERROR(backend.normalise_rows(x.view()));
     TRACER_RETURN_IF_ERROR(score_rows_canonically(backend, prepared, x.view(), scored));
