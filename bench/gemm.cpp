@@ -53,10 +53,26 @@ void topk(benchmark::State& state) {
 }
 BENCHMARK(topk)->Arg(1)->Arg(64)->Arg(3080)->UseRealTime()->Unit(benchmark::kMillisecond);
 
-// What routing a batch costs: neighbours, then features.
+// The probabilities of a softmax regression: the product beside gemm_nn's, and the softmax on top.
+void probabilities(benchmark::State& state) {
+  const int64_t n = state.range(0), d = 384, classes = state.range(1);
+  const Matrix<float> x = random_matrix(n, d, 1), w = random_matrix(d, classes, 2);
+  const std::vector<float> b(static_cast<size_t>(classes), 0.0f);
+  Matrix<float> out(n, classes);
+  const auto head = backend->prepare_head(w.view(), b);
+  fail_unless_ok(state, head.status());
+  for (auto _ : state) fail_unless_ok(state, backend->head_probabilities(x.view(), **head, out.view()));
+  state.counters["GF/s"] =
+      benchmark::Counter(2e-9 * static_cast<double>(n * d * classes), benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["rows/s"] = benchmark::Counter(static_cast<double>(n), benchmark::Counter::kIsIterationInvariantRate);
+  label(state);
+}
+BENCHMARK(probabilities)->Args({10003, 77})->Args({10003, 1000})->UseRealTime()->Unit(benchmark::kMillisecond);
+
+// What routing a batch costs: neighbours, probabilities, then features.
 void route(benchmark::State& state) {
   const int64_t queries = state.range(0), classes = state.range(1), references = 7500, d = 384, k = 10;
-  Matrix<float> q = random_matrix(queries, d, 1), r = random_matrix(references, d, 2);
+  Matrix<float> q = random_matrix(queries, d, 1), r = random_matrix(references, d, 2), p(queries, classes);
   fail_unless_ok(state, backend->normalise_rows(q.view()));
   fail_unless_ok(state, backend->normalise_rows(r.view()));
   const Matrix<float> w = random_matrix(d, classes, 3);
@@ -66,13 +82,13 @@ void route(benchmark::State& state) {
   Matrix<int32_t> index(queries, k);
   Matrix<float> similarity(queries, k);
   std::vector<DecisionFeatures> out(static_cast<size_t>(queries));
-  const LinearMember member{w.view(), b, 1.0f};
-  const auto head = backend->prepare_head({&member, 1}, Storage::kFloat32);
+  const auto head = backend->prepare_head(w.view(), b);
   fail_unless_ok(state, head.status());
   for (auto _ : state) {
     fail_unless_ok(state, backend->topk_cosine(q.view(), r.view(), {}, {}, {index.view(), similarity.view()}));
     const NeighbourVote vote{index.view(), similarity.view(), labels, 0.3f, 4.0f};
-    fail_unless_ok(state, backend->decision_features(q.view(), **head, vote, nullptr, {out}));
+    fail_unless_ok(state, backend->head_probabilities(q.view(), **head, p.view()));
+    fail_unless_ok(state, backend->decision_features_from(p.view(), vote, out));
   }
   state.counters["rows/s"] =
       benchmark::Counter(static_cast<double>(queries), benchmark::Counter::kIsIterationInvariantRate);

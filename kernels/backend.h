@@ -24,7 +24,7 @@
 #include <vector>
 
 #include "kernels/bfloat16.h"
-#include "kernels/ensemble.h"
+#include "kernels/decisions.h"
 #include "kernels/matrix.h"
 #include "kernels/parity.h"
 #include "kernels/status.h"
@@ -69,7 +69,7 @@ struct TopKReport {
 // What the k neighbours of a query say together.
 struct NeighbourSummary {
   float nearest = -2;          // similarity of the nearest neighbour; -2 when there is none
-  float mean_distance_10 = 2;  // mean of 1 - similarity over the nearest min(10, k, available); 2 when there is none
+  float mean_distance_10 = 2;  // mean of 1 - similarity over the nearest min(kNeighbourhood, k, available), else 2
   int32_t vote = -1;           // most frequent label among the neighbours, ties to the lower label; -1 when there is
                                // no neighbour or the references carry no labels
   float vote_share = 0;        // share of the neighbours that carry it
@@ -116,30 +116,16 @@ class Backend {
   // Scales each row of x to unit Euclidean length, in place. The sum of squares is float64. Rows of length 0 stay 0.
   virtual Status normalise_rows(HostMatrix<float> x) = 0;
 
-  // ---- Rows in either storage ----
-
-  // The same for bfloat16 rows: each element is scaled in float64, then rounded to float32 and to bfloat16.
-  virtual Status normalise_rows(HostMatrix<BFloat16> x) = 0;
-
-  // out(i, j) = x(i, j) in the other storage: rounded to nearest, ties to even, or exact. The two must not overlap.
-  virtual Status cast(HostMatrix<const float> x, HostMatrix<BFloat16> out) = 0;
-  virtual Status cast(HostMatrix<const BFloat16> x, HostMatrix<float> out) = 0;
-
   // Row i of out is row index[i] of x (in [0, x.rows); rows may repeat). The two must not overlap.
   virtual Status gather_rows(HostMatrix<const float> x, std::span<const int64_t> index, HostMatrix<float> out) = 0;
-  virtual Status gather_rows(HostMatrix<const BFloat16> x, std::span<const int64_t> index,
-                             HostMatrix<BFloat16> out) = 0;
 
   // ---- Neighbour search ----
 
   // Copies unit rows r (m x d) for searching. Cost: reads r once.
   virtual Result<std::unique_ptr<References>> prepare_references(HostMatrix<const float> r,
                                                                  const ReferenceOptions& options) = 0;
-  virtual Result<std::unique_ptr<References>> prepare_references(HostMatrix<const BFloat16> r,
-                                                                 const ReferenceOptions& options) = 0;
 
   // Exact top-k cosine similarity of unit rows q (n x d) against prepared references; never materialises n x m.
-  // bfloat16 rows are searched as the float32 rows that they stand for.
   //   Scores        float32 dot products in the fixed order above. Scores of lower precision may propose candidates
   //                 (report->screened), and a derived bound of their error decides what needs a look in float32:
   //                 indices and similarities are, bit for bit, those of a search in float32 alone.
@@ -150,16 +136,21 @@ class Backend {
   // Cost: 2 n m d flops.
   virtual Status topk_cosine(HostMatrix<const float> q, const References& r, std::span<const int32_t> q_group, TopK out,
                              std::span<NeighbourSummary> summary = {}, TopKReport* report = nullptr) = 0;
-  virtual Status topk_cosine(HostMatrix<const BFloat16> q, const References& r, std::span<const int32_t> q_group,
-                             TopK out, std::span<NeighbourSummary> summary = {}, TopKReport* report = nullptr) = 0;
+
+  // The same search without prepared references: for references that are searched once. Groups count where both spans
+  // are not empty. k <= 64. Cost: 2 n m d flops.
+  virtual Status topk_cosine(HostMatrix<const float> q, HostMatrix<const float> r, std::span<const int32_t> q_group,
+                             std::span<const int32_t> r_group, TopK out) = 0;
 
   // ---- Layers ----
 
-  // c = activation(op(a) * op(b) + bias). op(a): m x k, op(b): k x n. bfloat16 operands are multiplied exactly and
-  // accumulated in float32. No output may overlap an operand or the other output.
-  // Cost: 2 m n k flops.
+  // c = activation(op(a) * op(b) + bias). op(a): m x k, op(b): k x n. No output may overlap an operand or the other
+  // output. Cost: 2 m n k flops.
   virtual Status gemm(Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b,
                       const Epilogue& epilogue, HostMatrix<float> c) = 0;
+
+  // The same of bfloat16 operands, which are multiplied exactly and accumulated in float32. Only tests and
+  // benches call this yet (tests/backend_callers.py).
   virtual Status gemm(Trans ta, Trans tb, HostMatrix<const BFloat16> a, HostMatrix<const BFloat16> b,
                       const Epilogue& epilogue, HostMatrix<float> c) = 0;
 
@@ -170,11 +161,6 @@ class Backend {
 
   // out[j] = sum over rows of x(i, j), in float64 and in ascending i: the gradient of a bias. out: x.cols values.
   virtual Status column_sums(HostMatrix<const float> x, std::span<float> out) = 0;
-
-  // The same search without prepared references: for references that are searched once. Groups count where both spans
-  // are not empty. k <= 64. Cost: 2 n m d flops.
-  virtual Status topk_cosine(HostMatrix<const float> q, HostMatrix<const float> r, std::span<const int32_t> q_group,
-                             std::span<const int32_t> r_group, TopK out) = 0;
 
   // out = a * b for sparse a: each element is a chain of fused multiply-adds over the entries of its row, in order. out
   // must not overlap b. Cost: 2 flops an entry and column; bound by reading rows of b.
@@ -197,28 +183,22 @@ class Backend {
 
   // ---- Decisions ----
 
-  // Packs the members of an ensemble (at least one, all of the same shape, d x C with C >= 1) for decision_features.
-  // Under kBFloat16 the weights, and the rows that meet them, are rounded to bfloat16; biases and everything after the
-  // product stay float32. The caller's arrays are not kept.
-  virtual Result<std::unique_ptr<LinearHead>> prepare_head(std::span<const LinearMember> members, Storage storage) = 0;
+  // Packs the softmax regression of weights w (d x C with C >= 1) and bias b (C; at least one class must stay, see
+  // kRemovedBias) for head_probabilities. The caller's arrays are not kept.
+  virtual Result<std::unique_ptr<LinearHead>> prepare_head(HostMatrix<const float> w, std::span<const float> b) = 0;
 
-  // Fused logits, softmax, ensemble, vote, argmax, top-1, top-2, entropy, acceptor score; see kernels/ensemble.h. The C
-  // probabilities of a row are kept in cache only unless out.probability asks for them.
-  // One member and no vote: label is the argmax of the logits, so that rounding of p makes no ties; otherwise of p.
-  // entropy, from logits z - max of one member: ln(sum e^z) - sum(e^z z) / sum(e^z), with the voted classes corrected.
-  // acceptor may be null. Cost: 2 n d C M flops, and about 20 n C M for the rest.
-  virtual Status decision_features(HostMatrix<const float> x, const LinearHead& head, const NeighbourVote& vote,
-                                   const LinearAcceptor* acceptor, const DecisionOutputs& out) = 0;
-  virtual Status decision_features(HostMatrix<const BFloat16> x, const LinearHead& head, const NeighbourVote& vote,
-                                   const LinearAcceptor* acceptor, const DecisionOutputs& out) = 0;
+  // out (n x C) = softmax(x w + b), row by row; out must not overlap x. Cost: 2 n d C flops, and about 10 n C more.
+  virtual Status head_probabilities(HostMatrix<const float> x, const LinearHead& head, HostMatrix<float> out) = 0;
 
-  // The same features from given s (n x C, each row sums to 1): how out-of-fold rows are scored.
+  // Mixture, argmax, top-1, top-2, entropy and what the neighbours say, from given s (n x C, each row sums to 1) and
+  // the vote; see kernels/decisions.h. Cost: about 20 n C.
   virtual Status decision_features_from(HostMatrix<const float> s, const NeighbourVote& vote,
                                         std::span<DecisionFeatures> out) = 0;
 
   // ---- Parity sweep, k-means ----
 
   // See kernels/parity.h; out is S x A. An empty segment handles 0 rows and has score_next = +infinity.
+  // Only tests and benches call this yet (tests/backend_callers.py).
   // Cost: a radix sort of n scores, and at most n * A comparisons.
   virtual Status parity_sweep(const ParitySweepProblem& problem, HostMatrix<ParityPoint> out) = 0;
 
@@ -248,8 +228,8 @@ void parallel_for(Backend& backend, int64_t count, F&& f) {
 struct BackendOptions {
   std::string device = "auto";  // auto | cpu | cuda | cuda:N
   int threads = 0;              // 0: all cores this process may use
-  std::string
-      isa;  // empty: the best of this CPU; else avx512_amx | avx512_bf16 | avx512_vnni | avx512 | avx2 | portable
+  // Empty: the best of this CPU; else avx512_amx | avx512_bf16 | avx512_vnni | avx512 | avx2 | portable.
+  std::string isa;
 };
 
 // Backends that this build knows, in order of preference, with the reason why one cannot be used here.

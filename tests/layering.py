@@ -1,5 +1,5 @@
 """Fails when an include goes against the rooms of docs/architecture.md, when CUDA leaves kernels/cuda/, or when torch
-leaves engine/torch/ (and bench/torch/, which compares with it, and tests/torch/).
+leaves engine/torch/ (and tests/torch/).
 Usage: layering.py ROOT, or layering.py --self-test (each rule against a tree that breaks it)."""
 
 import pathlib
@@ -89,7 +89,7 @@ def violations(root):
                     found.append(f"{name}: {room}/ must not include {target}")
                 if CUDA_HEADER.match(target) and not in_cuda:
                     found.append(f"{name}: CUDA header {target} outside kernels/cuda/")
-                if TORCH_HEADER.match(target) and not name.startswith(("engine/torch/", "bench/torch/", "tests/torch/")):
+                if TORCH_HEADER.match(target) and not name.startswith(("engine/torch/", "tests/torch/")):
                     found.append(f"{name}: torch header {target} outside engine/torch/")
     return found
 
@@ -141,7 +141,6 @@ CASES = [
     ("kernels/cuda/a.cpp", "#include <ATen/ATen.h>\n", True),
     ("kernels/cuda/a.cu", "#include <cuda_runtime.h>\n", False),
     ("engine/torch/a.cpp", "#include <torch/torch.h>\n", False),
-    ("bench/torch/a.cpp", "#include <ATen/ATen.h>\n", False),
     ("bench/a.cpp", "#include <ATen/ATen.h>\n", True),
     ("host/cli/a.cpp", '#include "engine/fit.h"\n#include "kernels/backend.h"\n', False),
     ("kernels/a.cpp", '#include "kernels/cuda/probe.h"\n#include <vector>\n', False),

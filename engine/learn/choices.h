@@ -21,8 +21,8 @@ std::vector<std::string> member_names(const MemberSet& members);
 
 struct Choices {
   MemberSet members;
-  bool label_thresholds = false;   // try the family l2d_label beside global and l2d
-  bool residual = false;           // try the family rsb; a challenger, which has one stage, and a second surrogate do not
+  bool label_thresholds = false;  // try the family l2d_label beside global and l2d
+  bool residual = false;  // try the family rsb; a challenger, which has one stage, and a second surrogate do not
   double gate_share = kGateShare;  // the share of ordinary rows that the gate may defer, in [0, 0.5]
 };
 

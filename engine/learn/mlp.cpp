@@ -69,10 +69,8 @@ Status MlpTrainer::gradient(std::span<const int64_t> rows, double& loss) {
     below = layers_[l].output.view();
   }
   Layer& last = layers_.back();
-  const LinearMember softmax{std::as_const(last.w).view(), flat(last.b), 1.0f};
-  TRACER_ASSIGN_OR_RETURN(auto head, backend_.prepare_head({&softmax, 1}, Storage::kFloat32));
-  std::vector<DecisionFeatures> unused(rows.size());
-  TRACER_RETURN_IF_ERROR(backend_.decision_features(below, *head, {}, nullptr, {unused, {}, last.delta.view()}));
+  TRACER_ASSIGN_OR_RETURN(auto head, backend_.prepare_head(std::as_const(last.w).view(), flat(last.b)));
+  TRACER_RETURN_IF_ERROR(backend_.head_probabilities(below, *head, last.delta.view()));
   const float share = 1.0f / static_cast<float>(n);
   loss = 0;
   for (int64_t i = 0; i < n; ++i) {

@@ -38,8 +38,6 @@ struct SoftmaxOptions {
 
 // The weights of several models: (d + 1) rows, the last one the bias; model m owns columns [m * C, (m + 1) * C).
 // Removed classes (without a row to learn from) have weight 0 and bias kRemovedBias.
-inline constexpr float kRemovedBias = -1e4f;
-
 struct SoftmaxState {
   Matrix<float> weights;
   std::vector<int32_t> held_out;      // by model: the fold it does not see, or -1

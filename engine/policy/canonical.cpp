@@ -11,8 +11,6 @@
 namespace tracer {
 namespace {
 
-constexpr int64_t kDistanceNeighbours = 10;
-
 using Probabilities = std::vector<double>;
 
 // softmax(temperature * z), in place.
@@ -62,7 +60,7 @@ struct Vote {
   }
   void describe(DecisionFeatures& f) const {
     double same = 0, its_mass = 0, distance = 0;
-    const int64_t near = std::min(available, kDistanceNeighbours);
+    const int64_t near = std::min(available, kNeighbourhood);
     for (int64_t j = 0; j < near; ++j) distance += 1.0 - static_cast<double>(similarity[j]);
     for (size_t j = 0; j < label.size(); ++j) {
       if (label[j] != f.label) continue;

@@ -25,7 +25,7 @@ double limit(std::vector<double> values, double share) {
 float neighbourhood_distance(std::span<const float> reference_distance, const int32_t* neighbour, int64_t k) {
   double sum = 0;
   int64_t near = 0;
-  const int64_t most = reference_distance.empty() ? 0 : std::min(k, kGateNeighbours);
+  const int64_t most = reference_distance.empty() ? 0 : std::min(k, kNeighbourhood);
   for (; near < most && neighbour[near] >= 0; ++near)
     sum += static_cast<double>(reference_distance[static_cast<size_t>(neighbour[near])]);
   return near > 0 ? static_cast<float>(sum / static_cast<double>(near)) : 2.0f;

@@ -13,17 +13,16 @@
 
 namespace tracer {
 
-inline constexpr int64_t kGateNeighbours = 10;
 // Of ordinary rows that a gate may defer, unless asked otherwise.
 inline constexpr double kGateShare = 0.002;
 // Copies of one row are this close, whatever the rounding: never out of distribution.
 inline constexpr double kSameRow = 1e-4;
 
-// Mean reference_distance of the row's 10 nearest references (fewer where there are fewer); 2 without any.
+// Mean reference_distance of the row's kNeighbourhood nearest references (fewer where there are fewer); 2 without any.
 // neighbour: k indices, best first, -1 where there are fewer.
 float neighbourhood_distance(std::span<const float> reference_distance, const int32_t* neighbour, int64_t k);
 
-// d + density (d - neighbourhood) - confidence ln(top1), d: mean distance to the 10 nearest.
+// d + density (d - neighbourhood) - confidence ln(top1), d: mean distance to the kNeighbourhood nearest.
 double outlier_score(const OodGate& gate, const RowFeatures& f);
 
 // features: of the rows that become the references, in their order, out-of-fold. share, in [0, 1): of them that a limit

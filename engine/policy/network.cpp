@@ -16,8 +16,7 @@ constexpr int64_t kBlock = 256;  // rows of a task
 
 Result<std::unique_ptr<LinearHead>> prepare_network(Backend& backend, const NetworkMember& member) {
   if (member.kind == "gbt") return std::unique_ptr<LinearHead>();
-  const LinearMember last{member.w.view(), member.b, 1.0f};
-  return backend.prepare_head({&last, 1}, Storage::kFloat32);
+  return backend.prepare_head(member.w.view(), member.b);
 }
 
 Status network_probabilities(Backend& backend, const NetworkMember& member, const LinearHead* head,
@@ -35,17 +34,16 @@ Status network_probabilities(Backend& backend, const NetworkMember& member, cons
     below = std::move(next);
     h = std::as_const(below).view();
   }
-  std::vector<DecisionFeatures> unused(static_cast<size_t>(x.rows));
-  return backend.decision_features(h, *head, {}, nullptr, {unused, {}, out});
+  return backend.head_probabilities(h, *head, out);
 }
 
 void softmax_of(std::span<const float> b, std::span<double> z) {
   double most = -std::numeric_limits<double>::infinity(), sum = 0;
   for (size_t c = 0; c < z.size(); ++c)
-    if (b[c] > kRemovedClassBias) most = std::max(most, z[c]);
+    if (b[c] > kRemovedBias) most = std::max(most, z[c]);
   for (size_t c = 0; c < z.size(); ++c) {
     // As the kernels have it: a removed label's probability is exactly 0, however far down the others lie.
-    z[c] = b[c] <= kRemovedClassBias ? 0.0 : std::exp(z[c] - most);
+    z[c] = b[c] <= kRemovedBias ? 0.0 : std::exp(z[c] - most);
     sum += z[c];
   }
   for (double& v : z) v /= sum;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/log/split.h"
+#include "kernels/decisions.h"
 #include "kernels/matrix.h"
 
 namespace tracer {

@@ -74,11 +74,8 @@ Status features_of(Backend& backend, const PreparedStage& prepared, HostMatrix<c
                            member.sharpness};
   std::vector<DecisionFeatures> decided(n);
   out.resize(n);
-  const HostMatrix<const int32_t> nothing(nullptr, n, 0);
-  const HostMatrix<const float> nowhere(nullptr, n, 0);
   Matrix<float> linear(n, classes), kernel, s;
-  TRACER_RETURN_IF_ERROR(backend.decision_features(x, *prepared.head, {nothing, nowhere, member.label, 0.0f, 1.0f},
-                                                   nullptr, {decided, {}, linear.view()}));
+  TRACER_RETURN_IF_ERROR(backend.head_probabilities(x, *prepared.head, linear.view()));
   Matrix<float> q;  // of Stage; empty where it is the softmax regression's
   std::vector<Matrix<float>> networks;
   std::vector<float> weights;
@@ -181,8 +178,7 @@ Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage, std::v
   try {
     TRACER_ASSIGN_OR_RETURN(auto references,
                             backend.prepare_references(stage.neighbours.references.view(), {{}, {}, rows}));
-    const LinearMember softmax{stage.softmax.w.view(), stage.softmax.b, 1.0f};
-    TRACER_ASSIGN_OR_RETURN(auto head, backend.prepare_head({&softmax, 1}, Storage::kFloat32));
+    TRACER_ASSIGN_OR_RETURN(auto head, backend.prepare_head(stage.softmax.w.view(), stage.softmax.b));
     std::vector<std::unique_ptr<LinearHead>> network_heads;
     for (const NetworkMember& network : stage.networks) {
       TRACER_ASSIGN_OR_RETURN(auto last, prepare_network(backend, network));

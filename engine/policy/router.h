@@ -67,8 +67,8 @@ Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage, std::v
 
 // Scores n unit rows with a stage. One row's result depends on the thresholds, never on the other rows. neighbours,
 // when not null, receives the nearest references (n x k) of the stage itself. probability (n x C), when not null, the
-// mixture of the stage that answers. Cost: 2 n d
-// (R + C) flops. Memory: O(n (k + C)) beyond the outputs; too little of it is ErrorCode::kOutOfMemory.
+// mixture of the stage that answers. Cost: 2 n d (R + C) flops. Memory: O(n (k + C)) beyond the outputs; too little of
+// it is ErrorCode::kOutOfMemory.
 Status score_rows(Backend& backend, const PreparedStage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
                   Matrix<int32_t>* neighbours = nullptr, Matrix<float>* similarity = nullptr,
                   Matrix<float>* probability = nullptr);

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "engine/policy/policy.h"
-#include "kernels/ensemble.h"
+#include "kernels/decisions.h"
 #include "kernels/matrix.h"
 
 namespace tracer {

@@ -142,7 +142,7 @@ Result<Scan> scan(Backend& backend, const Traces& traces, Matrix<float> x, const
   result.dependence = std::move(dependence);
   if (!result.dependence.advice.empty()) result.warnings.push_back(result.dependence.advice);
 
-  TRACER_ASSIGN_OR_RETURN(auto graph, neighbour_graph(backend, voters, kScanNeighbours, unit));
+  TRACER_ASSIGN_OR_RETURN(auto graph, neighbour_graph(backend, voters, kNeighbourhood, unit));
   LearnSide learn;
   const std::vector<Vote> out_of_unit = votes_of(graph.neighbour, graph.similarity, label);
   for (size_t i = 0; i < label.size(); ++i) {
@@ -166,8 +166,8 @@ Result<Scan> scan(Backend& backend, const Traces& traces, Matrix<float> x, const
   Matrix<float> rows(n, x.cols());
   for (int64_t i = 0; i < n; ++i)
     std::copy_n(x.row(at.place[static_cast<size_t>(s.certify[static_cast<size_t>(i)])]), x.cols(), rows.row(i));
-  Matrix<int32_t> neighbour(n, kScanNeighbours);
-  Matrix<float> similarity(n, kScanNeighbours);
+  Matrix<int32_t> neighbour(n, kNeighbourhood);
+  Matrix<float> similarity(n, kNeighbourhood);
   TRACER_RETURN_IF_ERROR(backend.topk_cosine(rows.view(), voters, {}, {}, TopK{neighbour.view(), similarity.view()}));
   CertifySide side;
   for (const Vote& vote : votes_of(neighbour, similarity, label)) {

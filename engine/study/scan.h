@@ -18,8 +18,6 @@
 
 namespace tracer {
 
-inline constexpr int64_t kScanNeighbours = 10;
-
 struct ScanOptions {
   double alpha = 0.95;
   std::vector<double> sweep = {0.80, 0.85, 0.90, 0.95, 0.97, 0.98, 0.99};  // alpha is always included

@@ -3,7 +3,7 @@
 #include <bit>
 #include <cstdint>
 
-#include "kernels/ensemble.h"
+#include "kernels/decisions.h"
 
 namespace tracer {
 
@@ -19,7 +19,7 @@ Status copy_matrix(const io::SafetensorsFile& file, const std::string& name, int
 }
 
 Status check_some_label(const std::vector<float>& bias, const std::string& name) {
-  if (*std::max_element(bias.begin(), bias.end()) > kRemovedClassBias) return {};
+  if (*std::max_element(bias.begin(), bias.end()) > kRemovedBias) return {};
   return bad_input(std::string(kWeights) + ": " + name + ": expected a label that is not removed, found none");
 }
 

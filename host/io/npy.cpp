@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
-#include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <vector>
@@ -232,49 +230,6 @@ Status NpyWriter::write(HostMatrix<const float> rows) {
 Status NpyWriter::commit() {
   TRACER_RETURN_IF_ERROR(file_.write_at(0, make_npy_header("<f4", rows_, cols_)));
   return file_.commit();
-}
-
-namespace {
-
-template <class To, class Convert>
-Status write_npy(const std::string& path, HostMatrix<const float> m, std::string_view descr, Convert convert_element) {
-  Result<AtomicFile> file = AtomicFile::create(path);
-  if (!file.ok()) return file.status();
-  TRACER_RETURN_IF_ERROR(file->write(make_npy_header(descr, m.rows, m.cols)));
-  std::vector<To> chunk;
-  for (int64_t r = 0; r < m.rows; ++r) {
-    for (int64_t c = 0; c < m.cols; ++c) {
-      To value;
-      if (!convert_element(m(r, c), value)) {
-        char number[32];
-        std::snprintf(number, sizeof number, "%g", static_cast<double>(m(r, c)));
-        return bad_input(path + ": row " + std::to_string(r) + ", column " + std::to_string(c) + ": " + number +
-                         " is beyond float16");
-      }
-      chunk.push_back(value);
-    }
-    if (r + 1 == m.rows || static_cast<int64_t>(chunk.size() * sizeof(To)) >= kChunkBytes) {
-      TRACER_RETURN_IF_ERROR(file->write({reinterpret_cast<const char*>(chunk.data()), chunk.size() * sizeof(To)}));
-      chunk.clear();
-    }
-  }
-  return file->commit();
-}
-
-}  // namespace
-
-Status write_npy_f32(const std::string& path, HostMatrix<const float> matrix) {
-  return write_npy<float>(path, matrix, "<f4", [](float f, float& to) {
-    to = f;
-    return true;
-  });
-}
-
-Status write_npy_f16(const std::string& path, HostMatrix<const float> matrix) {
-  return write_npy<uint16_t>(path, matrix, "<f2", [](float f, uint16_t& to) {
-    to = float_to_half(f);
-    return (to & 0x7fff) != 0x7c00 || std::isinf(f);
-  });
 }
 
 }  // namespace tracer::io

@@ -62,9 +62,4 @@ class NpyWriter {
   int64_t rows_ = 0;
 };
 
-// Writes version 1.0, C order, atomically (see AtomicFile). f16 rounds to nearest even; a finite value beyond float16's
-// range is kBadInput, naming row and column.
-Status write_npy_f32(const std::string& path, HostMatrix<const float> matrix);
-Status write_npy_f16(const std::string& path, HostMatrix<const float> matrix);
-
 }  // namespace tracer::io

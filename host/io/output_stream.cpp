@@ -37,8 +37,6 @@ OutputStream::OutputStream(OutputStream&& o) noexcept
       fd_(std::move(o.fd_)),
       regular_(o.regular_),
       buffer_(std::move(o.buffer_)),
-      lines_buffered_(o.lines_buffered_),
-      lines_flushed_(o.lines_flushed_),
       failed_(std::move(o.failed_)) {
   o.buffer_.clear();
 }
@@ -51,7 +49,6 @@ Status OutputStream::write_line(std::string_view line) {
   if (!failed_.ok()) return failed_;
   buffer_.append(line);
   buffer_ += '\n';
-  ++lines_buffered_;
   return buffer_.size() >= kFlushBytes ? flush() : Status();
 }
 
@@ -70,20 +67,14 @@ Status OutputStream::flush() {
       break;
     }
   }
-  if (failed_.ok()) {
-    lines_flushed_ += lines_buffered_;
-  } else {
-    cut_back(std::string_view(buffer_).substr(0, written));
-  }
+  if (!failed_.ok()) cut_back(std::string_view(buffer_).substr(0, written));
   buffer_.clear();
-  lines_buffered_ = 0;
   return failed_;
 }
 
 void OutputStream::cut_back(std::string_view written) {
   size_t last = written.rfind('\n');
   const std::string_view whole = written.substr(0, last == std::string_view::npos ? 0 : last + 1);
-  for (char c : whole) lines_flushed_ += c == '\n';
   const auto half = static_cast<off_t>(written.size() - whole.size());
   if (!regular_ || half == 0) return;
   const off_t end = ::lseek(fd_.get(), 0, SEEK_CUR);

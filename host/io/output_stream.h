@@ -34,8 +34,6 @@ class OutputStream {
   Status close();
 
   bool regular() const { return regular_; }  // a file that can be read again, not a pipe or a device
-  // Lines handed to the operating system in full.
-  int64_t lines_flushed() const { return lines_flushed_; }
 
  private:
   OutputStream() = default;
@@ -44,8 +42,6 @@ class OutputStream {
   UniqueFd fd_;
   bool regular_ = false;
   std::string buffer_;  // whole lines
-  int64_t lines_buffered_ = 0;
-  int64_t lines_flushed_ = 0;
   Status failed_;
 };
 

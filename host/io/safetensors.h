@@ -61,8 +61,6 @@ class SafetensorsWriter {
   // The file's bytes; or kInternal when a name repeats, is empty, "__metadata__" or not UTF-8, or a shape and its data
   // disagree.
   Result<std::string> serialize() const;
-  // serialize() to `path`, atomically (see AtomicFile), without a second copy of the data.
-  Status write(const std::string& path) const;
 
  private:
   struct Entry {

@@ -5,7 +5,6 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "host/io/file.h"
 #include "host/io/safetensors.h"
 #include "host/io/safetensors_type.h"
 
@@ -136,19 +135,6 @@ Result<std::string> SafetensorsWriter::serialize() const {
   if (!out.ok()) return out;
   for (const Entry* e : order) out->append(reinterpret_cast<const char*>(e->data.data()), e->data.size());
   return out;
-}
-
-Status SafetensorsWriter::write(const std::string& path) const {
-  std::vector<const Entry*> order;
-  Result<std::string> head = header(order);
-  if (!head.ok()) return head.status();
-  Result<AtomicFile> file = AtomicFile::create(path);
-  if (!file.ok()) return file.status();
-  TRACER_RETURN_IF_ERROR(file->write(*head));
-  for (const Entry* e : order) {
-    TRACER_RETURN_IF_ERROR(file->write({reinterpret_cast<const char*>(e->data.data()), e->data.size()}));
-  }
-  return file->commit();
 }
 
 }  // namespace tracer::io

@@ -49,8 +49,8 @@ struct TraceFile {
 Result<TraceFile> read_traces(const std::string& path, const TraceReadOptions& options);
 
 // The same of rows that are in memory: `next` fills a row, whose views are used before it is asked again, and is false
-// after the last one. Lines count from 1, positions from 0. A row without a label or with an empty one is kBadInput that
-// names its line; so are no rows, and a group key (reader.group_by) that no row has. sha256 is "".
+// after the last one. Lines count from 1, positions from 0. A row without a label or with an empty one is kBadInput
+// that names its line; so are no rows, and a group key (reader.group_by) that no row has. sha256 is "".
 Result<TraceFile> gather_traces(const std::string& name, const std::function<bool(TraceRow&)>& next,
                                 const TraceReadOptions& options);
 

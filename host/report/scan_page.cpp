@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "engine/maths/pick.h"
-#include "host/report/data.h"
 #include "host/io/excerpt.h"
+#include "host/report/data.h"
 #include "host/report/map.h"
 #include "host/report/page.h"
 #include "host/report/scan_report.h"

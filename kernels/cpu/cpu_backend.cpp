@@ -5,11 +5,12 @@
 #include <string>
 
 #include "kernels/cpu/context.h"
-#include "kernels/cpu/ensemble.h"
+#include "kernels/cpu/decide.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/isa_select.h"
 #include "kernels/cpu/kmeans.h"
 #include "kernels/cpu/layers.h"
+#include "kernels/cpu/linear_head.h"
 #include "kernels/cpu/normalise.h"
 #include "kernels/cpu/parity.h"
 #include "kernels/cpu/references.h"
@@ -43,17 +44,7 @@ class CpuBackend final : public Backend {
 
   Status normalise_rows(HostMatrix<float> x) override { return cpu::normalise_rows(context_, x); }
 
-  Status normalise_rows(HostMatrix<BFloat16> x) override { return cpu::normalise_rows(context_, x); }
-
-  Status cast(HostMatrix<const float> x, HostMatrix<BFloat16> out) override { return cpu::cast(context_, x, out); }
-
-  Status cast(HostMatrix<const BFloat16> x, HostMatrix<float> out) override { return cpu::cast(context_, x, out); }
-
   Status gather_rows(HostMatrix<const float> x, std::span<const int64_t> index, HostMatrix<float> out) override {
-    return cpu::gather_rows(context_, x, index, out);
-  }
-
-  Status gather_rows(HostMatrix<const BFloat16> x, std::span<const int64_t> index, HostMatrix<BFloat16> out) override {
     return cpu::gather_rows(context_, x, index, out);
   }
 
@@ -62,19 +53,16 @@ class CpuBackend final : public Backend {
     return guarded([&] { return cpu::prepare_references(context_, r, options); });
   }
 
-  Result<std::unique_ptr<References>> prepare_references(HostMatrix<const BFloat16> r,
-                                                         const ReferenceOptions& options) override {
-    return guarded([&] { return cpu::prepare_references(context_, r, options); });
-  }
-
   Status topk_cosine(HostMatrix<const float> q, const References& r, std::span<const int32_t> q_group, TopK out,
                      std::span<NeighbourSummary> summary, TopKReport* report) override {
-    return search(q, r, q_group, out, summary, report);
+    const auto* mine = dynamic_cast<const CpuReferences*>(&r);
+    if (mine == nullptr) return internal_error("topk_cosine: the references were prepared by another backend");
+    return guarded([&] { return cpu::topk_cosine(context_, q, *mine, q_group, out, summary, report); });
   }
 
-  Status topk_cosine(HostMatrix<const BFloat16> q, const References& r, std::span<const int32_t> q_group, TopK out,
-                     std::span<NeighbourSummary> summary, TopKReport* report) override {
-    return search(q, r, q_group, out, summary, report);
+  Status topk_cosine(HostMatrix<const float> q, HostMatrix<const float> r, std::span<const int32_t> q_group,
+                     std::span<const int32_t> r_group, TopK out) override {
+    return guarded([&] { return cpu::topk_cosine(context_, q, r, q_group, r_group, out); });
   }
 
   Status gemm(Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b, const Epilogue& epilogue,
@@ -100,11 +88,6 @@ class CpuBackend final : public Backend {
     return cpu::sparse_product(context_, a, b, out);
   }
 
-  Status topk_cosine(HostMatrix<const float> q, HostMatrix<const float> r, std::span<const int32_t> q_group,
-                     std::span<const int32_t> r_group, TopK out) override {
-    return guarded([&] { return cpu::topk_cosine(context_, q, r, q_group, r_group, out); });
-  }
-
   Status wide_softmax(const WideSoftmaxProblem& problem, HostMatrix<const float> w, std::span<const float> b,
                       std::span<const uint8_t> active, std::span<double> loss, HostMatrix<float> grad_w,
                       std::span<float> grad_b, HostMatrix<float> held_out_probability) override {
@@ -112,18 +95,12 @@ class CpuBackend final : public Backend {
         [&] { return cpu::wide_softmax(context_, problem, w, b, active, loss, grad_w, grad_b, held_out_probability); });
   }
 
-  Result<std::unique_ptr<LinearHead>> prepare_head(std::span<const LinearMember> members, Storage storage) override {
-    return guarded([&] { return cpu::prepare_head(context_, members, storage); });
+  Result<std::unique_ptr<LinearHead>> prepare_head(HostMatrix<const float> w, std::span<const float> b) override {
+    return guarded([&] { return cpu::prepare_head(context_, w, b); });
   }
 
-  Status decision_features(HostMatrix<const float> x, const LinearHead& head, const NeighbourVote& vote,
-                           const LinearAcceptor* acceptor, const DecisionOutputs& out) override {
-    return guarded([&] { return cpu::decision_features(context_, x, head, vote, acceptor, out); });
-  }
-
-  Status decision_features(HostMatrix<const BFloat16> x, const LinearHead& head, const NeighbourVote& vote,
-                           const LinearAcceptor* acceptor, const DecisionOutputs& out) override {
-    return guarded([&] { return cpu::decision_features(context_, x, head, vote, acceptor, out); });
+  Status head_probabilities(HostMatrix<const float> x, const LinearHead& head, HostMatrix<float> out) override {
+    return guarded([&] { return cpu::head_probabilities(context_, x, head, out); });
   }
 
   Status decision_features_from(HostMatrix<const float> s, const NeighbourVote& vote,
@@ -150,14 +127,6 @@ class CpuBackend final : public Backend {
   }
 
  private:
-  template <class T>
-  Status search(HostMatrix<const T> q, const References& r, std::span<const int32_t> q_group, TopK out,
-                std::span<NeighbourSummary> summary, TopKReport* report) {
-    const auto* mine = dynamic_cast<const CpuReferences*>(&r);
-    if (mine == nullptr) return internal_error("topk_cosine: the references were prepared by another backend");
-    return guarded([&] { return cpu::topk_cosine(context_, q, *mine, q_group, out, summary, report); });
-  }
-
   ThreadPool pool_;
   ScratchPool scratch_;
   Context context_;

@@ -2,8 +2,8 @@
 //
 // A block of rows stands in the lanes: `width` rows side by side, one vector register (or a few) for each class. So
 // maxima, sums and comparisons over classes are plain vector operations that never cross lanes, a row is one lane from
-// the product to its features, and no class is padded. An array over classes of such a block has row stride `width`.
-// `vectors` says how many of the block's vectors hold rows; the other lanes are neither read nor written.
+// the product to its probabilities, and no class is padded. An array over classes of such a block has row stride
+// `width`. `vectors` says how many of the block's vectors hold rows; the other lanes are neither read nor written.
 #pragma once
 
 #include <cstdint>
@@ -24,41 +24,25 @@ struct HeadKernels {
   int64_t width;  // rows of a block
   int64_t lanes;  // rows of a vector
   int64_t group;  // classes of a panel of weights
-  int64_t pairs_group, together;
 
   // z[c] = x . w_c + bias[c], for each class: a chain of fma's in ascending k, by blocks of kKBlock.
   // w: panels of `group` classes, element (c, k) of a panel at k * group + c; x: element (row, k) at k * width + row.
   void (*logits)(int64_t classes, int64_t vectors, int64_t d, const float* w, const float* x, const float* bias,
                  float* z, ReadAhead ahead);
 
-  // The same from pairs of bfloat16: an "element" of w and x is two consecutive inner indices in 32 bits, the lower one
-  // in the lower half, and d counts pairs. Products are exact; subnormals count as 0. With narrow: rounds count float32
-  // values to bfloat16, to nearest, ties to even. Both null where the instruction set has no such products.
-  // Of w, `together` pairs of a class lie side by side, and panels have pairs_group classes: element (c, k) of a panel
-  // at (k / together * pairs_group + c) * together + k % together; d is a multiple of `together`.
-  void (*logits_pairs)(int64_t classes, int64_t vectors, int64_t d, const float* w, const float* x, const float* bias,
-                       float* z, ReadAhead ahead);
-  void (*narrow)(const float* x, int64_t count, uint16_t* out);
-
   // Largest value of each lane, its class (ties to the lower one, counted from `first`), and the second largest.
   // Continues from the values passed in.
   void (*best_two)(int64_t classes, int64_t vectors, int32_t first, const float* z, float* best, float* second,
                    int32_t* label);
 
-  // e = exp(z - best), its sum over classes, and the sum of e * (z - best). e may be null, or z.
-  void (*exponentials)(int64_t classes, int64_t vectors, const float* z, const float* best, float* e, float* sum,
-                       float* dot);
+  // e = exp(z - best) and its sum over classes. e may be z.
+  void (*exponentials)(int64_t classes, int64_t vectors, const float* z, const float* best, float* e, float* sum);
 
-  // out[c] = (add ? out[c] : 0) + scale * in[c], the scale one for each lane. out may be in.
-  void (*scale)(int64_t classes, int64_t vectors, const float* in, const float* scale, bool add, float* out);
+  // out[c] = scale * in[c], the scale one for each lane. out may be in.
+  void (*scale)(int64_t classes, int64_t vectors, const float* in, const float* scale, float* out);
 
   // The sum of -p ln p over classes.
   void (*entropies)(int64_t classes, int64_t vectors, const float* p, float* entropy);
-
-  // Of one member without a vote, from its logits' best, second, sum and dot: top1, top2, and ln sum - dot / sum. top1
-  // may be best, top2 second.
-  void (*conclude)(int64_t vectors, const float* best, const float* second, const float* sum, const float* dot,
-                   float* top1, float* top2, float* entropy);
 };
 
 }  // namespace tracer::cpu

@@ -81,7 +81,7 @@ struct ScreenKernels {
   int64_t queries;  // of a tile
 
   // Dimensions of a query that lie side by side in a tile: element (i, k) lies at
-  // k / side_by_side * queries * side_by_side + i * side_by_side + k % side_by_side.
+  //   k / side_by_side * queries * side_by_side + i * side_by_side + k % side_by_side.
   int64_t side_by_side;
 
   // Around a thread's calls of sharpen_block, for registers that want to be set up; what `before` was left to hold is
@@ -89,8 +89,8 @@ struct ScreenKernels {
   void (*enter)(TileConfiguration& before);
   void (*leave)(const TileConfiguration& before);
 
-  // One tile over `groups` groups of four dimensions. q: groups x queries x 4. r: groups x kScreenReferences x
-  // 4, each integer raised by 128; 64-byte aligned.
+  // One tile over `groups` groups of four dimensions. q: groups x queries x 4. r: groups x kScreenReferences x 4, each
+  // integer raised by 128; 64-byte aligned.
   //   bound(i, j) = sum over the dimensions of q(i) r(j) + slope[i] * residual[j];
   // bit j of above[i] is set unless bound(i, j) <= threshold[i]. rows <= queries; bound and above have room for
   // queries. Returns all bits or-ed.
@@ -104,8 +104,8 @@ struct ScreenKernels {
   QuantisedSums (*quantise)(const float* y, int64_t n, float step, int8_t* out);
 
   // The bounds of all d coordinates for the queries of a tile named by the bits of `rows`, against a panel:
-  //   bound(i, j) = (sum over the bytes of q(i) r(j) - sum[i]) step[i] r.step[j] + error[i] r.norm[j] + length[i]
-  //   r.error[j];
+  //   bound(i, j) = (sum over the bytes of q(i) r(j) - sum[i]) step[i] r.step[j]
+  //                 + error[i] r.norm[j] + length[i] r.error[j];
   // bit j of above[i] is set where bound(i, j) + margin[i] reaches base[i]. q: groups x queries x 4, by
   // side_by_side, of which 4 groups is a multiple; r: groups x kScreenReferences x 4, raised by 128. bound and above
   // have room for queries; other rows are unspecified.
@@ -193,7 +193,9 @@ const IsaKernels* portable_kernels();
 const IsaKernels* avx2_kernels();
 const IsaKernels* avx512_kernels();
 const IsaKernels* avx512_amx_kernels();
-const IsaKernels* avx512_bf16_kernels();
 const IsaKernels* avx512_vnni_kernels();
+// The loops of avx512_vnni under the name of the processors that also have products of bfloat16: outputs and TRACER_ISA
+// name the instruction set so.
+const IsaKernels* avx512_bf16_kernels();
 
 }  // namespace tracer::cpu

@@ -3,19 +3,12 @@
 #include "kernels/cpu/isa.h"
 
 #if defined(__AVX512F__)
-#include "kernels/cpu/isa_gelu.h"
-#include "kernels/cpu/isa_gemm.h"
-#include "kernels/cpu/isa_head.h"
-#include "kernels/cpu/isa_softmax.h"
-#include "kernels/cpu/isa_sparse.h"
+#include "kernels/cpu/isa_table.h"
 
 namespace tracer::cpu {
 
 const IsaKernels* avx512_kernels() {
-  static constexpr HeadKernels kHead = head_kernels(nullptr, nullptr);
-  static constexpr IsaKernels kTable = {
-      "avx512",    kMr,      kNr,       pack_a,    pack_b, gemm_block, score_tile, softmax_row,   cross_entropy_row,
-      entropy_row, add_bias, exp_array, log_array, gelu,   gelu_slope, &kHead,     weighted_rows, nullptr};
+  static constexpr IsaKernels kTable = isa_table("avx512", nullptr);
   return &kTable;
 }
 

@@ -3,20 +3,18 @@
 #include "kernels/cpu/isa.h"
 
 #if defined(__AVX512VNNI__)
-#include "kernels/cpu/isa_gelu.h"
-#include "kernels/cpu/isa_gemm.h"
-#include "kernels/cpu/isa_head.h"
 #include "kernels/cpu/isa_screen.h"
-#include "kernels/cpu/isa_softmax.h"
-#include "kernels/cpu/isa_sparse.h"
+#include "kernels/cpu/isa_table.h"
 
 namespace tracer::cpu {
 
 const IsaKernels* avx512_vnni_kernels() {
-  static constexpr HeadKernels kHead = head_kernels(nullptr, nullptr);
-  static constexpr IsaKernels kTable = {
-      "avx512_vnni", kMr,      kNr,       pack_a,    pack_b, gemm_block, score_tile, softmax_row,   cross_entropy_row,
-      entropy_row,   add_bias, exp_array, log_array, gelu,   gelu_slope, &kHead,     weighted_rows, &kScreenKernels};
+  static constexpr IsaKernels kTable = isa_table("avx512_vnni", &kScreenKernels);
+  return &kTable;
+}
+
+const IsaKernels* avx512_bf16_kernels() {
+  static constexpr IsaKernels kTable = isa_table("avx512_bf16", &kScreenKernels);
   return &kTable;
 }
 
@@ -25,6 +23,7 @@ const IsaKernels* avx512_vnni_kernels() {
 namespace tracer::cpu {
 
 const IsaKernels* avx512_vnni_kernels() { return nullptr; }
+const IsaKernels* avx512_bf16_kernels() { return nullptr; }
 
 }  // namespace tracer::cpu
 #endif

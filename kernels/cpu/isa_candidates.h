@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/isa_gemm.h"
 #include "kernels/cpu/simd.h"
 
 namespace tracer::cpu {

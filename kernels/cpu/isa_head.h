@@ -12,36 +12,13 @@ namespace {
 constexpr int kChains = 4;  // independent sums over classes: one chain would wait for each addition
 static_assert(kNr <= kMaxHeadWidth);
 
-// Tile(rows, vectors)::run for exactly `rows` classes.
-template <template <int, int> class Tile, int Rows, int Vectors, class... Args>
-inline void tile_of(int64_t rows, Args... args) {
-  if constexpr (Rows > 1) {
-    if (rows < Rows) return tile_of<Tile, Rows - 1, Vectors>(rows, args...);
-  }
-  Tile<Rows, Vectors>::run(args...);
-}
+// Steps of the inner index for each line that is fetched ahead: often enough for 49 KB of rows to come during the
+// product with 77 classes.
+constexpr int64_t kFetch = 4;
 
-// All classes, a tile of kMr at a time. The panels of w follow each other, d steps each. A line is fetched ahead every
-// `Fetch` steps: often enough for 49 KB of rows to come during the product with 77 classes.
-template <template <int, int> class Tile, int Fetch>
-inline void over_tiles(int64_t classes, int64_t vectors, int64_t d, const float* w, const float* x, const float* bias,
-                       float* z, ReadAhead ahead) {
-  for (int64_t c = 0; c < classes; c += kMr, w += kMr * d) {
-    const int64_t rows = classes - c < kMr ? classes - c : kMr;
-    const int64_t step = ahead.lines > 0 ? kLineBytes : 0;
-    if (vectors == 1) {
-      tile_of<Tile, kMr, 1>(rows, d, w, x, bias + c, z + c * kNr, ahead.at, step);
-    } else {
-      tile_of<Tile, kMr, kVectors>(rows, d, w, x, bias + c, z + c * kNr, ahead.at, step);
-    }
-    ahead.at += static_cast<uintptr_t>(step * (d / Fetch));
-    ahead.lines -= d / Fetch;
-  }
-}
-
-// acc += w x', one step of the inner index: multiply(w value, x vector, acc).
-template <int Rows, int Vectors, class F>
-inline void tile_step(const float* w, const float* x, V (&acc)[Rows][Vectors], F&& multiply) {
+// acc += w x', one step of the inner index.
+template <int Rows, int Vectors>
+inline void tile_step(const float* w, const float* x, V (&acc)[Rows][Vectors]) {
   V xv[Vectors];
 #pragma GCC unroll 4
   for (int v = 0; v < Vectors; ++v) xv[v] = load(x + v * kLanes);
@@ -49,53 +26,71 @@ inline void tile_step(const float* w, const float* x, V (&acc)[Rows][Vectors], F
   for (int i = 0; i < Rows; ++i) {
     const V wv = splat(w[i]);
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) acc[i][v] = multiply(wv, xv[v], acc[i][v]);
+    for (int v = 0; v < Vectors; ++v) acc[i][v] = fma(wv, xv[v], acc[i][v]);
   }
-}
-
-template <int Fetch, int Rows, int Vectors, class F>
-inline void tile_steps(int64_t steps, const float*& w, const float*& x, V (&acc)[Rows][Vectors], uintptr_t& ahead,
-                       int64_t fetch, F&& multiply) {
-  int64_t k = 0;
-  for (; k + Fetch <= steps; k += Fetch) {
-    __builtin_prefetch(reinterpret_cast<const void*>(ahead), 0, 2);
-    ahead += static_cast<uintptr_t>(fetch);
-#pragma GCC unroll 4
-    for (int i = 0; i < Fetch; ++i, w += kMr, x += kNr) tile_step(w, x, acc, multiply);
-  }
-  for (; k < steps; ++k, w += kMr, x += kNr) tile_step(w, x, acc, multiply);
 }
 
 template <int Rows, int Vectors>
-struct LogitsTile {
-  static void run(int64_t d, const float* w, const float* x, const float* bias, float* z, uintptr_t ahead,
-                  int64_t fetch) {
-    for (int64_t k0 = 0; k0 == 0 || k0 < d; k0 += kKBlock) {
-      V acc[Rows][Vectors];
-#pragma GCC unroll 16
-      for (int i = 0; i < Rows; ++i) {
+inline void tile_steps(int64_t steps, const float*& w, const float*& x, V (&acc)[Rows][Vectors], uintptr_t& ahead,
+                       int64_t fetch) {
+  int64_t k = 0;
+  for (; k + kFetch <= steps; k += kFetch) {
+    __builtin_prefetch(reinterpret_cast<const void*>(ahead), 0, 2);
+    ahead += static_cast<uintptr_t>(fetch);
 #pragma GCC unroll 4
-        for (int v = 0; v < Vectors; ++v) acc[i][v] = V{};
-      }
-      tile_steps<4>(d - k0 < kKBlock ? d - k0 : kKBlock, w, x, acc, ahead, fetch,
-                    [](V a, V b, V c) { return fma(a, b, c); });
-      const bool last = k0 + kKBlock >= d;
+    for (int i = 0; i < kFetch; ++i, w += kMr, x += kNr) tile_step(w, x, acc);
+  }
+  for (; k < steps; ++k, w += kMr, x += kNr) tile_step(w, x, acc);
+}
+
+// Rows classes and Vectors vectors of rows.
+template <int Rows, int Vectors>
+inline void logits_tile(int64_t d, const float* w, const float* x, const float* bias, float* z, uintptr_t ahead,
+                        int64_t fetch) {
+  for (int64_t k0 = 0; k0 == 0 || k0 < d; k0 += kKBlock) {
+    V acc[Rows][Vectors];
 #pragma GCC unroll 16
-      for (int i = 0; i < Rows; ++i) {
+    for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 4
-        for (int v = 0; v < Vectors; ++v) {
-          float* p = z + i * kNr + v * kLanes;
-          const V sum = k0 > 0 ? load(p) + acc[i][v] : acc[i][v];
-          store(p, last ? sum + splat(bias[i]) : sum);
-        }
+      for (int v = 0; v < Vectors; ++v) acc[i][v] = V{};
+    }
+    tile_steps(d - k0 < kKBlock ? d - k0 : kKBlock, w, x, acc, ahead, fetch);
+    const bool last = k0 + kKBlock >= d;
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) {
+        float* p = z + i * kNr + v * kLanes;
+        const V sum = k0 > 0 ? load(p) + acc[i][v] : acc[i][v];
+        store(p, last ? sum + splat(bias[i]) : sum);
       }
     }
   }
-};
+}
 
+// logits_tile for exactly `rows` classes.
+template <int Rows, int Vectors, class... Args>
+inline void tile_of(int64_t rows, Args... args) {
+  if constexpr (Rows > 1) {
+    if (rows < Rows) return tile_of<Rows - 1, Vectors>(rows, args...);
+  }
+  logits_tile<Rows, Vectors>(args...);
+}
+
+// All classes, a tile of kMr at a time. The panels of w follow each other, d steps each.
 void head_logits(int64_t classes, int64_t vectors, int64_t d, const float* w, const float* x, const float* bias,
                  float* z, ReadAhead ahead) {
-  over_tiles<LogitsTile, 4>(classes, vectors, d, w, x, bias, z, ahead);
+  for (int64_t c = 0; c < classes; c += kMr, w += kMr * d) {
+    const int64_t rows = classes - c < kMr ? classes - c : kMr;
+    const int64_t step = ahead.lines > 0 ? kLineBytes : 0;
+    if (vectors == 1) {
+      tile_of<kMr, 1>(rows, d, w, x, bias + c, z + c * kNr, ahead.at, step);
+    } else {
+      tile_of<kMr, kVectors>(rows, d, w, x, bias + c, z + c * kNr, ahead.at, step);
+    }
+    ahead.at += static_cast<uintptr_t>(step * (d / kFetch));
+    ahead.lines -= d / kFetch;
+  }
 }
 
 void head_best_two(int64_t classes, int64_t vectors, int32_t first, const float* z, float* best, float* second,
@@ -119,19 +114,15 @@ void head_best_two(int64_t classes, int64_t vectors, int32_t first, const float*
   }
 }
 
-void head_exponentials(int64_t classes, int64_t vectors, const float* z, const float* best, float* e, float* sum,
-                       float* dot) {
-  const V floor = splat(-88.0f);  // below it exp_lanes gives 0, and 0 * -inf must not be formed
+void head_exponentials(int64_t classes, int64_t vectors, const float* z, const float* best, float* e, float* sum) {
   for (int64_t v = 0; v < vectors; ++v) {
     const int64_t at = v * kLanes;
     const V shift = load(best + at);
-    V sums[kChains] = {}, dots[kChains] = {};
+    V sums[kChains] = {};
     const auto one = [&](int64_t c, int chain) {
-      const V x = maximum(load(z + c * kNr + at) - shift, floor);
-      const V y = exp_lanes(x);
-      if (e != nullptr) store(e + c * kNr + at, y);
+      const V y = exp_lanes(load(z + c * kNr + at) - shift);
+      store(e + c * kNr + at, y);
       sums[chain] += y;
-      dots[chain] = fma(y, x, dots[chain]);
     };
     int64_t c = 0;
     for (; c + kChains <= classes; c += kChains) {
@@ -140,19 +131,14 @@ void head_exponentials(int64_t classes, int64_t vectors, const float* z, const f
     }
     for (int i = 0; c < classes; ++c, ++i) one(c, i);
     store(sum + at, (sums[0] + sums[1]) + (sums[2] + sums[3]));
-    store(dot + at, (dots[0] + dots[1]) + (dots[2] + dots[3]));
   }
 }
 
-void head_scale(int64_t classes, int64_t vectors, const float* in, const float* scale, bool add, float* out) {
+void head_scale(int64_t classes, int64_t vectors, const float* in, const float* scale, float* out) {
   for (int64_t v = 0; v < vectors; ++v) {
     const int64_t at = v * kLanes;
     const V s = load(scale + at);
-    for (int64_t c = 0; c < classes; ++c) {
-      const V x = load(in + c * kNr + at);
-      float* o = out + c * kNr + at;
-      store(o, add ? fma(s, x, load(o)) : s * x);
-    }
+    for (int64_t c = 0; c < classes; ++c) store(out + c * kNr + at, s * load(in + c * kNr + at));
   }
 }
 
@@ -176,25 +162,14 @@ void head_entropies(int64_t classes, int64_t vectors, const float* p, float* ent
   }
 }
 
-void head_conclude(int64_t vectors, const float* best, const float* second, const float* sum, const float* dot,
-                   float* top1, float* top2, float* entropy) {
-  for (int64_t v = 0; v < vectors; ++v) {
-    const int64_t at = v * kLanes;
-    const V total = load(sum + at), gap = load(second + at) - load(best + at);  // read before top1 and top2 are written
-    const V inverse = splat(1.0f) / total;
-    store(top1 + at, inverse);
-    store(top2 + at, exp_lanes(gap) * inverse);
-    store(entropy + at, log_lanes(total) - load(dot + at) * inverse);
-  }
-}
-
-constexpr HeadKernels head_kernels(decltype(HeadKernels::logits_pairs) logits_pairs,
-                                   decltype(HeadKernels::narrow) narrow, int64_t pairs_group = kMr,
-                                   int64_t together = 1) {
-  return {kNr,         kLanes,         kMr,          pairs_group,   together,
-          head_logits, logits_pairs,   narrow,       head_best_two, head_exponentials,
-          head_scale,  head_entropies, head_conclude};
-}
+constexpr HeadKernels kHeadKernels = {.width = kNr,
+                                      .lanes = kLanes,
+                                      .group = kMr,
+                                      .logits = head_logits,
+                                      .best_two = head_best_two,
+                                      .exponentials = head_exponentials,
+                                      .scale = head_scale,
+                                      .entropies = head_entropies};
 
 }  // namespace
 }  // namespace tracer::cpu

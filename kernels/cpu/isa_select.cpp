@@ -12,10 +12,8 @@ std::vector<const IsaKernels*> available_isas() {
     if (kernels != nullptr) isas.push_back(kernels);
   };
   const bool vnni = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni");
-  const bool bf16 = vnni && __builtin_cpu_supports("avx512bf16");
-  if (bf16 && tiles_may_be_used(TileProducts::kInt8) && tiles_may_be_used(TileProducts::kBfloat16))
-    add(avx512_amx_kernels());
-  if (bf16) add(avx512_bf16_kernels());
+  if (vnni && tiles_may_be_used(TileProducts::kInt8)) add(avx512_amx_kernels());
+  if (vnni && __builtin_cpu_supports("avx512bf16")) add(avx512_bf16_kernels());
   if (vnni) add(avx512_vnni_kernels());
   if (__builtin_cpu_supports("avx512f")) add(avx512_kernels());
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) add(avx2_kernels());

@@ -8,6 +8,5 @@ namespace tracer::cpu {
 
 // The contract of Backend::normalise_rows. The same bytes on every instruction set.
 Status normalise_rows(const Context& context, HostMatrix<float> x);
-Status normalise_rows(const Context& context, HostMatrix<BFloat16> x);
 
 }  // namespace tracer::cpu

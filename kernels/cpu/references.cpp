@@ -4,10 +4,10 @@
 #include <limits>
 #include <utility>
 
-#include "kernels/cpu/rows.h"
-
 namespace tracer::cpu {
 namespace {
+
+constexpr int64_t kRowBlock = 256;
 
 Status check(int64_t rows, const ReferenceOptions& options) {
   const auto fits = [&](std::span<const int32_t> values) {
@@ -22,36 +22,21 @@ Status check(int64_t rows, const ReferenceOptions& options) {
   return {};
 }
 
-// fill(view): the rows, in float32.
-template <class T, class Fill>
-Result<std::unique_ptr<References>> prepare(const Context& context, HostMatrix<const T> r,
-                                            const ReferenceOptions& options, Fill&& fill) {
-  TRACER_RETURN_IF_ERROR(check(r.rows, options));
-  LargeArray<float> values(r.rows * r.cols);
-  const HostMatrix<float> view(values.data(), r.rows, r.cols);
-  TRACER_RETURN_IF_ERROR(fill(view));
-  std::unique_ptr<Screen> screen = options.queries >= kWorthPreparing ? make_screen(context, view) : nullptr;
-  return std::unique_ptr<References>(
-      std::make_unique<CpuReferences>(r.rows, r.cols, std::move(values), std::move(screen), options));
-}
-
 }  // namespace
 
 Result<std::unique_ptr<References>> prepare_references(const Context& context, HostMatrix<const float> r,
                                                        const ReferenceOptions& options) {
-  return prepare(context, r, options, [&](HostMatrix<float> out) -> Status {
-    run(*context.pool, ceil_div(r.rows, 256), [&](int64_t block, int) {
-      for (int64_t i = block * 256; i < std::min(r.rows, (block + 1) * 256); ++i) {
-        std::copy_n(r.row(i), r.cols, out.row(i));
-      }
-    });
-    return {};
+  TRACER_RETURN_IF_ERROR(check(r.rows, options));
+  LargeArray<float> values(r.rows * r.cols);
+  const HostMatrix<float> view(values.data(), r.rows, r.cols);
+  run(*context.pool, ceil_div(r.rows, kRowBlock), [&](int64_t block, int) {
+    for (int64_t i = block * kRowBlock; i < std::min(r.rows, (block + 1) * kRowBlock); ++i) {
+      std::copy_n(r.row(i), r.cols, view.row(i));
+    }
   });
-}
-
-Result<std::unique_ptr<References>> prepare_references(const Context& context, HostMatrix<const BFloat16> r,
-                                                       const ReferenceOptions& options) {
-  return prepare(context, r, options, [&](HostMatrix<float> out) { return cast(context, r, out); });
+  std::unique_ptr<Screen> screen = options.queries >= kWorthPreparing ? make_screen(context, view) : nullptr;
+  return std::unique_ptr<References>(
+      std::make_unique<CpuReferences>(r.rows, r.cols, std::move(values), std::move(screen), options));
 }
 
 }  // namespace tracer::cpu

@@ -39,10 +39,8 @@ class CpuReferences final : public References {
   std::vector<int32_t> label_;
 };
 
-// The contracts of Backend::prepare_references.
+// The contract of Backend::prepare_references.
 Result<std::unique_ptr<References>> prepare_references(const Context& context, HostMatrix<const float> r,
-                                                       const ReferenceOptions& options);
-Result<std::unique_ptr<References>> prepare_references(const Context& context, HostMatrix<const BFloat16> r,
                                                        const ReferenceOptions& options);
 
 }  // namespace tracer::cpu

@@ -1,4 +1,4 @@
-// Moving rows: between float32 and bfloat16, and by index.
+// Moving rows by index.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,8 @@
 
 namespace tracer::cpu {
 
-// The contracts of Backend::cast and Backend::gather_rows.
-Status cast(const Context& context, HostMatrix<const float> x, HostMatrix<BFloat16> out);
-Status cast(const Context& context, HostMatrix<const BFloat16> x, HostMatrix<float> out);
+// The contract of Backend::gather_rows.
 Status gather_rows(const Context& context, HostMatrix<const float> x, std::span<const int64_t> index,
                    HostMatrix<float> out);
-Status gather_rows(const Context& context, HostMatrix<const BFloat16> x, std::span<const int64_t> index,
-                   HostMatrix<BFloat16> out);
 
 }  // namespace tracer::cpu

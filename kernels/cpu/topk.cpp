@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "kernels/cpu/gemm.h"
-#include "kernels/cpu/rows.h"
 #include "kernels/cpu/screened_search.h"
 #include "kernels/cpu/topk_summary.h"
 
@@ -193,14 +192,6 @@ Status topk_cosine(const Context& context, HostMatrix<const float> q, const CpuR
     summary[static_cast<size_t>(i)] = summarise({out.index.row(i), k}, {out.similarity.row(i), k}, r.label());
   }
   return {};
-}
-
-Status topk_cosine(const Context& context, HostMatrix<const BFloat16> q, const CpuReferences& r,
-                   std::span<const int32_t> q_group, TopK out, std::span<NeighbourSummary> summary,
-                   TopKReport* report) {
-  Matrix<float> values(q.rows, q.cols);
-  TRACER_RETURN_IF_ERROR(cast(context, q, values.view()));
-  return topk_cosine(context, values.view(), r, q_group, out, summary, report);
 }
 
 }  // namespace tracer::cpu

@@ -13,8 +13,6 @@ namespace tracer::cpu {
 // The contracts of Backend::topk_cosine.
 Status topk_cosine(const Context& context, HostMatrix<const float> q, const CpuReferences& r,
                    std::span<const int32_t> q_group, TopK out, std::span<NeighbourSummary> summary, TopKReport* report);
-Status topk_cosine(const Context& context, HostMatrix<const BFloat16> q, const CpuReferences& r,
-                   std::span<const int32_t> q_group, TopK out, std::span<NeighbourSummary> summary, TopKReport* report);
 Status topk_cosine(const Context& context, HostMatrix<const float> q, HostMatrix<const float> r,
                    std::span<const int32_t> q_group, std::span<const int32_t> r_group, TopK out);
 

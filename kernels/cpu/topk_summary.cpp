@@ -3,11 +3,6 @@
 #include <algorithm>
 
 namespace tracer::cpu {
-namespace {
-
-constexpr int64_t kMeanOf = 10;
-
-}  // namespace
 
 NeighbourSummary summarise(std::span<const int32_t> index, std::span<const float> similarity,
                            std::span<const int32_t> label) {
@@ -15,7 +10,7 @@ NeighbourSummary summarise(std::span<const int32_t> index, std::span<const float
   NeighbourSummary s;
   if (found == 0) return s;
   s.nearest = similarity[0];
-  const size_t near = std::min(found, static_cast<size_t>(kMeanOf));
+  const size_t near = std::min(found, static_cast<size_t>(kNeighbourhood));
   double distance = 0;
   for (size_t j = 0; j < near; ++j) distance += 1.0 - static_cast<double>(similarity[j]);
   s.mean_distance_10 = static_cast<float>(distance / static_cast<double>(near));

@@ -6,7 +6,6 @@
 namespace tracer::cpu {
 namespace {
 
-constexpr int64_t kDistanceNeighbours = 10;
 constexpr int kMaxSquarings = 64;  // up to this exponent, squaring beats pow
 
 // max(similarity, 0)^sharpness, in float64: a power of a float32 similarity loses digits in float32.
@@ -36,7 +35,7 @@ class Power {
 Status check_votes(const NeighbourVote& vote, int64_t rows) {
   if (vote.neighbour.cols != vote.similarity.cols ||
       (vote.neighbour.cols > 0 && (vote.neighbour.rows != rows || vote.similarity.rows != rows))) {
-    return internal_error("decision_features: neighbour and similarity must be n x k");
+    return internal_error("decision_features_from: neighbour and similarity must be n x k");
   }
   return {};
 }
@@ -110,14 +109,14 @@ void VoteBlock::describe(int64_t lane, float otherwise, DecisionFeatures& f) con
     if (label[j] < 0) continue;
     const float similarity = vote_.similarity(first_ + lane, j);
     if (available == 0) f.nearest = similarity;
-    if (available < kDistanceNeighbours) distance += 1.0 - static_cast<double>(similarity);
+    if (available < kNeighbourhood) distance += 1.0 - static_cast<double>(similarity);
     ++available;
     if (label[j] == f.label) {
       ++same;
       mass += mass_[lane * k_ + j];
     }
   }
-  const int64_t near = std::min(available, kDistanceNeighbours);
+  const int64_t near = std::min(available, kNeighbourhood);
   f.mean_distance_10 = near > 0 ? static_cast<float>(distance / static_cast<double>(near)) : 2.0f;
   f.vote_share = available > 0 ? static_cast<float>(static_cast<double>(same) / static_cast<double>(available)) : 0.0f;
   f.vote_p = total_[lane] > 0 ? static_cast<float>(mass / total_[lane]) : otherwise;

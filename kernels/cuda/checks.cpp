@@ -82,17 +82,11 @@ Status check_search(int64_t rows, int64_t cols, const References& r, std::span<c
   return {};
 }
 
-Status check_members(std::span<const LinearMember> members) {
-  if (members.empty()) return internal_error("prepare_head: at least one member");
-  const int64_t d = members[0].w.rows, classes = members[0].w.cols;
-  if (classes < 1) return internal_error("prepare_head: at least one class");
-  for (const LinearMember& member : members) {
-    if (member.w.rows != d || member.w.cols != classes || size(member.b) != classes) {
-      return internal_error("prepare_head: every w must be d x C, every b C");
-    }
-    if (std::all_of(member.b.begin(), member.b.end(), [](float b) { return b <= kRemovedClassBias; })) {
-      return internal_error("prepare_head: a member without classes");
-    }
+Status check_head(HostMatrix<const float> w, std::span<const float> b) {
+  if (w.cols < 1) return internal_error("prepare_head: at least one class");
+  if (size(b) != w.cols) return internal_error("prepare_head: w must be d x C, b C");
+  if (std::all_of(b.begin(), b.end(), [](float v) { return v <= kRemovedBias; })) {
+    return internal_error("prepare_head: every class is removed");
   }
   return {};
 }
@@ -100,37 +94,26 @@ Status check_members(std::span<const LinearMember> members) {
 Status check_vote(const NeighbourVote& vote, int64_t rows, int64_t classes) {
   const int64_t k = vote.neighbour.cols;
   if (k != vote.similarity.cols || (k > 0 && (vote.neighbour.rows != rows || vote.similarity.rows != rows))) {
-    return internal_error("decision_features: neighbour and similarity must be n x k");
+    return internal_error("decision_features_from: neighbour and similarity must be n x k");
   }
   for (const int32_t label : vote.reference_label) {
-    if (label < 0 || label >= classes) return internal_error("decision_features: a reference label is out of range");
+    if (label < 0 || label >= classes)
+      return internal_error("decision_features_from: a reference label is out of range");
   }
   const int64_t references = size(vote.reference_label);
   for (int64_t i = 0; k > 0 && i < rows; ++i) {
     for (int64_t j = 0; j < k; ++j) {
-      if (vote.neighbour(i, j) >= references) return internal_error("decision_features: a neighbour is out of range");
+      if (vote.neighbour(i, j) >= references)
+        return internal_error("decision_features_from: a neighbour is out of range");
     }
   }
   return {};
 }
 
-Status check_decisions(int64_t rows, int64_t cols, const LinearHead& head, const LinearAcceptor* acceptor,
-                       const DecisionOutputs& out) {
-  const int64_t classes = head.classes();
-  if (cols != head.dimension()) return internal_error("decision_features: rows and head differ in width");
-  if (size(out.features) != rows) return internal_error("decision_features: features must have n entries");
-  if (out.probability.data != nullptr && (out.probability.rows != rows || out.probability.cols != classes)) {
-    return internal_error("decision_features: probability must be n x C");
-  }
-  if (out.member_p.data != nullptr && (out.member_p.rows != rows || out.member_p.cols != head.members())) {
-    return internal_error("decision_features: member_p must be n x M");
-  }
-  if (out.accept.empty()) return {};
-  constexpr int64_t kFeatures = LinearAcceptor::kFeatures;
-  if (acceptor == nullptr || size(out.accept) != rows || size(acceptor->mean) != kFeatures ||
-      size(acceptor->scale) != kFeatures || size(acceptor->coef) != kFeatures + 1 ||
-      size(acceptor->label_frequency) != classes) {
-    return internal_error("decision_features: the acceptor or its output does not fit");
+Status check_probabilities(HostMatrix<const float> x, const LinearHead& head, HostMatrix<float> out) {
+  if (x.cols != head.dimension()) return internal_error("head_probabilities: rows and head differ in width");
+  if (out.rows != x.rows || out.cols != head.classes()) {
+    return internal_error("head_probabilities: the output must be n x C");
   }
   return {};
 }

@@ -14,10 +14,9 @@ Status check_gather(int64_t rows, int64_t cols, std::span<const int64_t> index, 
 Status check_references(int64_t rows, const ReferenceOptions& options);
 Status check_search(int64_t rows, int64_t cols, const References& r, std::span<const int32_t> q_group, const TopK& out,
                     std::span<NeighbourSummary> summary);
-Status check_members(std::span<const LinearMember> members);
+Status check_head(HostMatrix<const float> w, std::span<const float> b);
 Status check_vote(const NeighbourVote& vote, int64_t rows, int64_t classes);
-Status check_decisions(int64_t rows, int64_t cols, const LinearHead& head, const LinearAcceptor* acceptor,
-                       const DecisionOutputs& out);
+Status check_probabilities(HostMatrix<const float> x, const LinearHead& head, HostMatrix<float> out);
 Status check_parity(const ParitySweepProblem& p, HostMatrix<ParityPoint> out);
 Status check_assign(HostMatrix<const float> x, HostMatrix<const float> centroid, std::span<int32_t> label,
                     std::span<float> distance2);

@@ -16,11 +16,11 @@ enum class Screening { kAuto, kAlways, kNever };
 
 // How much is done at a time. Results do not depend on it, but for the bytes of library products.
 struct Tuning {
-  int64_t rows = 16384;                    // of a streamed batch
-  int64_t queries = 4096;                  // of a batch of a search: a warp each, enough of them to hide latency;
-  int64_t references = 2048;               // of its tile: scores of 32 MiB stay in the second-level cache
-  int64_t wide_floats = 1 << 26;           // logits of wide_softmax at a time
-  int64_t decide_shared_bytes = 32 << 10;  // beyond: the logits of a batch pass through device memory
+  int64_t rows = 16384;                  // of a streamed batch
+  int64_t queries = 4096;                // of a batch of a search: a warp each, enough of them to hide latency;
+  int64_t references = 2048;             // of its tile: scores of 32 MiB stay in the second-level cache
+  int64_t wide_floats = 1 << 26;         // logits of wide_softmax at a time
+  int64_t head_shared_bytes = 32 << 10;  // beyond: the logits of a batch pass through device memory
   Screening screening = Screening::kAuto;
 };
 

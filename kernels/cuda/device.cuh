@@ -100,9 +100,6 @@ TRACER_DEVICE Four<BFloat16> load4(const BFloat16* p, int64_t i) {
 TRACER_DEVICE void store4(float* p, int64_t i, const Four<float>& v) {
   *reinterpret_cast<float4*>(p + i) = make_float4(v.v[0], v.v[1], v.v[2], v.v[3]);
 }
-TRACER_DEVICE void store4(BFloat16* p, int64_t i, const Four<BFloat16>& v) {
-  *reinterpret_cast<ushort4*>(p + i) = make_ushort4(v.v[0].bits, v.v[1].bits, v.v[2].bits, v.v[3].bits);
-}
 
 }  // namespace TRACER_DEVICE_BUILD
 }  // namespace tracer::device

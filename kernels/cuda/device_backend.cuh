@@ -25,35 +25,24 @@ class DeviceBackend final : public Backend {
   std::string_view isa() const override { return isa_; }
   int threads() const override { return host_->threads(); }
 
-  Status normalise_rows(HostMatrix<float> x) override { return normalise(x); }
-  Status normalise_rows(HostMatrix<BFloat16> x) override { return normalise(x); }
-
-  Status cast(HostMatrix<const float> x, HostMatrix<BFloat16> out) override { return convert(x, out); }
-  Status cast(HostMatrix<const BFloat16> x, HostMatrix<float> out) override { return convert(x, out); }
-
-  Status gather_rows(HostMatrix<const float> x, std::span<const int64_t> index, HostMatrix<float> out) override {
-    return gather(x, index, out);
+  Status normalise_rows(HostMatrix<float> x) override {
+    return guarded([&] { return cuda::normalise_rows(*context_, x); });
   }
-  Status gather_rows(HostMatrix<const BFloat16> x, std::span<const int64_t> index, HostMatrix<BFloat16> out) override {
-    return gather(x, index, out);
+  Status gather_rows(HostMatrix<const float> x, std::span<const int64_t> index, HostMatrix<float> out) override {
+    TRACER_RETURN_IF_ERROR(check_gather(x.rows, x.cols, index, out.rows, out.cols));
+    return guarded([&] { return cuda::gather_rows(*context_, x, index, out); });
   }
 
   Result<std::unique_ptr<References>> prepare_references(HostMatrix<const float> r,
                                                          const ReferenceOptions& options) override {
-    return prepare(r, options);
-  }
-  Result<std::unique_ptr<References>> prepare_references(HostMatrix<const BFloat16> r,
-                                                         const ReferenceOptions& options) override {
-    return prepare(r, options);
+    TRACER_RETURN_IF_ERROR(check_references(r.rows, options));
+    return guarded([&] { return cuda::prepare_references(*context_, r, options); });
   }
 
   Status topk_cosine(HostMatrix<const float> q, const References& r, std::span<const int32_t> q_group, TopK out,
                      std::span<NeighbourSummary> summary, TopKReport* report) override {
-    return search(q, r, q_group, out, summary, report);
-  }
-  Status topk_cosine(HostMatrix<const BFloat16> q, const References& r, std::span<const int32_t> q_group, TopK out,
-                     std::span<NeighbourSummary> summary, TopKReport* report) override {
-    return search(q, r, q_group, out, summary, report);
+    TRACER_RETURN_IF_ERROR(check_search(q.rows, q.cols, r, q_group, out, summary));
+    return guarded([&] { return cuda::topk_cosine(*context_, q, r, q_group, out, summary, report); });
   }
   Status topk_cosine(HostMatrix<const float> q, HostMatrix<const float> r, std::span<const int32_t> q_group,
                      std::span<const int32_t> r_group, TopK out) override {
@@ -62,9 +51,9 @@ class DeviceBackend final : public Backend {
     }
     const bool grouped = !q_group.empty() && !r_group.empty();
     const Result<std::unique_ptr<References>> references =
-        prepare(r, {grouped ? r_group : std::span<const int32_t>(), {}});
+        prepare_references(r, {grouped ? r_group : std::span<const int32_t>(), {}});
     if (!references.ok()) return references.status();
-    return search(q, **references, grouped ? q_group : std::span<const int32_t>(), out, {}, nullptr);
+    return topk_cosine(q, **references, grouped ? q_group : std::span<const int32_t>(), out, {}, nullptr);
   }
 
   Status gemm(Trans ta, Trans tb, HostMatrix<const float> a, HostMatrix<const float> b, const Epilogue& epilogue,
@@ -102,17 +91,13 @@ class DeviceBackend final : public Backend {
     });
   }
 
-  Result<std::unique_ptr<LinearHead>> prepare_head(std::span<const LinearMember> members, Storage storage) override {
-    TRACER_RETURN_IF_ERROR(check_members(members));
-    return guarded([&] { return cuda::prepare_head(*context_, members, storage); });
+  Result<std::unique_ptr<LinearHead>> prepare_head(HostMatrix<const float> w, std::span<const float> b) override {
+    TRACER_RETURN_IF_ERROR(check_head(w, b));
+    return guarded([&] { return cuda::prepare_head(*context_, w, b); });
   }
-  Status decision_features(HostMatrix<const float> x, const LinearHead& head, const NeighbourVote& vote,
-                           const LinearAcceptor* acceptor, const DecisionOutputs& out) override {
-    return decide(x, head, vote, acceptor, out);
-  }
-  Status decision_features(HostMatrix<const BFloat16> x, const LinearHead& head, const NeighbourVote& vote,
-                           const LinearAcceptor* acceptor, const DecisionOutputs& out) override {
-    return decide(x, head, vote, acceptor, out);
+  Status head_probabilities(HostMatrix<const float> x, const LinearHead& head, HostMatrix<float> out) override {
+    TRACER_RETURN_IF_ERROR(check_probabilities(x, head, out));
+    return guarded([&] { return cuda::head_probabilities(*context_, x, head, out); });
   }
   Status decision_features_from(HostMatrix<const float> s, const NeighbourVote& vote,
                                 std::span<DecisionFeatures> out) override {
@@ -155,45 +140,12 @@ class DeviceBackend final : public Backend {
     }
   }
   template <class T>
-  Status normalise(HostMatrix<T> x) {
-    return guarded([&] { return cuda::normalise_rows(*context_, x); });
-  }
-  template <class From, class To>
-  Status convert(HostMatrix<const From> x, HostMatrix<To> out) {
-    if (x.rows != out.rows || x.cols != out.cols) return internal_error("cast: the shapes differ");
-    return guarded([&] { return cuda::cast(*context_, x, out); });
-  }
-  template <class T>
-  Status gather(HostMatrix<const T> x, std::span<const int64_t> index, HostMatrix<T> out) {
-    TRACER_RETURN_IF_ERROR(check_gather(x.rows, x.cols, index, out.rows, out.cols));
-    return guarded([&] { return cuda::gather_rows(*context_, x, index, out); });
-  }
-  template <class T>
-  Result<std::unique_ptr<References>> prepare(HostMatrix<const T> r, const ReferenceOptions& options) {
-    TRACER_RETURN_IF_ERROR(check_references(r.rows, options));
-    return guarded([&] { return cuda::prepare_references(*context_, r, options); });
-  }
-  template <class T>
-  Status search(HostMatrix<const T> q, const References& r, std::span<const int32_t> q_group, TopK out,
-                std::span<NeighbourSummary> summary, TopKReport* report) {
-    TRACER_RETURN_IF_ERROR(check_search(q.rows, q.cols, r, q_group, out, summary));
-    return guarded([&] { return cuda::topk_cosine(*context_, q, r, q_group, out, summary, report); });
-  }
-  template <class T>
   Status multiply(Trans ta, Trans tb, HostMatrix<const T> a, HostMatrix<const T> b, const Epilogue& epilogue,
                   HostMatrix<float> c) {
     TRACER_RETURN_IF_ERROR(check_product(ta, tb, a.rows, a.cols, b.rows, b.cols, c));
     TRACER_RETURN_IF_ERROR(check_epilogue(epilogue, c));
     return guarded([&] { return cuda::gemm(*context_, ta, tb, a, b, epilogue, c); });
   }
-  template <class T>
-  Status decide(HostMatrix<const T> x, const LinearHead& head, const NeighbourVote& vote,
-                const LinearAcceptor* acceptor, const DecisionOutputs& out) {
-    TRACER_RETURN_IF_ERROR(check_decisions(x.rows, x.cols, head, acceptor, out));
-    TRACER_RETURN_IF_ERROR(check_vote(vote, x.rows, head.classes()));
-    return guarded([&] { return cuda::decision_features(*context_, x, head, vote, acceptor, out); });
-  }
-
   const std::string name_, isa_;
   const std::unique_ptr<Backend> host_;
   const std::unique_ptr<Context> context_;

@@ -12,12 +12,8 @@ namespace tracer::cuda {
 inline namespace TRACER_DEVICE_BUILD {
 
 // rows.cu
-template <class T>
-Status normalise_rows(Context& c, HostMatrix<T> x);
-template <class From, class To>
-Status cast(Context& c, HostMatrix<const From> x, HostMatrix<To> out);
-template <class T>
-Status gather_rows(Context& c, HostMatrix<const T> x, std::span<const int64_t> index, HostMatrix<T> out);
+Status normalise_rows(Context& c, HostMatrix<float> x);
+Status gather_rows(Context& c, HostMatrix<const float> x, std::span<const int64_t> index, HostMatrix<float> out);
 
 // layers.cu
 template <class T>
@@ -34,18 +30,14 @@ Status sum_columns(Context& c, device::Global<const T> x, int64_t rows, int64_t 
 Status sparse_product(Context& c, const SparseRows& a, HostMatrix<const float> b, HostMatrix<float> out);
 
 // search.cu
-template <class T>
-Result<std::unique_ptr<References>> prepare_references(Context& c, HostMatrix<const T> r,
+Result<std::unique_ptr<References>> prepare_references(Context& c, HostMatrix<const float> r,
                                                        const ReferenceOptions& options);
-template <class T>
-Status topk_cosine(Context& c, HostMatrix<const T> q, const References& r, std::span<const int32_t> q_group, TopK out,
-                   std::span<NeighbourSummary> summary, TopKReport* report);
+Status topk_cosine(Context& c, HostMatrix<const float> q, const References& r, std::span<const int32_t> q_group,
+                   TopK out, std::span<NeighbourSummary> summary, TopKReport* report);
 
 // decide.cu
-Result<std::unique_ptr<LinearHead>> prepare_head(Context& c, std::span<const LinearMember> members, Storage storage);
-template <class T>
-Status decision_features(Context& c, HostMatrix<const T> x, const LinearHead& head, const NeighbourVote& vote,
-                         const LinearAcceptor* acceptor, const DecisionOutputs& out);
+Result<std::unique_ptr<LinearHead>> prepare_head(Context& c, HostMatrix<const float> w, std::span<const float> b);
+Status head_probabilities(Context& c, HostMatrix<const float> x, const LinearHead& head, HostMatrix<float> out);
 Status decision_features_from(Context& c, HostMatrix<const float> s, const NeighbourVote& vote,
                               std::span<DecisionFeatures> out);
 

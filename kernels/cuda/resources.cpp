@@ -43,14 +43,6 @@ Status Event::record(const Stream& stream) { return check(cudaEventRecord(handle
 
 Status Event::synchronise() const { return check(cudaEventSynchronize(handle_), "cudaEventSynchronize"); }
 
-Result<float> Event::milliseconds_since(const Event& start) const {
-  float milliseconds = 0.0f;
-  TRACER_RETURN_IF_ERROR(check(cudaEventSynchronize(start.handle_), "cudaEventSynchronize"));
-  TRACER_RETURN_IF_ERROR(check(cudaEventSynchronize(handle_), "cudaEventSynchronize"));
-  TRACER_RETURN_IF_ERROR(check(cudaEventElapsedTime(&milliseconds, start.handle_, handle_), "cudaEventElapsedTime"));
-  return milliseconds;
-}
-
 Result<DeviceBuffer> DeviceBuffer::allocate(int64_t bytes, const Stream& stream) {
   if (bytes < 0) return internal_error("a device buffer of " + std::to_string(bytes) + " bytes");
   void* data = nullptr;

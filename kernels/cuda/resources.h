@@ -52,8 +52,6 @@ class Event {
   Status record(const Stream& stream);
   // Waits until what was recorded is done.
   Status synchronise() const;
-  // Waits for both events; the time from start to this one.
-  Result<float> milliseconds_since(const Event& start) const;
 
  private:
   explicit Event(CUevent_st* handle) : handle_(handle) {}

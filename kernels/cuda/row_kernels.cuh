@@ -1,11 +1,10 @@
-// Rows one by one: unit length, the other storage, picked by index. Arrays are dense.
+// Rows one by one: unit length, picked by index. Arrays are dense.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 
 #include "kernels/cuda/device.cuh"
-#include "kernels/cuda/storage.cuh"
 #include "kernels/cuda/warp.cuh"
 
 namespace tracer::cuda {
@@ -17,17 +16,16 @@ inline constexpr int kElementThreads = 256;
 
 // Scales each row to unit Euclidean length, in place; one block a row at a time. The sum of squares is float64, added
 // in an order that depends on the row's length alone. Rows of length 0 stay 0. Blocks of kNormaliseThreads; any number.
-template <class T>
-TRACER_KERNEL normalise_rows_kernel(device::Global<T> data, int64_t rows, int64_t cols) {
+TRACER_KERNEL normalise_rows_kernel(device::Global<float> data, int64_t rows, int64_t cols) {
   constexpr int kWarps = kNormaliseThreads / device::kWarp;
   TRACER_SHARED(double, partial, kWarps);
   const int warp = device::thread_index() / device::kWarp;
 
   for (int64_t row = device::block_index(); row < rows; row += device::grid_size()) {
-    const device::Global<T> x = data + row * cols;
+    const device::Global<float> x = data + row * cols;
     double sum = 0.0;
     for (int64_t c = device::thread_index(); c < cols; c += kNormaliseThreads) {
-      const double v = widen(x[c]);
+      const double v = static_cast<double>(x[c]);
       sum += v * v;
     }
     sum = warp_sum(sum);
@@ -39,31 +37,15 @@ TRACER_KERNEL normalise_rows_kernel(device::Global<T> data, int64_t rows, int64_
     if (total > 0.0) {
       const double scale = 1.0 / sqrt(total);
       for (int64_t c = device::thread_index(); c < cols; c += kNormaliseThreads) {
-        x[c] = Narrow<T>::from(static_cast<float>(widen(x[c]) * scale));
+        x[c] = static_cast<float>(static_cast<double>(x[c]) * scale);
       }
     }
   }
 }
 
-// out[i] = x[i] in the other storage; four elements a thread, the last few one by one.
-template <class From, class To>
-TRACER_KERNEL cast_kernel(device::Global<const From> x, int64_t count, device::Global<To> out) {
-  const int64_t first = 4 * (device::block_index() * device::block_size() + device::thread_index());
-  if (first + 4 <= count) {
-    const device::Four<From> from = device::load4(x, first);
-    device::Four<To> to;
-    TRACER_UNROLL
-    for (int e = 0; e < 4; ++e) to.v[e] = Narrow<To>::from(widen(from.v[e]));
-    device::store4(out, first, to);
-  } else {
-    for (int64_t i = first; i < count; ++i) out[i] = Narrow<To>::from(widen(x[i]));
-  }
-}
-
 // Row i of out (count x cols) is row index[i] of x; a warp a row.
-template <class T>
-TRACER_KERNEL gather_rows_kernel(device::Global<const T> x, int64_t cols, device::Global<const int64_t> index,
-                                 int64_t count, device::Global<T> out) {
+TRACER_KERNEL gather_rows_kernel(device::Global<const float> x, int64_t cols, device::Global<const int64_t> index,
+                                 int64_t count, device::Global<float> out) {
   const int64_t row = warp_in_grid();
   if (row >= count) return;
   const int64_t from = index[row] * cols;

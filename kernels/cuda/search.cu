@@ -39,21 +39,6 @@ class DeviceReferences final : public References {
 
 constexpr int64_t kScreenFrom = 4096;  // references: with fewer the float32 product is cheap
 
-template <class T>
-Result<device::Array<float>> upload_widened(Context& c, HostMatrix<const T> x) {
-  if constexpr (std::is_same_v<T, float>) {
-    return upload<float>(c, x);
-  } else {
-    Result<device::Array<T>> narrow = upload<T>(c, x);
-    if (!narrow.ok()) return narrow.status();
-    Result<device::Array<float>> wide = allocate<float>(c, x.rows * x.cols);
-    if (!wide.ok()) return wide;
-    TRACER_RETURN_IF_ERROR(device::launch("widen_kernel", widen_kernel, {blocks_of(narrow->count(), 256), 256},
-                                          c.compute, narrow->global(), narrow->count(), wide->global()));
-    return wide;
-  }
-}
-
 Status round_rows(Context& c, device::Global<const float> x, int64_t rows, int64_t cols, device::Global<BFloat16> out,
                   device::Global<RowNorm> norm, device::Global<int32_t> largest) {
   return device::launch("round_rows_kernel", round_rows_kernel,
@@ -140,14 +125,8 @@ Result<std::unique_ptr<Search>> make_search(Context& c, const DeviceReferences& 
                                             std::move(*norm), std::move(*largest)});
 }
 
-void copy_row(const float* from, int64_t cols, float* to) { std::copy_n(from, cols, to); }
-void copy_row(const BFloat16* from, int64_t cols, float* to) {
-  for (int64_t j = 0; j < cols; ++j) to[j] = to_float(from[j]);
-}
-
 // Searches the queries whose numbers are given; unproven receives those that screening did not settle.
-template <class T>
-Status search(Context& c, const DeviceReferences& r, HostMatrix<const T> q, std::span<const int64_t> queries,
+Status search(Context& c, const DeviceReferences& r, HostMatrix<const float> q, std::span<const int64_t> queries,
               std::span<const int32_t> q_group, bool screened, TopK out, std::span<NeighbourSummary> summary,
               std::vector<int64_t>* unproven) {
   const int64_t n = static_cast<int64_t>(queries.size()), k = out.index.cols, d = r.cols();
@@ -168,8 +147,10 @@ Status search(Context& c, const DeviceReferences& r, HostMatrix<const T> q, std:
   return stream_rows(
       c, n, s.batch,
       [&](int slot, int64_t first, int64_t count) -> Status {
-        in_pieces(c, count, d * static_cast<int64_t>(sizeof(T)), [&](int64_t begin, int64_t some) {
-          for (int64_t i = begin; i < begin + some; ++i) copy_row(q.row(query(first + i)), d, rows.host(slot) + i * d);
+        in_pieces(c, count, d * static_cast<int64_t>(sizeof(float)), [&](int64_t begin, int64_t some) {
+          for (int64_t i = begin; i < begin + some; ++i) {
+            std::copy_n(q.row(query(first + i)), d, rows.host(slot) + i * d);
+          }
         });
         TRACER_RETURN_IF_ERROR(rows.send(c, slot, count));
         if (!excluding) return {};
@@ -212,10 +193,9 @@ Status search(Context& c, const DeviceReferences& r, HostMatrix<const T> q, std:
 
 }  // namespace
 
-template <class T>
-Result<std::unique_ptr<References>> prepare_references(Context& c, HostMatrix<const T> r,
+Result<std::unique_ptr<References>> prepare_references(Context& c, HostMatrix<const float> r,
                                                        const ReferenceOptions& options) {
-  Result<device::Array<float>> exact = upload_widened(c, r);
+  Result<device::Array<float>> exact = upload<float>(c, r);
   if (!exact.ok()) return exact.status();
   const bool screen = c.tuning.screening == Screening::kAlways ||
                       (c.tuning.screening == Screening::kAuto && c.products.available() && r.rows >= kScreenFrom);
@@ -242,9 +222,8 @@ Result<std::unique_ptr<References>> prepare_references(Context& c, HostMatrix<co
                                                                         std::move(*group), std::move(*label)));
 }
 
-template <class T>
-Status topk_cosine(Context& c, HostMatrix<const T> q, const References& r, std::span<const int32_t> q_group, TopK out,
-                   std::span<NeighbourSummary> summary, TopKReport* report) {
+Status topk_cosine(Context& c, HostMatrix<const float> q, const References& r, std::span<const int32_t> q_group,
+                   TopK out, std::span<NeighbourSummary> summary, TopKReport* report) {
   const auto* references = dynamic_cast<const DeviceReferences*>(&r);
   if (references == nullptr) return internal_error("topk_cosine: the references were made by another backend");
   const bool screened = references->rounded.count() > 0;
@@ -257,15 +236,6 @@ Status topk_cosine(Context& c, HostMatrix<const T> q, const References& r, std::
   if (report != nullptr) report->rescanned = static_cast<int64_t>(unproven.size());
   return search(c, *references, q, unproven, q_group, false, out, summary, nullptr);
 }
-
-template Result<std::unique_ptr<References>> prepare_references(Context&, HostMatrix<const float>,
-                                                                const ReferenceOptions&);
-template Result<std::unique_ptr<References>> prepare_references(Context&, HostMatrix<const BFloat16>,
-                                                                const ReferenceOptions&);
-template Status topk_cosine(Context&, HostMatrix<const float>, const References&, std::span<const int32_t>, TopK,
-                            std::span<NeighbourSummary>, TopKReport*);
-template Status topk_cosine(Context&, HostMatrix<const BFloat16>, const References&, std::span<const int32_t>, TopK,
-                            std::span<NeighbourSummary>, TopKReport*);
 
 }  // namespace TRACER_DEVICE_BUILD
 }  // namespace tracer::cuda

@@ -23,16 +23,5 @@ TRACER_DEVICE BFloat16 round_to_bfloat16(float x) {
   return out;
 }
 
-template <class T>
-struct Narrow;
-template <>
-struct Narrow<float> {
-  TRACER_DEVICE static float from(float x) { return x; }
-};
-template <>
-struct Narrow<BFloat16> {
-  TRACER_DEVICE static BFloat16 from(float x) { return round_to_bfloat16(x); }
-};
-
 }  // namespace TRACER_DEVICE_BUILD
 }  // namespace tracer::cuda

@@ -25,19 +25,12 @@ inline namespace TRACER_DEVICE_BUILD {
 
 inline constexpr int kTopkThreads = 128;  // four queries a block
 inline constexpr int kMaxNeighbours = 64;
-inline constexpr int kSummaryMeanOf = 10;
 
 // Length of a row and of what rounding it to bfloat16 took away, both a little too large rather than too small.
 struct RowNorm {
   float length;
   float lost;
 };
-
-// out[i] = x[i], exactly.
-TRACER_KERNEL widen_kernel(device::Global<const BFloat16> x, int64_t count, device::Global<float> out) {
-  const int64_t i = device::block_index() * device::block_size() + device::thread_index();
-  if (i < count) out[i] = widen(x[i]);
-}
 
 // out (rows x padded): x rounded, 0 beyond cols; norm: of each row; largest (2 values, as bits, 0 before): the largest
 // length and loss of all rows. A warp a row.
@@ -183,7 +176,7 @@ TRACER_DEVICE void answer(const WarpList<kSlots>& list, int64_t query, const Ans
   sum.vote_share = 0.0f;
   if (found > 0) {
     sum.nearest = device::shuffle(list.score[0], 0);
-    const int near = found < kSummaryMeanOf ? found : kSummaryMeanOf;
+    const int near = found < kNeighbourhood ? found : static_cast<int>(kNeighbourhood);
     double distance = 0.0;
     for (int j = 0; j < near; ++j) distance += 1.0 - static_cast<double>(device::shuffle(list.score[0], j));
     sum.mean_distance_10 = static_cast<float>(distance / near);

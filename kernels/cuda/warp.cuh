@@ -24,6 +24,13 @@ TRACER_DEVICE T warp_sum(T value) {
   return value;
 }
 
+// The largest value of the warp, in every lane.
+TRACER_DEVICE float warp_largest(float value) {
+  TRACER_UNROLL
+  for (int mask = device::kWarp / 2; mask > 0; mask /= 2) value = fmaxf(value, device::shuffle_xor(value, mask));
+  return value;
+}
+
 // The largest value with its index (ties to the lower), and the second largest value.
 struct BestTwo {
   float best;

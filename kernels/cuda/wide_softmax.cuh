@@ -40,8 +40,7 @@ TRACER_KERNEL TRACER_MAX_THREADS(kWideThreads)
 
   float best = -INFINITY;
   for (int64_t c = lane; c < w.classes; c += device::kWarp) best = fmaxf(best, x[c] + bias[c]);
-  TRACER_UNROLL
-  for (int mask = device::kWarp / 2; mask > 0; mask /= 2) best = fmaxf(best, device::shuffle_xor(best, mask));
+  best = warp_largest(best);
   float sum = 0.0f;
   if (best > -INFINITY) {
     for (int64_t c = lane; c < w.classes; c += device::kWarp) sum += expf(x[c] + bias[c] - best);

@@ -17,26 +17,13 @@ class Exhausted : public Backend {
   std::string_view isa() const override { return "none"; }
   int threads() const override { return 1; }
   Status normalise_rows(HostMatrix<float>) override { throw std::bad_alloc(); }
-  Status normalise_rows(HostMatrix<BFloat16>) override { throw std::bad_alloc(); }
-  Status cast(HostMatrix<const float>, HostMatrix<BFloat16>) override { throw std::bad_alloc(); }
-  Status cast(HostMatrix<const BFloat16>, HostMatrix<float>) override { throw std::bad_alloc(); }
   Status gather_rows(HostMatrix<const float>, std::span<const int64_t>, HostMatrix<float>) override {
-    throw std::bad_alloc();
-  }
-  Status gather_rows(HostMatrix<const BFloat16>, std::span<const int64_t>, HostMatrix<BFloat16>) override {
     throw std::bad_alloc();
   }
   Result<std::unique_ptr<References>> prepare_references(HostMatrix<const float>, const ReferenceOptions&) override {
     throw std::bad_alloc();
   }
-  Result<std::unique_ptr<References>> prepare_references(HostMatrix<const BFloat16>, const ReferenceOptions&) override {
-    throw std::bad_alloc();
-  }
   Status topk_cosine(HostMatrix<const float>, const References&, std::span<const int32_t>, TopK,
-                     std::span<NeighbourSummary>, TopKReport*) override {
-    throw std::bad_alloc();
-  }
-  Status topk_cosine(HostMatrix<const BFloat16>, const References&, std::span<const int32_t>, TopK,
                      std::span<NeighbourSummary>, TopKReport*) override {
     throw std::bad_alloc();
   }
@@ -65,15 +52,10 @@ class Exhausted : public Backend {
                       HostMatrix<float>) override {
     throw std::bad_alloc();
   }
-  Result<std::unique_ptr<LinearHead>> prepare_head(std::span<const LinearMember>, Storage) override {
+  Result<std::unique_ptr<LinearHead>> prepare_head(HostMatrix<const float>, std::span<const float>) override {
     throw std::bad_alloc();
   }
-  Status decision_features(HostMatrix<const float>, const LinearHead&, const NeighbourVote&, const LinearAcceptor*,
-                           const DecisionOutputs&) override {
-    throw std::bad_alloc();
-  }
-  Status decision_features(HostMatrix<const BFloat16>, const LinearHead&, const NeighbourVote&, const LinearAcceptor*,
-                           const DecisionOutputs&) override {
+  Status head_probabilities(HostMatrix<const float>, const LinearHead&, HostMatrix<float>) override {
     throw std::bad_alloc();
   }
   Status decision_features_from(HostMatrix<const float>, const NeighbourVote&, std::span<DecisionFeatures>) override {

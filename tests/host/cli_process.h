@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "engine/maths/random.h"
-#include "host/io/npy.h"
 #include "tests/host/io_test_util.h"
+#include "tests/host/npy_file.h"
 
 namespace tracer {
 
@@ -91,7 +91,7 @@ inline std::string write_log(const io::TempFolder& folder, const std::string& na
                                    log.noise * noise.normal(static_cast<uint64_t>(i * log.dim + d)));
     text += small_row(log, i) + "\n";
   }
-  EXPECT_TRUE(io::write_npy_f32(folder.path(name + ".npy"), x.view()).ok());
+  io::write_npy(folder.path(name + ".npy"), x.view());
   return folder.write(name + ".jsonl", text);
 }
 
@@ -104,7 +104,7 @@ inline void write_labelled(const io::TempFolder& folder, const std::string& name
     text +=
         Json{{"id", "r" + n}, {"input", "text " + n}, {"teacher", "label " + std::to_string(label[i])}}.dump() + "\n";
   }
-  EXPECT_TRUE(io::write_npy_f32(folder.path(name + ".npy"), x).ok());
+  io::write_npy(folder.path(name + ".npy"), x);
   folder.write(name + ".jsonl", text);
 }
 

@@ -113,12 +113,10 @@ std::vector<double> gradients_of(Backend& backend, std::vector<Network>& nets, c
                     .ok());
     losses.push_back(loss[0]);
     // The gradient of the logits, p - onehot over the rows that the model learns from, for the layer below.
-    const LinearMember member{net.w2.view(), flat(net.b2), 1.0f};
-    const auto head = backend.prepare_head({&member, 1}, Storage::kFloat32);
+    const auto head = backend.prepare_head(std::as_const(net.w2).view(), flat(net.b2));
     EXPECT_TRUE(head.ok());
-    std::vector<DecisionFeatures> features(static_cast<size_t>(n));
     Matrix<float> delta(n, kClasses);
-    EXPECT_TRUE(backend.decision_features(h, **head, {}, nullptr, {features, {}, delta.view()}).ok());
+    EXPECT_TRUE(backend.head_probabilities(h, **head, delta.view()).ok());
     const auto learns = [&](int64_t i) { return data.fold[static_cast<size_t>(i)] != f; };
     int64_t rows = 0;
     for (int64_t i = 0; i < n; ++i) rows += learns(i);

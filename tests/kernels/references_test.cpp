@@ -1,4 +1,4 @@
-// Searching prepared references: the same bytes as searching the rows themselves, in either storage, with a summary.
+// Searching prepared references: the same bytes as searching the rows themselves, with a summary.
 #include <algorithm>
 #include <map>
 
@@ -40,19 +40,6 @@ TEST_P(PreparedReferences, GiveTheSameBytesAsTheRows) {
       EXPECT_EQ(report.queries, n);
       EXPECT_LE(report.rescanned, n);
     }
-    // bfloat16 rows are the float32 rows that they stand for.
-    Matrix<BFloat16> qh(n, d), rh(m, d);
-    Matrix<float> qw(n, d), rw(m, d);
-    ASSERT_OK(backend->cast(q.view(), qh.view()));
-    ASSERT_OK(backend->cast(r.view(), rh.view()));
-    ASSERT_OK(backend->cast(HostMatrix<const BFloat16>(qh.view()), qw.view()));
-    ASSERT_OK(backend->cast(HostMatrix<const BFloat16>(rh.view()), rw.view()));
-    references = backend->prepare_references(HostMatrix<const BFloat16>(rh.view()), {rg, {}});
-    ASSERT_OK(references.status());
-    ASSERT_OK(backend->topk_cosine(qw.view(), rw.view(), qg, rg, expected.out()));
-    ASSERT_OK(backend->topk_cosine(HostMatrix<const BFloat16>(qh.view()), **references, qg, got.out()));
-    ASSERT_TRUE(test::same_bytes(got.index, expected.index));
-    ASSERT_TRUE(test::same_bytes(got.similarity, expected.similarity));
   }
 }
 

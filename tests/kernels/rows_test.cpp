@@ -1,4 +1,4 @@
-// bfloat16 itself, and the operations that move rows.
+// bfloat16 itself, and the operation that moves rows.
 #include <cmath>
 #include <limits>
 
@@ -57,44 +57,15 @@ TEST(BFloat16, EveryValueSurvives) {
 class Rows : public test::OnEveryIsa {};
 TRACER_ON_EVERY_ISA(Rows);
 
-TEST_P(Rows, CastsEveryElementAndNothingElse) {
-  for (const int64_t n : {0, 1, 63, 64, 65, 131}) {
-    test::Padded<float> x(n, 37, 9.0f), back(n, 37, 9.0f);
-    test::Padded<BFloat16> half(n, 37, BFloat16{0x1234});
-    std::mt19937 rng(3);
-    test::fill_uniform(x.view(), rng);
-    ASSERT_OK(backend->cast(HostMatrix<const float>(x.view()), half.view()));
-    ASSERT_OK(backend->cast(HostMatrix<const BFloat16>(half.view()), back.view()));
-    EXPECT_TRUE(half.guards_intact());
-    EXPECT_TRUE(back.guards_intact());
-    for (int64_t i = 0; i < n; ++i) {
-      for (int64_t j = 0; j < 37; ++j) {
-        ASSERT_EQ(half.view()(i, j).bits, nearest_bits(x.view()(i, j)));
-        ASSERT_EQ(back.view()(i, j), to_float(half.view()(i, j)));
-      }
-    }
-  }
-  Matrix<float> x(3, 4);
-  Matrix<BFloat16> other(3, 5);
-  EXPECT_EQ(backend->cast(HostMatrix<const float>(x.view()), other.view()).code(), ErrorCode::kInternal);
-}
-
-TEST_P(Rows, GathersRowsOfEitherStorage) {
+TEST_P(Rows, GathersRows) {
   const Matrix<float> x = test::uniform(71, 19, 7);
-  Matrix<BFloat16> half(71, 19);
-  ASSERT_OK(backend->cast(x.view(), half.view()));
   std::vector<int64_t> index = {70, 0, 0, 5};
   for (int64_t i = 0; i < 200; ++i) index.push_back(i * 31 % 71);
   const int64_t n = static_cast<int64_t>(index.size());
   Matrix<float> out(n, 19);
-  Matrix<BFloat16> half_out(n, 19);
   ASSERT_OK(backend->gather_rows(x.view(), index, out.view()));
-  ASSERT_OK(backend->gather_rows(half.view(), index, half_out.view()));
   for (int64_t i = 0; i < n; ++i) {
-    for (int64_t j = 0; j < 19; ++j) {
-      ASSERT_EQ(out(i, j), x(index[static_cast<size_t>(i)], j));
-      ASSERT_EQ(half_out(i, j), half(index[static_cast<size_t>(i)], j));
-    }
+    for (int64_t j = 0; j < 19; ++j) ASSERT_EQ(out(i, j), x(index[static_cast<size_t>(i)], j));
   }
   Matrix<float> none(0, 19);
   ASSERT_OK(backend->gather_rows(x.view(), {}, none.view()));
@@ -104,26 +75,6 @@ TEST_P(Rows, GathersRowsOfEitherStorage) {
   }
   index[2] = 0;
   EXPECT_EQ(backend->gather_rows(x.view(), index, none.view()).code(), ErrorCode::kInternal);
-}
-
-TEST_P(Rows, NormalisesBFloat16) {
-  for (const int64_t d : {1, 7, 8, 9, 384}) {
-    const Matrix<float> x = test::uniform(67, d, 11);
-    Matrix<BFloat16> half(67, d), scaled(67, d);
-    ASSERT_OK(backend->cast(x.view(), half.view()));
-    for (int64_t j = 0; j < d; ++j) half(13, j) = {};
-    std::copy_n(half.data(), half.size(), scaled.data());
-    ASSERT_OK(backend->normalise_rows(scaled.view()));
-    for (int64_t i = 0; i < 67; ++i) {
-      double sum = 0;
-      for (int64_t j = 0; j < d; ++j) sum += std::pow(static_cast<double>(to_float(half(i, j))), 2);
-      for (int64_t j = 0; j < d; ++j) {
-        const double expected = sum > 0 ? to_float(half(i, j)) / std::sqrt(sum) : 0;
-        // One rounding to 8 bits, after one to 24 and a few in float64.
-        ASSERT_TRUE(test::near(to_float(scaled(i, j)), expected, std::fabs(expected) * (1.0 / 256 + 1e-6)));
-      }
-    }
-  }
 }
 
 }  // namespace

@@ -56,26 +56,23 @@ TEST_P(SameDecisions, Neighbours) {
 
 TEST_P(SameDecisions, Features) {
   const int64_t n = 60, d = 97, classes = 40;
-  const Matrix<float> x = test::uniform(n, d, 1), w1 = test::uniform(d, classes, 2), w2 = test::uniform(d, classes, 3),
+  const Matrix<float> x = test::uniform(n, d, 1), w = test::uniform(d, classes, 2),
                       similarity = test::uniform(n, 5, 4, 0.1f, 1.0f);
   Matrix<int32_t> neighbour(n, 5);
   const std::vector<int32_t> picks = test::integers(n * 5, 30, 5), label = test::integers(30, 40, 6);
   std::copy(picks.begin(), picks.end(), neighbour.data());
   const std::vector<float> b(static_cast<size_t>(classes), 0.0f);
-  const std::vector<LinearMember> members = {{w1.view(), b, 0.5f}, {w2.view(), b, 0.5f}};
-  const std::vector<double> mean(10, 0.1), scale(10, 2.0), coef(11, 0.3), frequency(40, 1.0 / 40);
-  const LinearAcceptor acceptor{mean, scale, coef, frequency};
   const NeighbourVote vote{neighbour.view(), similarity.view(), label, 0.3f, 2.0f};
-  const auto decide = [&](Backend& backend_here, std::vector<DecisionFeatures>& out, std::vector<float>& accept) {
-    const auto head = backend_here.prepare_head(members, Storage::kFloat32);
+  const auto decide = [&](Backend& backend_here, std::vector<DecisionFeatures>& out) {
+    const auto head = backend_here.prepare_head(w.view(), b);
     ASSERT_TRUE(head.ok());
-    ASSERT_OK(backend_here.decision_features(HostMatrix<const float>(x.view()), **head, vote, &acceptor,
-                                             {out, {}, {}, accept}));
+    Matrix<float> p(n, classes);
+    ASSERT_OK(backend_here.head_probabilities(HostMatrix<const float>(x.view()), **head, p.view()));
+    ASSERT_OK(backend_here.decision_features_from(HostMatrix<const float>(p.view()), vote, out));
   };
   std::vector<DecisionFeatures> out(static_cast<size_t>(n)), expected(static_cast<size_t>(n));
-  std::vector<float> accept(static_cast<size_t>(n)), expected_accept(static_cast<size_t>(n));
-  decide(*reference, expected, expected_accept);
-  decide(*backend, out, accept);
+  decide(*reference, expected);
+  decide(*backend, out);
   int64_t decided = 0;
   for (size_t i = 0; i < out.size(); ++i) {
     ASSERT_TRUE(near(out[i].top1, expected[i].top1, kBand));
@@ -87,7 +84,6 @@ TEST_P(SameDecisions, Features) {
     ASSERT_EQ(out[i].label, expected[i].label);
     ASSERT_TRUE(near(out[i].vote_p, expected[i].vote_p, kBand));
     ASSERT_EQ(out[i].vote_share, expected[i].vote_share);
-    ASSERT_TRUE(near(accept[i], expected_accept[i], 1e-3));  // logits of probabilities near their clamps
   }
   EXPECT_GT(decided, n / 2);
 }

@@ -32,6 +32,9 @@ class SimtKernels : public ::testing::TestWithParam<simt::Order> {
 
 INSTANTIATE_TEST_SUITE_P(Orders, SimtKernels, ::testing::ValuesIn(simt::kOrders));
 
+void narrow(float x, float& out) { out = x; }
+void narrow(float x, BFloat16& out) { out = cuda::round_to_bfloat16(x); }
+
 template <int kMicro, class T>
 void expect_cpu_bytes(simt::Order order, Trans ta, Trans tb, int64_t m, int64_t n, int64_t k) {
   SCOPED_TRACE(testing::Message() << m << " x " << n << " x " << k << ", tiles of " << 16 * kMicro);
@@ -40,11 +43,11 @@ void expect_cpu_bytes(simt::Order order, Trans ta, Trans tb, int64_t m, int64_t 
   std::vector<T> as, bs;
   Matrix<float> a_read = a.clone(), b_read = b.clone(), expected(m, n);
   for (int64_t i = 0; i < a.size(); ++i) {
-    as.push_back(cuda::Narrow<T>::from(a.data()[i]));
+    narrow(a.data()[i], as.emplace_back());
     a_read.data()[i] = cuda::widen(as.back());
   }
   for (int64_t i = 0; i < b.size(); ++i) {
-    bs.push_back(cuda::Narrow<T>::from(b.data()[i]));
+    narrow(b.data()[i], bs.emplace_back());
     b_read.data()[i] = cuda::widen(bs.back());
   }
   ASSERT_OK(
@@ -90,6 +93,17 @@ TEST_P(SimtKernels, TheExactProductHasTheCpusBytes) {
   }
 }
 
+TEST(SimtStorage, RoundsAsTheCpuDoes) {
+  std::mt19937 random(9);
+  for (int i = 0; i < 100000; ++i) {
+    uint32_t bits = static_cast<uint32_t>(random());
+    if (i % 4 == 0) bits = (bits & 0xffff0000u) | 0x8000u;  // a tie
+    float x;
+    std::memcpy(&x, &bits, sizeof x);
+    ASSERT_EQ(cuda::round_to_bfloat16(x), to_bfloat16(x)) << std::hexfloat << x;
+  }
+}
+
 TEST_P(SimtKernels, ListsKeepTheBestInOrder) {
   std::mt19937 random(5);
   std::vector<float> scores(200);
@@ -124,8 +138,7 @@ struct Found {
   TopKReport report;
 };
 
-template <class T>
-Found find(Backend& backend, HostMatrix<const T> q, HostMatrix<const float> r, int64_t k, bool exclude = false) {
+Found find(Backend& backend, HostMatrix<const float> q, HostMatrix<const float> r, int64_t k, bool exclude = false) {
   Found f(q.rows, k);
   const std::vector<int32_t> label = test::integers(r.rows, 5, 7), group = test::integers(r.rows, 3, 8),
                              q_group = test::integers(q.rows, 3, 9);
@@ -153,10 +166,10 @@ TEST_P(SimtKernels, ScreeningChangesNothingAndProvesMost) {
     for (const bool exclude : {false, true}) {
       SCOPED_TRACE(testing::Message() << "k " << k << ", excluding " << exclude);
       const Matrix<float> q = test::unit_rows(30, 20, 3), r = test::unit_rows(301, 20, 4);
-      const Found expected = find<float>(*cpu, q.view(), r.view(), k, exclude);
-      const Found got = find<float>(*screened, q.view(), r.view(), k, exclude);
+      const Found expected = find(*cpu, q.view(), r.view(), k, exclude);
+      const Found got = find(*screened, q.view(), r.view(), k, exclude);
       expect_same(got, expected);
-      expect_same(find<float>(*exact, q.view(), r.view(), k, exclude), expected);
+      expect_same(find(*exact, q.view(), r.view(), k, exclude), expected);
       EXPECT_TRUE(got.report.screened);
       EXPECT_LT(got.report.rescanned, 30);
     }
@@ -173,31 +186,26 @@ TEST_P(SimtKernels, ReferencesThatBFloat16CannotTellApartAreRescanned) {
     for (int64_t j = 0; j < r.cols(); ++j) r(i, j) = base(0, j) + noise(i, j);
   }
   const Matrix<float> q = test::unit_rows(6, 24, 7);
-  const Found got = find<float>(*screened, q.view(), r.view(), 10);
-  expect_same(got, find<float>(*cpu, q.view(), r.view(), 10));
+  const Found got = find(*screened, q.view(), r.view(), 10);
+  expect_same(got, find(*cpu, q.view(), r.view(), 10));
   EXPECT_EQ(got.report.rescanned, 6);
 }
 
 TEST_P(SimtKernels, LogitsInSharedMemoryAndInDeviceMemoryDecideAlike) {
   const int64_t n = 21, d = 70, classes = 41;
-  const Matrix<float> x = test::uniform(n, d, 1), w1 = test::uniform(d, classes, 2), w2 = test::uniform(d, classes, 3);
-  std::vector<float> b1(static_cast<size_t>(classes), 0.1f), b2(static_cast<size_t>(classes), -0.2f);
-  b2[3] = -1e5f;
-  const std::vector<LinearMember> members = {{w1.view(), b1, 0.25f}, {w2.view(), b2, 0.75f}};
+  const Matrix<float> x = test::uniform(n, d, 1), w = test::uniform(d, classes, 2);
+  std::vector<float> b(static_cast<size_t>(classes), 0.1f);
+  b[3] = -1e5f;
   simt::BackendTuning spilled;
-  spilled.decide_shared_bytes = 0;
-  std::vector<std::vector<DecisionFeatures>> results;
+  spilled.head_shared_bytes = 0;
+  std::vector<Matrix<float>> results;
   for (const auto& backend : {simt::make_backend(), simt::make_backend(spilled)}) {
-    for (const Storage storage : {Storage::kFloat32, Storage::kBFloat16}) {
-      const auto head = backend->prepare_head(members, storage);
-      ASSERT_TRUE(head.ok());
-      std::vector<DecisionFeatures> out(static_cast<size_t>(n));
-      ASSERT_OK(backend->decision_features(x.view(), **head, NeighbourVote{}, nullptr, {out, {}, {}, {}}));
-      results.push_back(out);
-    }
+    const auto head = backend->prepare_head(w.view(), b);
+    ASSERT_TRUE(head.ok());
+    results.emplace_back(n, classes);
+    ASSERT_OK(backend->head_probabilities(x.view(), **head, results.back().view()));
   }
-  EXPECT_TRUE(test::same_bytes(results[0], results[2]));
-  EXPECT_TRUE(test::same_bytes(results[1], results[3]));
+  EXPECT_TRUE(test::same_bytes(results[0], results[1]));
 }
 
 TEST_P(SimtKernels, OutOfMemoryIsAnErrorAndTheBackendGoesOn) {

@@ -24,11 +24,11 @@ done
 python3 - "$work/all" $table << 'END'
 import re, sys
 
-# Threads of a block, and dynamic shared memory where the launch asks for it (decide_kernel: 77 classes).
-THREADS = {"normalise_rows": 128, "cast": 256, "gather_rows": 256, "sparse_product": 256, "exact_gemm": 256, "activate": 256, "activation_backward": 256,
+# Threads of a block, and dynamic shared memory where the launch asks for it (head_kernel: 77 classes).
+THREADS = {"normalise_rows": 128, "gather_rows": 256, "sparse_product": 256, "exact_gemm": 256, "activate": 256, "activation_backward": 256,
            "column_parts": 256, "column_total": 256, "parity_keys": 256, "disagreements": 256, "parity_prefix": 256,
-           "parity_points": 256, "widen": 256, "fill_zero": 256}
-DYNAMIC = {"decide": 4 * 16 * (77 + 64)}
+           "parity_points": 256, "fill_zero": 256}
+DYNAMIC = {"head": 4 * 16 * (77 + 64)}
 
 
 def occupancy(threads, registers, shared):

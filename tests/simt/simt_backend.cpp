@@ -20,7 +20,7 @@ std::unique_ptr<Backend> make_backend(const BackendTuning& t) {
   tuning.rows = t.rows;
   tuning.queries = t.queries;
   tuning.references = t.references;
-  tuning.decide_shared_bytes = t.decide_shared_bytes;
+  tuning.head_shared_bytes = t.head_shared_bytes;
   tuning.screening = t.screen ? cuda::Screening::kAlways : cuda::Screening::kNever;
   BackendOptions options;
   options.device = "cpu";

@@ -12,7 +12,7 @@ struct BackendTuning {
   int64_t rows = 64;  // small, so that few rows make several batches
   int64_t queries = 48;
   int64_t references = 100;
-  int64_t decide_shared_bytes = 96 << 10;
+  int64_t head_shared_bytes = 96 << 10;
   bool screen = true;
 };
 

@@ -46,7 +46,7 @@ TEST(Trees, ARowAtAThresholdGoesRight) {
   EXPECT_EQ(tree_logits(trees, at, 2, 2), (std::vector<double>{-0.75, 1.75}));
   EXPECT_EQ(tree_logits(trees, nothing, 2, 2), (std::vector<double>{1.25, -2.25}));
   NetworkMember member;
-  member.kind = "gbt", member.trees = trees, member.b = {0, kRemovedClassBias};
+  member.kind = "gbt", member.trees = trees, member.b = {0, kRemovedBias};
   const auto backend = cpu();
   Matrix<float> x(1, 2), p(1, 2);
   x(0, 0) = 9, x(0, 1) = 0.5f;

@@ -64,7 +64,7 @@ TEST_F(CliUsage, EvaluatingNothingIsNoSuccess) {
   // A vector far from all: nothing is handled, and whoever asked for a floor is told.
   Matrix<float> far(1, 16);
   far(0, 9) = -1;
-  ASSERT_TRUE(io::write_npy_f32(folder.path("one.npy"), far.view()).ok());
+  io::write_npy(folder.path("one.npy"), far.view());
   folder.write("one.jsonl", "{\"input\":\"x\",\"teacher\":\"label 0\"}\n");
   o = run({"evaluate", "p", "one.jsonl"});
   EXPECT_EQ(o.code, 0) << o.err;
@@ -119,7 +119,7 @@ TEST_F(CliUsage, TextForPeopleCannotSteerTheirTerminal) {
   ASSERT_TRUE(write_artifact(folder.path("p"), a).ok());
   Matrix<float> x(1, kDim);
   x(0, 0) = 1;
-  ASSERT_TRUE(io::write_npy_f32(folder.path("x.npy"), x.view()).ok());
+  io::write_npy(folder.path("x.npy"), x.view());
   folder.write("x.jsonl", "{\"input\":\"x\"}\n");
   const auto clean = [&](const std::string& text) {
     return text.find('\x1b') == std::string::npos && text.find('\x7f') == std::string::npos &&

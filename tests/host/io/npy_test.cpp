@@ -6,10 +6,12 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "host/io/half.h"
 #include "host/io/npy_header.h"
 #include "tests/host/io_test_util.h"
+#include "tests/host/npy_file.h"
 
 namespace tracer::io {
 namespace {
@@ -31,8 +33,8 @@ std::string dict(const std::string& descr, const std::string& shape, const std::
 }
 
 template <class T>
-std::string raw(std::initializer_list<T> values) {
-  return {reinterpret_cast<const char*>(values.begin()), values.size() * sizeof(T)};
+std::string raw(const std::vector<T>& values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
 }
 
 std::string refusal(const std::string& bytes) {
@@ -146,7 +148,6 @@ TEST(Half, EveryValue) {
     const float got = half_to_float(static_cast<uint16_t>(h));
     if (exponent == 31 && fraction != 0) {
       EXPECT_TRUE(std::isnan(got)) << h;
-      EXPECT_EQ(float_to_half(got) & 0x7fff, 0x7e00) << h;
       continue;
     }
     const double expected = exponent == 31  ? sign * std::numeric_limits<double>::infinity()
@@ -154,14 +155,6 @@ TEST(Half, EveryValue) {
                                             : sign * std::ldexp(1024 + fraction, exponent - 25);
     ASSERT_EQ(got, expected) << h;
     ASSERT_EQ(std::signbit(got), h >= 0x8000) << h;
-    ASSERT_EQ(float_to_half(got), h) << "back";
-    if (exponent == 31 || h >= 0x8000) continue;
-    // Halfway to the next half ties to even; a little either side does not.
-    const double next = h == 0x7bff ? 65536 : double{half_to_float(static_cast<uint16_t>(h + 1))};
-    const auto middle = static_cast<float>((expected + next) / 2);
-    ASSERT_EQ(float_to_half(middle), h % 2 == 0 ? h : h + 1) << h;
-    ASSERT_EQ(float_to_half(std::nextafter(middle, 0.0f)), h) << h;
-    ASSERT_EQ(float_to_half(std::nextafter(middle, 1e9f)), h + 1) << h;
   }
 }
 
@@ -173,9 +166,14 @@ TEST(Npy, WriteThenReadInParts) {
       Matrix<float> m(rows, cols);
       for (int64_t i = 0; i < m.size(); ++i) m.data()[i] = static_cast<float>((i * 37 % 2048) - 1024) / 64 + 0x1p-7f;
       for (bool half : {false, true}) {
-        const Status written =
-            half ? write_npy_f16(path, std::as_const(m).view()) : write_npy_f32(path, std::as_const(m).view());
-        ASSERT_TRUE(written.ok()) << written.message();
+        std::vector<uint16_t> bits;  // of halves from 1 up
+        for (int64_t i = 0; i < m.size(); ++i) bits.push_back(static_cast<uint16_t>(0x3c00 + i * 37 % 4096));
+        if (half) {
+          const std::string shape = "(" + std::to_string(rows) + ", " + std::to_string(cols) + ")";
+          folder.write("v.npy", npy(dict("<f2", shape), raw(bits)));
+        } else {
+          write_npy(path, std::as_const(m).view());
+        }
         Result<NpyReader> r = NpyReader::open(path);
         ASSERT_TRUE(r.ok()) << r.status().message();
         ASSERT_EQ(r->dtype(), half ? NpyType::kF16 : NpyType::kF32);
@@ -187,7 +185,7 @@ TEST(Npy, WriteThenReadInParts) {
         ASSERT_TRUE(r->read_rows(0, first, {back.data(), first, cols, cols + 3}).ok());
         for (int64_t i = 0; i < rows; ++i) {
           for (int64_t j = 0; j < cols; ++j) {
-            const float expected = half ? half_to_float(float_to_half(m(i, j))) : m(i, j);
+            const float expected = half ? half_to_float(bits[static_cast<size_t>(i * cols + j)]) : m(i, j);
             ASSERT_EQ(back(i, j), expected) << i << " " << j;
           }
           ASSERT_EQ(back(i, cols), 0) << "beyond the row";
@@ -206,16 +204,6 @@ TEST(Npy, HeaderIsAlignedAsNumPyWritesIt) {
   EXPECT_EQ(header.substr(0, 10), "\x93NUMPY\x01\0\x76\0"s);
   EXPECT_EQ(header.substr(10, 60), "{'descr': '<f4', 'fortran_order': False, 'shape': (10003, 38");
   EXPECT_EQ(header.back(), '\n');
-}
-
-TEST(Npy, HalfOverflowIsRefused) {
-  TempFolder folder;
-  Matrix<float> m(2, 2);
-  m(1, 0) = 70000;
-  const Status status = write_npy_f16(folder.path("v.npy"), std::as_const(m).view());
-  EXPECT_EQ(status.code(), ErrorCode::kBadInput);
-  EXPECT_TRUE(contains(status.message(), "row 1, column 0: 70000 is beyond float16"));
-  EXPECT_FALSE(std::filesystem::exists(folder.path("v.npy")));
 }
 
 TEST(Npy, FileThatShrinksOrIsNoFile) {

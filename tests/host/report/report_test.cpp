@@ -3,9 +3,9 @@
 #include <string>
 #include <string_view>
 
+#include "host/io/excerpt.h"
 #include "host/io/sha256.h"
 #include "host/report/data.h"
-#include "host/io/excerpt.h"
 #include "host/report/page.h"
 #include "host/report/page_files.h"
 

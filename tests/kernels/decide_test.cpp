@@ -1,3 +1,4 @@
+// Probabilities of a softmax regression, and what is decided from probabilities and a vote.
 #include <algorithm>
 #include <limits>
 
@@ -8,8 +9,8 @@ namespace {
 
 using test::near;
 
-class Ensemble : public test::OnEveryIsa {};
-TRACER_ON_EVERY_ISA(Ensemble);
+class Decide : public test::OnEveryIsa {};
+TRACER_ON_EVERY_ISA(Decide);
 
 struct Route {
   Route(int64_t n, int64_t d, int64_t classes, int64_t k, uint32_t seed)
@@ -108,7 +109,7 @@ Expected expect(const Route& r, int64_t i, const std::vector<double>& member) {
   return e;
 }
 
-void check_row(const Route& r, const Expected& e, const DecisionFeatures& f, double tolerance) {
+void check_row(const Expected& e, const DecisionFeatures& f, double tolerance) {
   const size_t classes = e.p.size();
   ASSERT_GE(f.label, 0);
   ASSERT_LT(static_cast<size_t>(f.label), classes);
@@ -131,72 +132,64 @@ void check_row(const Route& r, const Expected& e, const DecisionFeatures& f, dou
   ASSERT_TRUE(near(f.vote_share, share, test::kRounding));
   ASSERT_EQ(f.nearest, static_cast<float>(e.nearest));
   ASSERT_TRUE(near(f.mean_distance_10, e.distance, 2 * test::kRounding * e.distance));
-  (void)r;
 }
 
-// Decisions of one member.
-Status decide(Backend& backend, const Route& r, std::span<DecisionFeatures> out, HostMatrix<float> probability) {
-  const LinearMember member{r.w.view(), r.b, 1.0f};
-  const auto head = backend.prepare_head({&member, 1}, Storage::kFloat32);
-  if (!head.ok()) return head.status();
-  return backend.decision_features(r.x.view(), **head, r.vote(), nullptr, {out, {}, probability});
+Status probabilities(Backend& backend, const Route& r, HostMatrix<float> out) {
+  TRACER_ASSIGN_OR_RETURN(const auto head, backend.prepare_head(r.w.view(), r.b));
+  return backend.head_probabilities(r.x.view(), *head, out);
 }
 
-// See wide_softmax_test.cpp: error of a softmax over logits of size S; 1e-6 more for the mixture.
+// See wide_softmax_test.cpp: error of a softmax over logits of size S.
 double tolerance_of(const Route& r, double size) {
-  return 2.02 * static_cast<double>(r.x.view().cols + 3) * test::kRounding * size + 2e-6;
+  return 2.02 * static_cast<double>(r.x.view().cols + 3) * test::kRounding * size + 1e-6;
 }
 
-TEST_P(Ensemble, MatchesTheOracleAtEveryEdge) {
+TEST_P(Decide, MatchesTheOracleAtEveryEdge) {
   const std::vector<std::array<int64_t, 4>> cases = {
       // rows, d, classes, k
-      {0, 3, 2, 1},    {1, 1, 1, 0},    {1, 0, 3, 2},    {5, 2, 2, 1},     {47, 3, 3, 5},     {48, 4, 4, 0},
-      {49, 5, 7, 10},  {53, 6, 8, 11},  {97, 7, 9, 12},  {101, 8, 15, 3},  {11, 9, 16, 64},   {12, 10, 17, 10},
-      {13, 11, 24, 7}, {14, 12, 31, 5}, {15, 13, 32, 5}, {16, 384, 33, 5}, {17, 385, 150, 20}};
+      {0, 3, 2, 1},     {1, 1, 1, 0},       {1, 0, 3, 2},     {5, 2, 2, 1},     {47, 3, 3, 5},
+      {48, 4, 4, 0},    {49, 5, 7, 10},     {53, 6, 8, 11},   {97, 7, 9, 12},   {101, 8, 15, 3},
+      {11, 9, 16, 64},  {12, 10, 17, 10},   {13, 11, 24, 7},  {14, 12, 31, 5},  {15, 13, 32, 5},
+      {16, 384, 33, 5}, {17, 385, 150, 20}, {65, 33, 77, 15}, {40, 383, 31, 9}, {9, 771, 1000, 2}};
   uint32_t seed = 0;
   for (const auto& [n, d, classes, k] : cases) {
+    SCOPED_TRACE(testing::Message() << n << " rows, d " << d << ", " << classes << " classes, k " << k);
+    Route r(n, d, classes, k, seed += 3);
+    test::Padded<float> probability(n, classes, 9.0f), given(n, classes, 9.0f);
+    ASSERT_OK(probabilities(*backend, r, probability.view()));
+    ASSERT_TRUE(probability.guards_intact());
+    std::vector<std::vector<double>> s;
+    for (int64_t i = 0; i < n; ++i) {
+      double size = 0;
+      s.push_back(softmax(r, i, &size));
+      for (int64_t c = 0; c < classes; ++c) {
+        ASSERT_TRUE(near(probability.view()(i, c), s.back()[static_cast<size_t>(c)], tolerance_of(r, size)));
+        given.view()(i, c) = static_cast<float>(s.back()[static_cast<size_t>(c)]);
+      }
+    }
     for (const float weight : {0.0f, 0.3f, 1.0f}) {
       for (const float sharpness : {0.0f, 1.0f, 7.5f}) {
-        SCOPED_TRACE(testing::Message() << n << " rows, d " << d << ", " << classes << " classes, k " << k
-                                        << ", weight " << weight << ", sharpness " << sharpness);
-        Route r(n, d, classes, k, seed += 3);
+        SCOPED_TRACE(testing::Message() << "weight " << weight << ", sharpness " << sharpness);
         r.weight = weight;
         r.sharpness = sharpness;
-        std::vector<DecisionFeatures> out(static_cast<size_t>(n)), from(static_cast<size_t>(n));
-        test::Padded<float> probability(n, classes, 9.0f);
-        ASSERT_OK(decide(*backend, r, out, probability.view()));
-        ASSERT_TRUE(probability.guards_intact());
-        test::Padded<float> members(n, classes, 9.0f);
-        for (int64_t i = 0; i < n; ++i) {
-          double size = 0;
-          const std::vector<double> member = softmax(r, i, &size);
-          const Expected e = expect(r, i, member);
-          const double tolerance = tolerance_of(r, size);
-          check_row(r, e, out[static_cast<size_t>(i)], tolerance);
-          for (int64_t c = 0; c < classes; ++c) {
-            ASSERT_TRUE(near(probability.view()(i, c), e.p[static_cast<size_t>(c)], tolerance));
-            members.view()(i, c) = static_cast<float>(member[static_cast<size_t>(c)]);
-          }
-          ASSERT_EQ(out[static_cast<size_t>(i)].top1, probability.view()(i, out[static_cast<size_t>(i)].label));
-        }
-        ASSERT_OK(backend->decision_features_from(members.view(), r.vote(), from));
-        for (int64_t i = 0; i < n; ++i) {
-          double size = 0;
-          check_row(r, expect(r, i, softmax(r, i, &size)), from[static_cast<size_t>(i)], 2e-6);
+        std::vector<DecisionFeatures> out(static_cast<size_t>(n));
+        ASSERT_OK(backend->decision_features_from(given.view(), r.vote(), out));
+        for (size_t i = 0; i < out.size(); ++i) {
+          check_row(expect(r, static_cast<int64_t>(i), s[i]), out[i], 2e-6);
+          if (weight > 0) continue;
+          ASSERT_EQ(out[i].top1, given.view()(static_cast<int64_t>(i), out[i].label));
         }
       }
     }
   }
 }
 
-TEST_P(Ensemble, RemovedClassesHaveNoSoftmaxProbability) {
+TEST_P(Decide, RemovedClassesHaveNoProbability) {
   Route r(60, 5, 18, 0, 5);
-  r.weight = 0;
-  for (const size_t c : {0, 4, 17}) r.b[c] = -1e4f;
+  for (const size_t c : {0, 4, 17}) r.b[c] = kRemovedBias;
   r.b[3] = -9999.0f;  // just above the limit: a class like any other, and hopeless
   Matrix<float> probability(60, 18);
-  std::vector<DecisionFeatures> out(60);
-  ASSERT_OK(decide(*backend, r, out, probability.view()));
+  ASSERT_OK(probabilities(*backend, r, probability.view()));
   for (int64_t i = 0; i < 60; ++i) {
     for (const int64_t c : {0, 4, 17}) ASSERT_EQ(probability(i, c), 0.0f);
     double size = 0;
@@ -205,7 +198,7 @@ TEST_P(Ensemble, RemovedClassesHaveNoSoftmaxProbability) {
   }
 }
 
-TEST_P(Ensemble, TiesGoToTheLowerClass) {
+TEST_P(Decide, TiesGoToTheLowerClass) {
   const int64_t classes = 21;
   Matrix<float> p(3, classes);
   for (int64_t c = 0; c < classes; ++c) p(0, c) = 1.0f / 32.0f;  // all equal
@@ -228,58 +221,74 @@ TEST_P(Ensemble, TiesGoToTheLowerClass) {
   EXPECT_EQ(out[1].vote_p, out[1].softmax_p);
 }
 
-TEST_P(Ensemble, SameBytesForAnyNumberOfThreadsAndAnyBatch) {
+TEST_P(Decide, SameBytesForAnyNumberOfThreadsAndAnyBatch) {
   const Route r(203, 401, 37, 9, 15);
-  const auto run = [&](Backend& b) {
+  const auto run = [&](Backend& b, Matrix<float>& p) {
     std::vector<DecisionFeatures> out(203);
-    EXPECT_TRUE(decide(b, r, out, {}).ok());
+    EXPECT_TRUE(probabilities(b, r, p.view()).ok());
+    EXPECT_TRUE(b.decision_features_from(p.view(), r.vote(), out).ok());
     return out;
   };
-  const std::vector<DecisionFeatures> reference = run(*test::make(GetParam(), 1));
-  EXPECT_TRUE(test::same_bytes(run(*test::make(GetParam(), 2)), reference));
-  EXPECT_TRUE(test::same_bytes(run(*test::make(GetParam(), 3)), reference));
-  const LinearMember member{r.w.view(), r.b, 1.0f};
-  const auto head = backend->prepare_head({&member, 1}, Storage::kFloat32);
+  Matrix<float> p(203, 37), other(203, 37);
+  const std::vector<DecisionFeatures> reference = run(*test::make(GetParam(), 1), p);
+  for (const int threads : {2, 3, 7}) {
+    EXPECT_TRUE(test::same_bytes(run(*test::make(GetParam(), threads), other), reference));
+    EXPECT_TRUE(test::same_bytes(other, p));
+  }
+  const auto head = backend->prepare_head(r.w.view(), r.b);
   ASSERT_TRUE(head.ok());
-  for (int64_t i = 0; i < 203; i += 7) {
-    NeighbourVote one = r.vote();
-    one.neighbour = one.neighbour.rows_from(i, 1);
-    one.similarity = one.similarity.rows_from(i, 1);
-    std::vector<DecisionFeatures> out(1);
-    ASSERT_OK(backend->decision_features(r.x.view().rows_from(i, 1), **head, one, nullptr, {out}));
-    EXPECT_TRUE(test::same_bytes(out, {reference[static_cast<size_t>(i)]})) << "row " << i;
+  for (const int64_t count : {1, 16, 31}) {
+    for (int64_t i = 0; i + count <= 203; i += 13) {
+      NeighbourVote vote = r.vote();
+      vote.neighbour = vote.neighbour.rows_from(i, count);
+      vote.similarity = vote.similarity.rows_from(i, count);
+      Matrix<float> some(count, 37);
+      std::vector<DecisionFeatures> out(static_cast<size_t>(count));
+      ASSERT_OK(backend->head_probabilities(r.x.view().rows_from(i, count), **head, some.view()));
+      EXPECT_TRUE(std::equal(some.data(), some.data() + some.size(), p.row(i))) << "row " << i;
+      ASSERT_OK(backend->decision_features_from(some.view(), vote, out));
+      EXPECT_TRUE(test::same_bytes(out, {reference.begin() + i, reference.begin() + i + count})) << "row " << i;
+    }
   }
 }
 
-TEST_P(Ensemble, FeaturesFromItsOwnProbabilitiesAreTheSame) {
-  Route r(70, 12, 29, 6, 25);
-  r.weight = 0;
-  Matrix<float> p(70, 29);
-  std::vector<DecisionFeatures> direct(70), from(70);
-  ASSERT_OK(decide(*backend, r, direct, p.view()));
-  ASSERT_OK(backend->decision_features_from(p.view(), r.vote(), from));
-  // All but the entropy, which one reads off the logits and the other off the probabilities.
-  for (size_t i = 0; i < direct.size(); ++i) {
-    ASSERT_TRUE(near(from[i].entropy, direct[i].entropy, 2e-6));
-    from[i].entropy = direct[i].entropy;
-  }
-  EXPECT_TRUE(test::same_bytes(direct, from));
-}
-
-TEST_P(Ensemble, RefusesWhatDoesNotFit) {
+TEST_P(Decide, RefusesWhatDoesNotFit) {
   Route r(4, 3, 5, 2, 35);
+  Matrix<float> p(4, 5), narrow(4, 4), low(3, 5);
+  const auto head = backend->prepare_head(r.w.view(), r.b);
+  ASSERT_TRUE(head.ok());
+  EXPECT_EQ((*head)->dimension(), 3);
+  EXPECT_EQ((*head)->classes(), 5);
+  ASSERT_OK(backend->head_probabilities(r.x.view(), **head, p.view()));
+  const auto code = [&](HostMatrix<const float> x, HostMatrix<float> out) {
+    return backend->head_probabilities(x, **head, out).code();
+  };
+  EXPECT_EQ(code(r.x.view(), narrow.view()), ErrorCode::kInternal);
+  EXPECT_EQ(code(r.x.view(), low.view()), ErrorCode::kInternal);
+  EXPECT_EQ(code(test::uniform(4, 4, 1).view(), p.view()), ErrorCode::kInternal);
+  const auto other = test::make(test::isas().front() == GetParam() ? "portable" : test::isas().front(), 1);
+  if (other->isa() != GetParam() && GetParam() != "avx512_vnni") {  // avx512_bf16 has that one's loops
+    EXPECT_EQ(other->head_probabilities(r.x.view(), **head, p.view()).code(), ErrorCode::kInternal);
+  }
+  const auto refusal = [&](HostMatrix<const float> w, const std::vector<float>& b) {
+    return backend->prepare_head(w, b).status().code();
+  };
+  EXPECT_EQ(refusal(r.w.view(), std::vector<float>(4, 0.0f)), ErrorCode::kInternal);
+  EXPECT_EQ(refusal(r.w.view(), std::vector<float>(5, kRemovedBias)), ErrorCode::kInternal);
+  EXPECT_EQ(refusal({nullptr, 3, 0}, {}), ErrorCode::kInternal);
+
   std::vector<DecisionFeatures> out(4), short_out(3);
-  ASSERT_OK(decide(*backend, r, out, {}));
-  EXPECT_EQ(decide(*backend, r, short_out, {}).code(), ErrorCode::kInternal);
+  const auto decide = [&](std::span<DecisionFeatures> features) {
+    return backend->decision_features_from(p.view(), r.vote(), features).code();
+  };
+  EXPECT_EQ(decide(out), ErrorCode::kOk);
+  EXPECT_EQ(decide(short_out), ErrorCode::kInternal);
   r.neighbour.view()(1, 0) = 97;
-  EXPECT_EQ(decide(*backend, r, out, {}).code(), ErrorCode::kInternal);
+  EXPECT_EQ(decide(out), ErrorCode::kInternal);
   r.neighbour.view()(1, 0) = 0;
   r.neighbour.view()(0, 0) = 50;
   r.reference_label[50] = 5;
-  EXPECT_EQ(decide(*backend, r, out, {}).code(), ErrorCode::kInternal);
-  r.reference_label[50] = 4;
-  r.b.pop_back();
-  EXPECT_EQ(decide(*backend, r, out, {}).code(), ErrorCode::kInternal);
+  EXPECT_EQ(decide(out), ErrorCode::kInternal);
 }
 
 }  // namespace
