@@ -5,7 +5,7 @@
 #include "host/cli/flags.h"
 #include "host/encoder/label_descriptions.h"
 #include "host/encoder/source.h"
-#include "host/explain/explained.h"
+#include "host/explain/source.h"
 #include "host/route/opened_policy.h"
 
 namespace tracer::cli {
