@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 const std::set<std::string> kFileNames = {kManifest, kCertificates, kWeights,      kFrontier,
-                                          kExplain,  kLedger,       kReferenceIds, kSums};
+                                          kFindings, kLookLedger,   kReferenceIds, kSums};
 
 std::string dump(const Json& j) { return j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
@@ -249,11 +249,11 @@ Status write_artifact(const std::string& path, Artifact& artifact) {
   for (const Certificate& c : artifact.policy.certificates)
     certificates["certificates"].push_back(certificate_json(c, artifact.policy));
   const std::string certificate_text = dump(certificates), frontier_text = dump(artifact.frontier),
-                    explain_text = dump(artifact.explain), ledger_text = dump(artifact.ledger),
+                    findings_text = dump(artifact.findings), look_ledger_text = dump(artifact.look_ledger),
                     ids_text = dump(Json{{"ids", artifact.reference_ids}});
-  std::map<std::string, std::string_view> parts = {{kWeights, weights},        {kCertificates, certificate_text},
-                                                   {kFrontier, frontier_text}, {kExplain, explain_text},
-                                                   {kLedger, ledger_text},     {kReferenceIds, ids_text}};
+  std::map<std::string, std::string_view> parts = {
+      {kWeights, weights},        {kCertificates, certificate_text}, {kFrontier, frontier_text},
+      {kFindings, findings_text}, {kLookLedger, look_ledger_text},   {kReferenceIds, ids_text}};
   const std::string manifest = dump(manifest_json(artifact, parts));
   parts[kManifest] = manifest;
   const std::string sums_text = sums(parts);
@@ -269,7 +269,7 @@ Result<Artifact> read_artifact(const std::string& path) {
     return bad_input(path + ": expected an artifact folder, found none (run `tracer fit` first)");
   TRACER_ASSIGN_OR_RETURN(auto digests, read_sums(path));
   std::map<std::string, std::string> text;
-  for (const char* name : {kManifest, kCertificates, kFrontier, kExplain, kLedger, kReferenceIds}) {
+  for (const char* name : {kManifest, kCertificates, kFrontier, kFindings, kLookLedger, kReferenceIds}) {
     TRACER_ASSIGN_OR_RETURN(auto bytes, io::read_file(path + "/" + name));
     text[name] = std::move(bytes);
   }
@@ -293,8 +293,8 @@ Result<Artifact> read_artifact(const std::string& path) {
   Artifact artifact = std::move(parsed).value();
   artifact.digest = found[kManifest];
   for (const auto& [name, parse, out] : {std::tuple(kFrontier, &parse_frontier, &artifact.frontier),
-                                         {kExplain, &parse_explain, &artifact.explain},
-                                         {kLedger, &parse_ledger, &artifact.ledger}}) {
+                                         {kFindings, &parse_findings, &artifact.findings},
+                                         {kLookLedger, &parse_look_ledger, &artifact.look_ledger}}) {
     TRACER_ASSIGN_OR_RETURN(auto json, parse(text[name], path + "/" + name));
     *out = std::move(json);
   }
@@ -307,12 +307,12 @@ Result<Artifact> read_artifact(const std::string& path) {
   return artifact;
 }
 
-Result<Json> read_ledger(const std::string& path) {
-  const std::string file = path + "/" + kLedger;
+Result<Json> read_look_ledger(const std::string& path) {
+  const std::string file = path + "/" + kLookLedger;
   std::error_code ec;
   if (!fs::exists(file, ec)) return Json{{"looks", Json::array()}};
   TRACER_ASSIGN_OR_RETURN(auto text, io::read_file(file));
-  return parse_ledger(text, file);
+  return parse_look_ledger(text, file);
 }
 
 }  // namespace tracer

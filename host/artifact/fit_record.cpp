@@ -87,7 +87,7 @@ Json frontier_json(const Policy& policy) {
   return frontier;
 }
 
-Json explain_json(const FitResult& r, const io::TraceFile& file) {
+Json findings_json(const FitResult& r, const io::TraceFile& file) {
   const Traces& traces = file.traces;
   const Dependence& d = r.dependence;
   Json suspects = Json::array();

@@ -11,8 +11,8 @@ inline constexpr char kManifest[] = "manifest.json";
 inline constexpr char kCertificates[] = "certificate.json";
 inline constexpr char kWeights[] = "weights.safetensors";
 inline constexpr char kFrontier[] = "frontier.json";
-inline constexpr char kExplain[] = "explain.json";
-inline constexpr char kLedger[] = "ledger.json";
+inline constexpr char kFindings[] = "explain.json";
+inline constexpr char kLookLedger[] = "ledger.json";
 inline constexpr char kReferenceIds[] = "references.json";
 inline constexpr char kSums[] = "SHA256SUMS";
 

@@ -64,7 +64,7 @@ std::string plateau_text(const Json& growth) {
 
 }  // namespace
 
-Result<Json> explain_growth(Backend& backend, const LoadedPolicy& loaded, const OwnLog& log, const Explanation& e,
+Result<Json> explain_growth(Backend& backend, const LoadedPolicy& loaded, const OwnLog& log, const ExplainedRows& e,
                             std::optional<int64_t> more, const Events& events) {
   TRACER_ASSIGN_OR_RETURN(auto options, options_of(loaded));
   std::vector<GrowthFit> fits;

@@ -60,9 +60,9 @@ inline Artifact small_artifact() {
   a.provenance = {"traces.jsonl", std::string(64, 'a'), 12, "traces.npy", {}};
   a.run = {{"seed", 1}, {"split", {{"kind", "rows"}}}};
   a.frontier = Json::array({frontier_entry(c), frontier_entry(r)});
-  a.explain = {{"warnings", {"rows repeat"}},
-               {"suspects", {{{"row", 0}, {"line", 1}, {"score", 0.75}, {"surrogate", "card"}, {"teacher", "ünï"}}}}};
-  a.ledger = {{"looks", Json::array()}};
+  a.findings = {{"warnings", {"rows repeat"}},
+                {"suspects", {{{"row", 0}, {"line", 1}, {"score", 0.75}, {"surrogate", "card"}, {"teacher", "ünï"}}}}};
+  a.look_ledger = {{"looks", Json::array()}};
   a.reference_ids = {"a", "b", "c", "d", "e"};
   return a;
 }
@@ -155,7 +155,7 @@ inline void forge(const std::string& folder, const std::string& part, const std:
   write(part, bytes);
   Json manifest = Json::parse(io::slurp(folder + "/" + kManifest));
   std::string sums;
-  for (const char* name : {kCertificates, kExplain, kFrontier, kLedger, kReferenceIds, kWeights}) {
+  for (const char* name : {kCertificates, kFindings, kFrontier, kLookLedger, kReferenceIds, kWeights}) {
     const std::string text = io::slurp(folder + "/" + name);
     manifest["parts"][name] = {{"sha256", io::sha256_hex(text)}, {"bytes", text.size()}};
     sums += io::sha256_hex(text) + "  " + name + "\n";

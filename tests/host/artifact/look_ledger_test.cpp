@@ -1,5 +1,5 @@
 // One log buys one promise.
-#include "host/artifact/ledger.h"
+#include "host/artifact/look_ledger.h"
 
 #include <gtest/gtest.h>
 
@@ -28,13 +28,13 @@ std::string take(Json& ledger, const Look& l) {
   return *refusal;
 }
 
-TEST(Ledger, TheFirstLookStands) {
+TEST(LookLedger, TheFirstLookStands) {
   Json ledger = empty();
   EXPECT_EQ(take(ledger, look("a", range(0, 100))), "");
   EXPECT_EQ(ledger["looks"].size(), 1u);
 }
 
-TEST(Ledger, TheSameFitAgainIsNotANewLook) {
+TEST(LookLedger, TheSameFitAgainIsNotANewLook) {
   Json ledger = empty();
   take(ledger, look("a", range(0, 100)));
   const Json before = ledger;
@@ -42,46 +42,46 @@ TEST(Ledger, TheSameFitAgainIsNotANewLook) {
   EXPECT_EQ(ledger, before);
 }
 
-TEST(Ledger, ASecondLookAtSharedRowsProvesNothing) {
+TEST(LookLedger, ASecondLookAtSharedRowsProvesNothing) {
   Json ledger = empty();
   take(ledger, look("a", range(0, 100)));
   EXPECT_TRUE(io::contains(take(ledger, look("b", range(0, 100))), "1 earlier fit"));
   EXPECT_NE(take(ledger, look("c", range(90, 100))), "");
 }
 
-TEST(Ledger, AVoidLookStaysVoidHoweverOftenItIsTaken) {
+TEST(LookLedger, AVoidLookStaysVoidHoweverOftenItIsTaken) {
   Json ledger = empty();
   take(ledger, look("a", range(0, 100)));
   for (int again = 0; again < 3; ++again) EXPECT_NE(take(ledger, look("b", range(0, 100))), "") << again;
   EXPECT_EQ(take(ledger, look("a", range(0, 100))), "");  // and takes nothing from the one that stood
 }
 
-TEST(Ledger, AnEqualLogIsTheSameRowsHoweverFewOverlap) {
+TEST(LookLedger, AnEqualLogIsTheSameRowsHoweverFewOverlap) {
   Json ledger = empty();
   take(ledger, look("a", range(0, 100), 1, "log"));
   EXPECT_NE(take(ledger, look("b", range(1000, 100), 1, "log")), "");
 }
 
-TEST(Ledger, FreshRowsAreANewPromise) {
+TEST(LookLedger, FreshRowsAreANewPromise) {
   Json ledger = empty();
   take(ledger, look("a", range(0, 100)));
   EXPECT_EQ(take(ledger, look("b", range(1000, 100))), "");
 }
 
-TEST(Ledger, PlannedLooksStandUntilTheyAreUsedUp) {
+TEST(LookLedger, PlannedLooksStandUntilTheyAreUsedUp) {
   Json ledger = empty();
   for (const char* config : {"a", "b", "c"}) EXPECT_EQ(take(ledger, look(config, range(0, 100), 3)), "") << config;
   EXPECT_NE(take(ledger, look("d", range(0, 100), 3)), "");
   EXPECT_EQ(take(ledger, look("c", range(0, 100), 3)), "");
 }
 
-TEST(Ledger, LooksCannotBePlannedAfterTheFirst) {
+TEST(LookLedger, LooksCannotBePlannedAfterTheFirst) {
   Json ledger = empty();
   take(ledger, look("a", range(0, 100), 1));
   EXPECT_NE(take(ledger, look("b", range(0, 100), 5)), "");
 }
 
-TEST(Ledger, RowsAreKnownByTextAndLabelWhereverTheyStand) {
+TEST(LookLedger, RowsAreKnownByTextAndLabelWhereverTheyStand) {
   Traces traces;
   traces.labels = {"x", "y"};
   for (int i = 0; i < 40; ++i) {
@@ -102,7 +102,7 @@ TEST(Ledger, RowsAreKnownByTextAndLabelWhereverTheyStand) {
   EXPECT_NE(look_of(traces, result, {}, "log").config, a.config);
 }
 
-TEST(Ledger, DigestFollowsLabelsTextsAndVectors) {
+TEST(LookLedger, DigestFollowsLabelsTextsAndVectors) {
   Traces traces;
   traces.labels = {"x", "y"};
   traces.label = {0, 1};
@@ -122,7 +122,7 @@ TEST(Ledger, DigestFollowsLabelsTextsAndVectors) {
   EXPECT_NE(log_digest(traces, x), base);
 }
 
-TEST(Ledger, DamageIsRefused) {
+TEST(LookLedger, DamageIsRefused) {
   for (const char* text :
        {R"({})", R"({"looks":7})", R"({"looks":[{}]})", R"([])",
         R"({"looks":[{"log":"l","config":"x","certify_rows":"123","looks":1,"void":false}]})",

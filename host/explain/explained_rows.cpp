@@ -1,4 +1,4 @@
-#include "host/explain/document.h"
+#include "host/explain/explained_rows.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +10,7 @@
 #include "host/explain/labels.h"
 #include "host/explain/words.h"
 #include "host/io/json_with.h"
+#include "host/io/plain_text.h"
 
 namespace tracer {
 namespace {
@@ -17,9 +18,9 @@ namespace {
 constexpr size_t kListed = 5;    // labels, pairs and conflicts listed of each kind
 constexpr size_t kExamples = 3;  // rows shown of a region
 
-class Document {
+class Sections {
  public:
-  explicit Document(const Explanation& e)
+  explicit Sections(const ExplainedRows& e)
       : e_(e), policy_(*e.policy), traces_(policy_.stages[0].neighbours), delta_(e.certificate->delta) {}
 
   Json label(int32_t l) const { return l < 0 ? Json(nullptr) : Json(policy_.labels[static_cast<size_t>(l)]); }
@@ -58,29 +59,29 @@ class Document {
             {"id", ids.empty() || ids[at].empty() ? Json(nullptr) : Json(ids[at])},
             {"label", label(traces_.label[at])}};
   }
-  Json details(Why why) const;
+  Json details(Cause cause) const;
   Json examples(std::vector<int64_t> rows, const std::vector<double>& distance) const;
 
-  const Explanation& e_;
+  const ExplainedRows& e_;
   const Policy& policy_;
   const NeighbourMember& traces_;
   double delta_;
 };
 
 // What a reason is about: labels, pairs of labels, or pairs of traces.
-Json Document::details(Why why) const {
+Json Sections::details(Cause cause) const {
   std::map<int32_t, int64_t> labels;
   std::map<std::pair<int32_t, int32_t>, int64_t> pairs;
   for (size_t i = 0; i < e_.rows.size(); ++i) {
-    if (e_.reasons.why[i] != why) continue;
+    if (e_.causes.cause[i] != cause) continue;
     const ExplainedRow& r = e_.rows[i];
-    ++labels[why == Why::kRareLabel ? r.teacher : r.label];
-    if (why == Why::kAmbiguous) ++pairs[std::minmax(r.label, r.runner_up)];
-    if (why == Why::kInconsistent) ++pairs[{e_.reasons.conflict[i].a, e_.reasons.conflict[i].b}];
+    ++labels[cause == Cause::kRareLabel ? r.teacher : r.label];
+    if (cause == Cause::kAmbiguous) ++pairs[std::minmax(r.label, r.runner_up)];
+    if (cause == Cause::kInconsistent) ++pairs[{e_.causes.conflict[i].a, e_.causes.conflict[i].b}];
   }
   Json listed = Json::array();
   for (const auto& [pair, n] : most_frequent(pairs, kListed)) {
-    if (why == Why::kAmbiguous)
+    if (cause == Cause::kAmbiguous)
       listed.push_back({{"labels", {label(pair.first), label(pair.second)}}, {"n", n}});
     else
       listed.push_back({{"traces", {trace(pair.first), trace(pair.second)}}, {"n", n}});
@@ -89,37 +90,37 @@ Json Document::details(Why why) const {
   return {{"labels", label_counts(labels)}, {"pairs", listed}};
 }
 
-Json Document::reasons() const {
-  std::array<int64_t, kWhys> n = {}, agree = {};
+Json Sections::reasons() const {
+  std::array<int64_t, kCauses> n = {}, agree = {};
   for (size_t i = 0; i < e_.rows.size(); ++i) {
-    const auto why = static_cast<size_t>(e_.reasons.why[i]);
-    ++n[why], agree[why] += e_.rows[i].agrees();
+    const auto cause = static_cast<size_t>(e_.causes.cause[i]);
+    ++n[cause], agree[cause] += e_.rows[i].agrees();
   }
   const auto rows = static_cast<int64_t>(e_.rows.size());
   const int64_t deferred = rows - n[0];
   Json out = Json::array();
-  for (int w = 1; w < kWhys; ++w) {
+  for (int w = 1; w < kCauses; ++w) {
     const auto at = static_cast<size_t>(w);
-    const Why why = static_cast<Why>(w);
-    Json reason = {{"reason", why_name(why)},
-                   {"text", why_text(why)},
+    const Cause cause = static_cast<Cause>(w);
+    Json reason = {{"reason", cause_name(cause)},
+                   {"text", as_flags(cause_text(cause))},
                    {"n", n[at]},
                    {"share", optional_json(agreement(n[at], deferred))},
                    {"share_of_rows", optional_json(agreement(n[at], rows))},
                    {"would_agree", optional_json(agreement(agree[at], n[at]))},
-                   {"help", why_help(why)}};
-    if (n[at] > 0) reason.update(details(why));
+                   {"help", as_flags(cause_help(cause))}};
+    if (n[at] > 0) reason.update(details(cause));
     out.push_back(std::move(reason));
   }
   return out;
 }
 
-Json Document::labels() const {
+Json Sections::labels() const {
   const Stage& stage = policy_.stages[0];
   Json out = Json::array();
-  for (const LabelExplanation& l : explain_labels(e_.rows, e_.reasons.why)) {
+  for (const LabelExplanation& l : explain_labels(e_.rows, e_.causes.cause)) {
     Json deferred = Json::object();
-    for (const auto& [why, n] : l.deferred) deferred[why_name(why)] = n;
+    for (const auto& [cause, n] : l.deferred) deferred[cause_name(cause)] = n;
     const double learned =
         stage.label_frequency[static_cast<size_t>(l.label)] * static_cast<double>(e_.certificate->n_learn);
     out.push_back({{"label", label(l.label)},
@@ -134,7 +135,7 @@ Json Document::labels() const {
 }
 
 // The kExamples of `rows` with the least distance.
-Json Document::examples(std::vector<int64_t> rows, const std::vector<double>& distance) const {
+Json Sections::examples(std::vector<int64_t> rows, const std::vector<double>& distance) const {
   std::stable_sort(rows.begin(), rows.end(), [&](int64_t a, int64_t b) {
     return distance[static_cast<size_t>(a)] < distance[static_cast<size_t>(b)];
   });
@@ -144,7 +145,7 @@ Json Document::examples(std::vector<int64_t> rows, const std::vector<double>& di
   return out;
 }
 
-Json Document::regions() const {
+Json Sections::regions() const {
   const auto count = static_cast<size_t>(e_.regions.count);
   std::vector<Counts> counts(count);
   std::vector<std::map<int32_t, int64_t>> labels(count);
@@ -175,7 +176,7 @@ Json Document::regions() const {
   return out;
 }
 
-Json Document::suspects() const {
+Json Sections::suspects() const {
   Json out = Json::array();
   for (const int64_t i : find_suspects(e_.rows)) {
     const ExplainedRow& r = e_.rows[static_cast<size_t>(i)];
@@ -186,17 +187,17 @@ Json Document::suspects() const {
   return out;
 }
 
-Json Document::boundary() const {
+Json Sections::boundary() const {
   Json out = Json::array();
   for (const BoundaryPair& pair : find_boundary(e_.rows, e_.x.view()))
     out.push_back({{"similarity", pair.similarity},
                    {"handled", row(pair.handled)},
                    {"deferred", with(row(pair.deferred),
-                                     {{"why", why_name(e_.reasons.why[static_cast<size_t>(pair.deferred)])}})}});
+                                     {{"why", cause_name(e_.causes.cause[static_cast<size_t>(pair.deferred)])}})}});
   return out;
 }
 
-Json Document::slices() const {
+Json Sections::slices() const {
   Json out = Json::array();
   for (const Slice& s : find_slices(e_.rows, e_.slice_keys))
     out.push_back(with(with({{"key", s.key}, {"value", s.value}}, counts_json(s, delta_)),
@@ -217,16 +218,16 @@ void keep(std::vector<T>& all, const std::vector<int64_t>& rows) {
 
 }  // namespace
 
-Status explain(Backend& backend, const std::vector<int32_t>& teacher, Explanation& e) {
+Status explain(Backend& backend, const std::vector<int32_t>& teacher, ExplainedRows& e) {
   TRACER_ASSIGN_OR_RETURN(auto rows,
                           explain_rows(backend, *e.policy, *e.certificate, e.x.view(), teacher, e.names.input));
   e.rows = std::move(rows);
-  e.reasons = find_reasons(*e.policy, *e.certificate, e.rows);
+  e.causes = find_causes(*e.policy, *e.certificate, e.rows);
   TRACER_ASSIGN_OR_RETURN(e.regions, find_regions(backend, e.x.view()));
   return {};
 }
 
-void keep_label(Explanation& e, int32_t label) {
+void keep_label(ExplainedRows& e, int32_t label) {
   std::vector<int64_t> rows;
   for (size_t i = 0; i < e.rows.size(); ++i)
     if (e.rows[i].teacher == label || e.rows[i].label == label) rows.push_back(static_cast<int64_t>(i));
@@ -236,14 +237,14 @@ void keep_label(Explanation& e, int32_t label) {
   e.regions = {};
   keep(e.rows, rows);
   keep(e.names.line, rows), keep(e.names.id, rows), keep(e.names.input, rows);
-  keep(e.reasons.why, rows), keep(e.reasons.conflict, rows);
+  keep(e.causes.cause, rows), keep(e.causes.conflict, rows);
   for (SliceKey& key : e.slice_keys) keep(key.value, rows);
 }
 
-Json explanation_json(const Explanation& e) {
-  const Document document(e);
+Json sections_json(const ExplainedRows& e) {
+  const Sections sections(e);
   const Certificate& c = *e.certificate;
-  Json regions = document.regions(), no_regions;
+  Json regions = sections.regions(), no_regions;
   if (regions.empty())
     no_regions = "regions are of all rows, and need at least " + std::to_string(kFewestRegionRows) + " of them";
   return with(with({{"policy", e.digest},
@@ -251,20 +252,20 @@ Json explanation_json(const Explanation& e) {
                     {"delta", c.delta},
                     {"certified", c.certified},
                     {"threshold", c.certified ? Json(c.threshold) : Json(nullptr)},
-                    {"plain_threshold", e.reasons.plain_threshold},
-                    {"duplicate_similarity", e.reasons.duplicate_similarity}},
-                   counts_json(document.counts(), c.delta)),
-              {{"reasons", document.reasons()},
-               {"labels", document.labels()},
+                    {"plain_threshold", e.causes.plain_threshold},
+                    {"duplicate_similarity", e.causes.duplicate_similarity}},
+                   counts_json(sections.counts(), c.delta)),
+              {{"reasons", sections.reasons()},
+               {"labels", sections.labels()},
                {"regions", std::move(regions)},
                {"regions_reason", no_regions},
-               {"regions_tried", document.regions_tried()},
-               {"suspects", document.suspects()},
-               {"boundary", document.boundary()},
-               {"slices", document.slices()}});
+               {"regions_tried", sections.regions_tried()},
+               {"suspects", sections.suspects()},
+               {"boundary", sections.boundary()},
+               {"slices", sections.slices()}});
 }
 
-Json explained_row_json(const Explanation& e, int64_t i) {
+Json explained_row_json(const ExplainedRows& e, int64_t i) {
   const auto at = static_cast<size_t>(i);
   const ExplainedRow& r = e.rows[at];
   const auto& labels = e.policy->labels;
@@ -272,7 +273,7 @@ Json explained_row_json(const Explanation& e, int64_t i) {
   Json row = row_name_json(e.names, i);
   row.erase("input");
   row.update({{"decision", to_string(r.decision)},
-              {"why", why_name(e.reasons.why[at])},
+              {"why", cause_name(e.causes.cause[at])},
               {"teacher", name(r.teacher)},
               {"surrogate", name(r.label)},
               {"runner_up", name(r.runner_up)},

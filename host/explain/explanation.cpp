@@ -1,4 +1,4 @@
-#include "host/explain/explained.h"
+#include "host/explain/explanation.h"
 
 #include <algorithm>
 
@@ -67,11 +67,11 @@ Result<LoadedPolicy> open_to_explain(const PolicyOptions& options, ExplainSource
   return loaded;
 }
 
-Result<Explained> explain_unseen(Backend& backend, const LoadedPolicy& loaded, const ExplainSource& source,
-                                 const Events& events) {
+Result<Explanation> explain_unseen(Backend& backend, const LoadedPolicy& loaded, const ExplainSource& source,
+                                   const Events& events) {
   TRACER_ASSIGN_OR_RETURN(auto unseen, read_unseen(source, loaded, backend, events));
-  Explained out;
-  Explanation& e = out.explanation;
+  Explanation out;
+  ExplainedRows& e = out.rows;
   e.policy = &loaded.artifact.policy, e.certificate = &loaded.certificate;
   e.reference_ids = loaded.artifact.reference_ids;
   e.digest = loaded.artifact.digest;
@@ -92,22 +92,22 @@ Result<Explained> explain_unseen(Backend& backend, const LoadedPolicy& loaded, c
   return out;
 }
 
-Status write_explained_rows(const Explanation& e, const std::string& path) {
+Status write_explained_rows(const ExplainedRows& e, const std::string& path) {
   TRACER_ASSIGN_OR_RETURN(auto out, io::OutputStream::open(path));
   for (int64_t i = 0; i < static_cast<int64_t>(e.rows.size()); ++i)
     TRACER_RETURN_IF_ERROR(out.write_line(json_line(explained_row_json(e, i))));
   return out.close();
 }
 
-Json explain_document(const Explained& explained, const Json& label) {
+Json explain_document(const Explanation& explanation, const Json& label) {
   Json document = {{"rows",
-                    {{"kind", explained.certify ? "certify" : "given"},
-                     {"path", explained.path},
-                     {"as_learned", explained.as_learned}}},
+                    {{"kind", explanation.certify ? "certify" : "given"},
+                     {"path", explanation.path},
+                     {"as_learned", explanation.as_learned}}},
                    {"label", label}};
-  document.update(explanation_json(explained.explanation));
-  document["learning_curve"] = of_label(explained.growth, label);
-  document["since"] = of_label(explained.since, label);
+  document.update(sections_json(explanation.rows));
+  document["learning_curve"] = of_label(explanation.growth, label);
+  document["since"] = of_label(explanation.since, label);
   return document;
 }
 

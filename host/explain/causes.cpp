@@ -1,9 +1,12 @@
-#include "host/explain/reasons.h"
+#include "host/explain/causes.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <optional>
+#include <string>
+
+#include "kernels/status.h"
 
 namespace tracer {
 namespace {
@@ -11,14 +14,15 @@ namespace {
 constexpr double kDuplicateQuantile = 0.75;
 constexpr double kRounding = 1e-5;  // of a float32 dot product of unit rows
 
-struct WhyWords {
-  const char *name, *text, *help;
+struct CauseWords {
+  const char* name;
+  std::string text, help;
 };
-constexpr WhyWords kWords[kWhys] = {
+const CauseWords kWords[kCauses] = {
     {"handled", "handled", ""},
-    {"never_label", "labels of --never", "nothing: fit was asked to leave these labels to the LLM"},
+    {"never_label", "labels of " + option("never"), "nothing: fit was asked to leave these labels to the LLM"},
     {"far_from_traces", "far from all traces", "more traces like these rows"},
-    {"label_floor", "labels below the label floor", "more traces of these labels, or a lower --label-floor"},
+    {"label_floor", "labels below the label floor", "more traces of these labels, or a lower " + option("label_floor")},
     {"certificate_margin", "held back by the certificate's margin",
      "more rows to certify on: these agree often enough, but that is not proved yet"},
     {"inconsistent_teacher", "the teacher labels near-duplicates differently",
@@ -72,13 +76,13 @@ std::optional<Conflict> conflict_near(const NeighbourMember& traces, const Expla
 
 }  // namespace
 
-const char* why_name(Why why) { return kWords[static_cast<int>(why)].name; }
-const char* why_text(Why why) { return kWords[static_cast<int>(why)].text; }
-const char* why_help(Why why) { return kWords[static_cast<int>(why)].help; }
+const char* cause_name(Cause cause) { return kWords[static_cast<int>(cause)].name; }
+const std::string& cause_text(Cause cause) { return kWords[static_cast<int>(cause)].text; }
+const std::string& cause_help(Cause cause) { return kWords[static_cast<int>(cause)].help; }
 
-Reasons find_reasons(const Policy& policy, const Certificate& certificate, const std::vector<ExplainedRow>& rows) {
+Causes find_causes(const Policy& policy, const Certificate& certificate, const std::vector<ExplainedRow>& rows) {
   const Stage& stage = policy.stages[0];
-  Reasons out;
+  Causes out;
   out.plain_threshold = plain_threshold(rows, certificate.alpha);
   out.duplicate_similarity = duplicate_similarity(rows);
   const auto rare = [&](int32_t label) {
@@ -87,31 +91,31 @@ Reasons find_reasons(const Policy& policy, const Certificate& certificate, const
     return std::llround(traces) < kRareTraces;
   };
   const auto below_threshold = [&](const ExplainedRow& r, Conflict& conflict) {
-    if (r.score >= out.plain_threshold) return Why::kMargin;
+    if (r.score >= out.plain_threshold) return Cause::kMargin;
     if (const auto found = conflict_near(stage.neighbours, r, out.duplicate_similarity)) {
       conflict = *found;
-      return Why::kInconsistent;
+      return Cause::kInconsistent;
     }
-    if (rare(r.teacher) || rare(r.label)) return Why::kRareLabel;
-    return r.runner_up >= 0 && r.p2 >= (1 - r.p1) / 2 ? Why::kAmbiguous : Why::kSpread;
+    if (rare(r.teacher) || rare(r.label)) return Cause::kRareLabel;
+    return r.runner_up >= 0 && r.p2 >= (1 - r.p1) / 2 ? Cause::kAmbiguous : Cause::kSpread;
   };
   out.conflict.resize(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {
     switch (rows[i].decision) {
       case Reason::kAccepted:
-        out.why.push_back(Why::kHandled);
+        out.cause.push_back(Cause::kHandled);
         break;
       case Reason::kNeverLabel:
-        out.why.push_back(Why::kNeverLabel);
+        out.cause.push_back(Cause::kNeverLabel);
         break;
       case Reason::kOutOfDistribution:
-        out.why.push_back(Why::kFar);
+        out.cause.push_back(Cause::kFar);
         break;
       case Reason::kBelowLabelFloor:
-        out.why.push_back(Why::kLabelFloor);
+        out.cause.push_back(Cause::kLabelFloor);
         break;
       case Reason::kBelowThreshold:
-        out.why.push_back(below_threshold(rows[i], out.conflict[i]));
+        out.cause.push_back(below_threshold(rows[i], out.conflict[i]));
         break;
     }
   }

@@ -1,5 +1,5 @@
-// The ledger: which certify rows have been looked at. One log buys one promise; a second look at the same rows (another
-// seed, option or split) is certified only when delta was shared out among looks beforehand (--looks N).
+// The ledger of looks: which certify rows have been looked at. One log buys one promise; a second look at the same rows
+// (another seed, option or split) is certified only when delta was shared out among looks beforehand (--looks N).
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "host/artifact/ledger.h"
+#include "host/artifact/look_ledger.h"
 
 #include <algorithm>
 #include <charconv>
