@@ -99,4 +99,12 @@ Result<std::unique_ptr<Backend>> open_backend(const Common& common) {
   return make_backend(options);
 }
 
+Result<Device> open_device(const Common& common) { return tracer::open_device({common.device, common.threads}); }
+
+int print_result(const Console& console, const Document& document, int code) {
+  if (console.print(console.json ? document.json : document.text)) return code;
+  if (console.json) console.error("cannot write to standard output");
+  return kExitRuntime;
+}
+
 }  // namespace tracer::cli

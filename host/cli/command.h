@@ -8,6 +8,8 @@
 #include <string_view>
 
 #include "engine/maths/percent.h"
+#include "host/api/device.h"
+#include "host/api/document.h"
 #include "host/io/events.h"
 #include "host/io/file_uses.h"
 #include "host/io/json_format.h"
@@ -70,6 +72,10 @@ int usage_error(const Console& console, const std::string& message);
 void add_common(Flags& app, Common& common, bool computes);
 
 Result<std::unique_ptr<Backend>> open_backend(const Common& common);
+Result<Device> open_device(const Common& common);
+
+// Prints the document, or under --json its JSON; the code, or kExitRuntime when it cannot be written.
+int print_result(const Console& console, const Document& document, int code);
 
 // A command adds itself to the application and stores its exit code when it runs.
 void add_fit(Flags& app, int& exit_code);
