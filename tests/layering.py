@@ -143,6 +143,8 @@ CASES = [
     ("host/route/a.h", '#include "host/versions/store.h"\n', True),
     ("host/versions/a.h", '#include "host/job/store.h"\n', True),
     ("host/job/a.h", '#include "host/versions/store.h"\n', True),
+    ("host/job/a.h", '#include "host/api/job.h"\n', True),
+    ("host/job/a.h", '#include "host/route/scoring.h"\n', False),
     ("host/explain/a.h", '#include "host/report/page.h"\n', True),
     ("host/report/a.h", '#include "host/sweep/csv.h"\n', True),
     ("host/sweep/a.h", '#include "host/explain/rows.h"\n', True),

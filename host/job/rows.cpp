@@ -1,16 +1,30 @@
-#include "host/cli/job_rows.h"
+#include "host/job/rows.h"
+
+#include <filesystem>
 
 #include "host/io/json_text.h"
-#include "host/route/counts.h"
 
-namespace tracer::cli {
+namespace tracer::job {
 
-job::RoutedRow JobRows::route(RowBatch::Row& row, const RowScore& score, int64_t at) const {
+RowsConfig rows_config(const LoadedPolicy& loaded, const RowSource& input) {
+  std::error_code ec;
+  const auto bytes = std::filesystem::file_size(input.traces, ec);
+  RowsConfig rows;
+  rows.policy = loaded.artifact.digest;
+  rows.alpha = loaded.certificate.alpha;
+  if (!ec) rows.input_bytes = static_cast<int64_t>(bytes);
+  rows.input_key = input.input_key;
+  rows.format = input.format;
+  rows.labels = loaded.artifact.policy.labels;
+  return rows;
+}
+
+RoutedRow JobRows::route(RowBatch::Row& row, const RowScore& score, int64_t at) const {
   const Reason reason = decide(score, loaded_.rule);
   const bool handled = reason == Reason::kAccepted;
   const bool picked = audit_.uniform(static_cast<uint64_t>(at)) < audit_rate_;
   std::string id = row.id ? io::json_string(*row.id) : std::to_string(row.line);
-  job::RoutedRow out;
+  RoutedRow out;
   if (handled && !picked) {
     out.line = format_.handled(id, score.features.label, score.score);
     return out;
@@ -26,4 +40,4 @@ job::RoutedRow JobRows::route(RowBatch::Row& row, const RowScore& score, int64_t
   return out;
 }
 
-}  // namespace tracer::cli
+}  // namespace tracer::job
