@@ -34,7 +34,7 @@ std::string sums(const std::map<std::string, std::string_view>& files) {
 Json stage_json(const Stage& s, int encoder) {
   const double u = s.kernel_weight, v = s.vote_weight;
   double rest = 1;
-  for (const NetworkMember& n : s.networks) rest -= static_cast<double>(n.weight);
+  for (const AddedMember& n : s.added) rest -= static_cast<double>(n.weight);
   Json softmax = {{"kind", "softmax"}, {"weight", rest * (1 - u) * (1 - v)}, {"cost", s.softmax.cost}};
   Json neighbours = {{"kind", "neighbours"},
                      {"weight", v},
@@ -46,9 +46,9 @@ Json stage_json(const Stage& s, int encoder) {
                        {"weight", u * (1 - v)},
                        {"k", s.kernel.k},
                        {"temperature", static_cast<double>(s.kernel.temperature)}});
-  for (const NetworkMember& n : s.networks) {
-    Json member = {{"kind", n.kind}, {"weight", static_cast<double>(n.weight) * (1 - u) * (1 - v)}};
-    if (n.kind == "gbt") {
+  for (const AddedMember& n : s.added) {
+    Json member = {{"kind", to_string(n.kind)}, {"weight", static_cast<double>(n.weight) * (1 - u) * (1 - v)}};
+    if (n.kind == MemberKind::kGbt) {
       member["trees"] = n.trees.root.size(), member["nodes"] = n.trees.feature.size();
     } else {
       member["hidden"] = Json::array();
@@ -70,7 +70,7 @@ Json manifest_json(const Artifact& a, const std::map<std::string, std::string_vi
   m["format"] = kFormatName;
   const bool defers_labels = !p.never.empty() || p.label_floor > 0;
   const bool networks = std::any_of(p.stages.begin(), p.stages.end(), [](const Stage& s) {
-    return !s.networks.empty() || !s.acceptor.label_offset.empty();
+    return !s.added.empty() || !s.acceptor.label_offset.empty();
   });
   const bool residual =
       std::any_of(p.stages.begin(), p.stages.end(), [](const Stage& s) { return s.residual != nullptr; });
@@ -154,22 +154,22 @@ Result<std::string> weights_bytes(const Artifact& artifact) {
       writer.add(prefix + kKernelVote, s.kernel.vote);
       vector(kKernelPrior, s.kernel.prior);
     }
-    for (const NetworkMember& n : s.networks) {
-      if (n.kind == "gbt") {
+    for (const AddedMember& n : s.added) {
+      if (n.kind == MemberKind::kGbt) {
         vector(kTreesRoot, n.trees.root);
         vector(kTreesFeature, n.trees.feature);
         vector(kTreesValue, n.trees.value);
         vector(kTreesLeft, n.trees.left);
         vector(kTreesRight, n.trees.right);
-        vector(network_tensor(n.kind, "b"), n.b);
+        vector(member_tensor(n.kind, "b"), n.b);
         continue;
       }
       for (size_t l = 0; l < n.hidden.size(); ++l) {
         writer.add(prefix + hidden_tensor(n.kind, l, "w"), n.hidden[l].w);
         vector(hidden_tensor(n.kind, l, "b"), n.hidden[l].b);
       }
-      writer.add(prefix + network_tensor(n.kind, "w"), n.w);
-      vector(network_tensor(n.kind, "b"), n.b);
+      writer.add(prefix + member_tensor(n.kind, "w"), n.w);
+      vector(member_tensor(n.kind, "b"), n.b);
     }
     vector(kLabelFrequency, s.label_frequency);
     vector(kAcceptorMean, s.acceptor.mean);

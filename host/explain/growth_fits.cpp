@@ -25,7 +25,7 @@ Result<FitOptions> options_of(const LoadedPolicy& loaded) {
   o.alpha = c.alpha, o.delta = c.delta;
   o.sweep.clear();
   for (const Certificate& other : policy.certificates) o.sweep.push_back(other.alpha);
-  o.unit = c.unit == "rows" ? Unit::kRows : Unit::kRuns;
+  o.unit = c.unit == ProofUnit::kRows ? Unit::kRows : Unit::kRuns;
   o.never = policy.never, o.label_floor = policy.label_floor;
   JsonFields fields(run, loaded.folder + "/manifest.json: run");
   fields.number("min_coverage", o.min_coverage, 0, 1);

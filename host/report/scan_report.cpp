@@ -46,7 +46,7 @@ Json certificate_row(const Certificate& c) {
       {"handled", handled_json(c)},
       {"agreement", c.certified ? Json(share(c.n_agree, c.n_handled)) : Json(nullptr)},
       {"agreement_lower", c.certified ? Json(clopper_pearson_lower(c.n_agree, c.n_handled, c.delta)) : Json(nullptr)},
-      {"unit", c.unit},
+      {"unit", to_string(c.unit)},
       {"reason", c.reason}};
 }
 

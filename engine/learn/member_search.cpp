@@ -1,4 +1,4 @@
-#include "engine/learn/network_search.h"
+#include "engine/learn/member_search.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,8 +10,8 @@
 #include "engine/learn/mlp.h"
 #include "engine/learn/prototype.h"
 #include "engine/learn/tree_search.h"
+#include "engine/policy/added_member.h"
 #include "engine/policy/kernel_vote.h"
-#include "engine/policy/network.h"
 
 namespace tracer {
 namespace {
@@ -43,15 +43,15 @@ Status on_rows(Backend& backend, HostMatrix<const float> x, std::span<const int3
   return {};
 }
 
-Result<FoundNetwork> search_prototype(Backend& backend, const NetworkInput& in) {
+Result<FoundMember> search_prototype(Backend& backend, const MemberSearchInput& in) {
   std::vector<ClassMoments> part;
   for (int32_t fold = 0; fold < in.folds; ++fold) {
     TRACER_ASSIGN_OR_RETURN(
         auto moments, class_moments(backend, in.data.x, in.data.label, in.data.classes, rows_of_fold(in, fold, true)));
     part.push_back(std::move(moments));
   }
-  FoundNetwork best;
-  best.plan.kind = "prototype";
+  FoundMember best;
+  best.plan.kind = MemberKind::kPrototype;
   best.plan.log_loss = std::numeric_limits<double>::infinity();
   for (double ridge : kRidges) {
     Matrix<float> logit(in.data.x.rows, in.data.classes);
@@ -86,16 +86,16 @@ std::string shown(const std::vector<int64_t>& hidden) {
   return text;
 }
 
-MlpOptions mlp_options(const NetworkPlan& plan) {
+MlpOptions mlp_options(const MemberPlan& plan) {
   MlpOptions options;
   options.hidden = plan.hidden;
   options.seed = plan.seed;
   return options;
 }
 
-Result<FoundNetwork> search_mlp(Backend& backend, const NetworkInput& in, const std::string& kind,
-                                std::vector<int64_t> hidden, std::vector<std::string>& cut) {
-  FoundNetwork best;
+Result<FoundMember> search_mlp(Backend& backend, const MemberSearchInput& in, MemberKind kind,
+                               std::vector<int64_t> hidden, std::vector<std::string>& cut) {
+  FoundMember best;
   best.plan.kind = kind, best.plan.hidden = std::move(hidden), best.plan.seed = in.seed;
   best.plan.log_loss = std::numeric_limits<double>::infinity();
   const std::string name = "MLP of hidden layers " + shown(best.plan.hidden);
@@ -115,11 +115,11 @@ Result<FoundNetwork> search_mlp(Backend& backend, const NetworkInput& in, const 
     }
     for (size_t fold = 0; fold < trainers.size(); ++fold) {
       TRACER_RETURN_IF_ERROR(trainers[fold]->epoch());
-      const NetworkMember member = trainers[fold]->network();
-      TRACER_ASSIGN_OR_RETURN(auto head, prepare_network(backend, member));
+      const AddedMember member = trainers[fold]->network();
+      TRACER_ASSIGN_OR_RETURN(auto head, prepare_member(backend, member));
       TRACER_RETURN_IF_ERROR(on_rows(backend, in.data.x, held_out[fold], probability,
                                      [&](HostMatrix<const float> x, HostMatrix<float> out) {
-                                       return network_probabilities(backend, member, head.get(), x, out);
+                                       return member_probabilities(backend, member, head.get(), x, out);
                                      }));
     }
     if (progress.step(out_of_fold_log_loss(std::as_const(probability).view(), in.data.label)))
@@ -133,7 +133,7 @@ Result<FoundNetwork> search_mlp(Backend& backend, const NetworkInput& in, const 
 
 }  // namespace
 
-std::vector<int32_t> rows_of_fold(const NetworkInput& in, int32_t fold, bool inside) {
+std::vector<int32_t> rows_of_fold(const MemberSearchInput& in, int32_t fold, bool inside) {
   std::vector<int32_t> rows;
   for (size_t i = 0; i < in.fold.size(); ++i)
     if ((in.fold[i] == fold) == inside) rows.push_back(static_cast<int32_t>(i));
@@ -157,15 +157,6 @@ std::string TrainingProgress::in_words(const char* steps) const {
          " " + steps + (hopeless_ ? "; given up" : "");
 }
 
-std::vector<std::string> member_names(const MemberSet& members) {
-  std::vector<std::string> names;
-  if (members.prototype) names.push_back("prototype");
-  if (members.mlp) names.push_back("mlp");
-  if (members.mlp2) names.push_back("mlp2");
-  if (members.gbt) names.push_back("gbt");
-  return names;
-}
-
 double out_of_fold_log_loss(HostMatrix<const float> probability, std::span<const int32_t> label) {
   double sum = 0;
   for (int64_t i = 0; i < probability.rows; ++i)
@@ -173,9 +164,9 @@ double out_of_fold_log_loss(HostMatrix<const float> probability, std::span<const
   return sum / static_cast<double>(probability.rows);
 }
 
-Result<OutOfFoldNetworks> out_of_fold_networks(Backend& backend, const NetworkInput& in) {
-  OutOfFoldNetworks found;
-  const auto keep = [&](Result<FoundNetwork> result) -> Status {
+Result<OutOfFoldMembers> out_of_fold_members(Backend& backend, const MemberSearchInput& in) {
+  OutOfFoldMembers found;
+  const auto keep = [&](Result<FoundMember> result) -> Status {
     if (!result.ok()) return result.status();
     if (result->probability.empty()) return {};
     found.plan.push_back(std::move(result->plan));
@@ -191,9 +182,10 @@ Result<OutOfFoldNetworks> out_of_fold_networks(Backend& backend, const NetworkIn
                   ": out-of-fold loss " + std::to_string(prototype->plan.log_loss));
     TRACER_RETURN_IF_ERROR(keep(std::move(prototype)));
   }
-  if (in.members.mlp) TRACER_RETURN_IF_ERROR(keep(search_mlp(backend, in, "mlp", {kHiddenUnits}, found.cut)));
+  if (in.members.mlp)
+    TRACER_RETURN_IF_ERROR(keep(search_mlp(backend, in, MemberKind::kMlp, {kHiddenUnits}, found.cut)));
   if (in.members.mlp2)
-    TRACER_RETURN_IF_ERROR(keep(search_mlp(backend, in, "mlp2", {kHiddenUnits, kHiddenUnits}, found.cut)));
+    TRACER_RETURN_IF_ERROR(keep(search_mlp(backend, in, MemberKind::kMlp2, {kHiddenUnits, kHiddenUnits}, found.cut)));
   if (in.members.gbt && in.spent && in.spent()) {
     found.cut.push_back("gradient-boosted trees");
   } else if (in.members.gbt) {
@@ -202,7 +194,7 @@ Result<OutOfFoldNetworks> out_of_fold_networks(Backend& backend, const NetworkIn
   return found;
 }
 
-void weigh_networks(HostMatrix<const float> softmax, std::span<const int32_t> label, OutOfFoldNetworks& found) {
+void weigh_members(HostMatrix<const float> softmax, std::span<const int32_t> label, OutOfFoldMembers& found) {
   constexpr int kSteps = 200;
   const auto n = static_cast<size_t>(softmax.rows);
   while (!found.plan.empty()) {
@@ -234,15 +226,15 @@ void weigh_networks(HostMatrix<const float> softmax, std::span<const int32_t> la
   }
 }
 
-Result<NetworkMember> learn_network(Backend& backend, const NetworkData& data, const NetworkPlan& plan) {
+Result<AddedMember> learn_member(Backend& backend, const MemberData& data, const MemberPlan& plan) {
   std::vector<int32_t> rows(data.label.size());
   std::iota(rows.begin(), rows.end(), 0);
-  Result<NetworkMember> member = NetworkMember();
-  if (plan.kind == "prototype") {
+  Result<AddedMember> member = AddedMember();
+  if (plan.kind == MemberKind::kPrototype) {
     TRACER_ASSIGN_OR_RETURN(auto moments, class_moments(backend, data.x, data.label, data.classes, rows));
     member = fit_prototype(backend, moments, plan.ridge, plan.temperature);
     if (!member.ok()) return member.status();
-  } else if (plan.kind == "gbt") {
+  } else if (plan.kind == MemberKind::kGbt) {
     member = learn_trees(data, plan);
     if (!member.ok()) return member.status();
   } else {

@@ -1,4 +1,4 @@
-#include "engine/policy/network.h"
+#include "engine/policy/added_member.h"
 
 #include <algorithm>
 #include <cmath>
@@ -14,13 +14,13 @@ constexpr int64_t kBlock = 256;  // rows of a task
 
 }  // namespace
 
-Result<std::unique_ptr<LinearHead>> prepare_network(Backend& backend, const NetworkMember& member) {
-  if (member.kind == "gbt") return std::unique_ptr<LinearHead>();
+Result<std::unique_ptr<LinearHead>> prepare_member(Backend& backend, const AddedMember& member) {
+  if (member.kind == MemberKind::kGbt) return std::unique_ptr<LinearHead>();
   return backend.prepare_head(member.w.view(), member.b);
 }
 
-Status network_probabilities(Backend& backend, const NetworkMember& member, const LinearHead* head,
-                             HostMatrix<const float> x, HostMatrix<float> out) {
+Status member_probabilities(Backend& backend, const AddedMember& member, const LinearHead* head,
+                            HostMatrix<const float> x, HostMatrix<float> out) {
   if (head == nullptr) {
     tree_probabilities(backend, member, x, out);
     return {};
@@ -49,8 +49,8 @@ void softmax_of(std::span<const float> b, std::span<double> z) {
   for (double& v : z) v /= sum;
 }
 
-std::vector<double> canonical_network(const NetworkMember& member, const float* x, int64_t dimension) {
-  if (member.kind == "gbt") {
+std::vector<double> canonical_member(const AddedMember& member, const float* x, int64_t dimension) {
+  if (member.kind == MemberKind::kGbt) {
     std::vector<double> z = tree_logits(member.trees, x, dimension, static_cast<int64_t>(member.b.size()));
     softmax_of(member.b, z);
     return z;
@@ -75,15 +75,15 @@ std::vector<double> canonical_network(const NetworkMember& member, const float* 
   return h;
 }
 
-void mix_networks(Backend& backend, HostMatrix<const float> softmax, std::span<const float> weight,
-                  const std::vector<Matrix<float>>& network, HostMatrix<float> q) {
+void mix_members(Backend& backend, HostMatrix<const float> softmax, std::span<const float> weight,
+                 const std::vector<Matrix<float>>& added, HostMatrix<float> q) {
   float rest = 1;
   for (float w : weight) rest -= w;
   parallel_for(backend, (softmax.rows + kBlock - 1) / kBlock, [&](int64_t block) {
     for (int64_t i = block * kBlock; i < std::min(softmax.rows, (block + 1) * kBlock); ++i)
       for (int64_t c = 0; c < softmax.cols; ++c) {
         float sum = rest * softmax(i, c);
-        for (size_t m = 0; m < weight.size(); ++m) sum += weight[m] * network[m](i, c);
+        for (size_t m = 0; m < weight.size(); ++m) sum += weight[m] * added[m](i, c);
         q(i, c) = sum;
       }
   });
