@@ -39,7 +39,7 @@ MAY_INCLUDE = {
 }
 MAY_INCLUDE["host/api"] = KERNELS | set(ENGINE) | {"engine", "engine/study"} | {room for room in MAY_INCLUDE if room.startswith("host/")}
 HOST = [room for room in MAY_INCLUDE if room.startswith("host/")]
-MAY_INCLUDE["host/cli"] = KERNELS | set(ENGINE) | {"engine", "engine/study"} | set(HOST)
+MAY_INCLUDE["host/cli"] = {"host/api", "host/io"}
 MAY_INCLUDE["host/main"] = {"host/cli"}
 TOPS = ("kernels", "engine", "host", "tests", "bench")
 
@@ -168,7 +168,10 @@ CASES = [
     ("kernels/cuda/a.cu", "#include <cuda_runtime.h>\n", False),
     ("engine/torch/a.cpp", "#include <torch/torch.h>\n", False),
     ("bench/a.cpp", "#include <ATen/ATen.h>\n", True),
-    ("host/cli/a.cpp", '#include "engine/fit.h"\n#include "kernels/backend.h"\n', False),
+    ("host/cli/a.cpp", '#include "host/api/fit.h"\n#include "host/io/plain_text.h"\n', False),
+    ("host/cli/a.cpp", '#include "engine/fit.h"\n', True),
+    ("host/cli/a.cpp", '#include "kernels/backend.h"\n', True),
+    ("host/cli/a.cpp", '#include "host/job/store.h"\n', True),
     ("kernels/a.cpp", '#include "kernels/cuda/probe.h"\n#include <vector>\n', False),
     ("tests/a.cpp", '#include "host/io/npy.h"\n// #include is fine in prose\n', False),
 ]

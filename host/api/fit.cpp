@@ -30,7 +30,7 @@ void void_certificates(FitResult& r, const std::string& why) {
   for (Certificate& c : r.policy.certificates) {
     if (!c.certified) continue;
     Certificate v;
-    v.alpha = c.alpha, v.delta = c.delta, v.unit = c.unit, v.method = "refused", v.reason = why;
+    v.alpha = c.alpha, v.delta = c.delta, v.unit = c.unit, v.method = Method::kRefused, v.reason = why;
     v.n_learn = c.n_learn, v.n_certify = c.n_certify, v.n_units = c.n_units, v.tested = c.tested;
     v.expected_coverage = c.expected_coverage;
     c = std::move(v);
