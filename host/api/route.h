@@ -25,7 +25,7 @@ struct RouteReport {
   Document document;     // json: what stands in OUTPUT.meta.json beside an output that is a regular file
 };
 
-// Rows stream: memory does not grow with them. Format of a line: README, "route". What was routed before an error stays
+// Rows stream: memory does not grow with them. Format of a line: docs/input.md. What was routed before an error stays
 // in the output. Errors: kRefused: the policy is not certified at that alpha; kBadInput names file and line;
 // kBrokenPipe.
 Result<RouteReport> route_file(const Device& device, const RouteRequest& request, const Events& events);

@@ -20,7 +20,7 @@ class Flags;
 
 using Json = nlohmann::ordered_json;
 
-// docs: README, "Exit codes".
+// docs/environment.md
 enum ExitCode : int {
   kExitOk = 0,
   kExitRuntime = 1,

@@ -7,7 +7,7 @@
 namespace tracer {
 
 Embedding::Embedding(const Encoder& encoder, const Events& events, const std::string& source)
-    : encoder_(encoder), events_(events), pass_(events, kEmbedding) {
+    : encoder_(encoder), events_(events), pass_(events_, kEmbedding) {
   struct stat info {};
   if (source != "-" && ::stat(source.c_str(), &info) == 0 && S_ISREG(info.st_mode)) source_bytes_ = info.st_size;
 }
