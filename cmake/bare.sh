@@ -45,14 +45,18 @@ copy() {
 copy /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/apt/auth.conf /etc/apt/auth.conf.d/*
 variables=()
 for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST \
-  PIP_DEFAULT_TIMEOUT PIP_CERT; do
+  PIP_DEFAULT_TIMEOUT; do
   if [[ -n ${!name:-} ]]; then variables+=("$name=${!name}"); fi
 done
 for file in "${HOME:-/root}/.config/pip/pip.conf" "${HOME:-/root}/.pip/pip.conf"; do
   if [[ -e $file ]]; then install -D -m 644 "$file" "$root/root${file#"${HOME:-/root}"}"; fi
 done
-certificate=$(sed -n 's/^ *cert *= *//p' /etc/pip.conf 2> /dev/null || true)
-copy ${PIP_CERT:-} ${certificate:+"$certificate"}
+# Not to the same place: a package that is installed later writes the system's own certificates there.
+certificates=${PIP_CERT:-$(sed -n 's/^ *cert *= *//p' /etc/pip.conf 2> /dev/null || true)}
+if [[ -n $certificates ]]; then
+  install -m 644 "$certificates" "$root/root/certificates.pem"
+  variables+=(PIP_CERT=/root/certificates.pem)
+fi
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 

@@ -83,7 +83,8 @@ Result<Challenger> freeze(Backend& backend, const Traces& traces, Matrix<float> 
     Certificate& pending = c.policy.certificates.emplace_back();
     const AuditPlan& planned = c.plans.emplace_back(plan(rows, alpha, level, o, classes, pending.floored));
     pending.alpha = alpha, pending.delta = level;
-    pending.method = "refused", pending.unit = "audit", pending.reason = "no audited row has been scored yet";
+    pending.method = Method::kRefused, pending.unit = ProofUnit::kAudit,
+    pending.reason = "no audited row has been scored yet";
     pending.n_learn = n;
     pending.expected_coverage = planned.share.empty() ? 0 : planned.share.back();
     if (std::abs(alpha - o.alpha) < 1e-9 && planned.threshold.empty())
@@ -131,7 +132,7 @@ AuditOutcome certify_on_audit(const Policy& challenger, const Certificate& froze
   }
   const AuditWager::State& last = out.wager.state()[static_cast<size_t>(passed - 1)];
   c.certified = true;
-  c.method = "l2d";
+  c.method = Method::kL2d;
   c.reason.clear();
   c.threshold = threshold_below(plan.threshold[static_cast<size_t>(passed - 1)]);
   c.n_handled = last.handled;

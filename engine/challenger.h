@@ -27,7 +27,7 @@ struct ChallengerOptions {
   SplitKind unit = SplitKind::kRuns;  // what stays in one fold
   SplitOptions split;                 // folds and seed; nothing certifies
   int64_t max_references = 100000;
-  std::vector<int32_t> never;  // as FitOptions
+  std::vector<int32_t> never;  // as in FitOptions
   double label_floor = 0;
   Choices choices;
   const Descriptions* descriptions = nullptr;

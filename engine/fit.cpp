@@ -374,9 +374,8 @@ std::vector<Certifier> Fit::plan_tests() const {
   std::vector<Certifier> certifiers;
   for (const AlphaPlan& plan : plans_)
     if (certifiers.empty() || options_.label_floor > 0 || text_)
-      certifiers.emplace_back(plan.learn, result_.unit.runs, s.kind == SplitKind::kGroups ? "groups" : "runs",
-                              certify_options_, static_cast<int64_t>(s.certify.size()), count_units(s.certify_unit),
-                              s.unit_rows);
+      certifiers.emplace_back(plan.learn, proof_unit(result_.unit, s.kind), certify_options_,
+                              static_cast<int64_t>(s.certify.size()), count_units(s.certify_unit), s.unit_rows);
   return certifiers;
 }
 
@@ -420,11 +419,11 @@ Certificate Fit::certify_alpha(const AlphaPlan& plan, const Certifier& certifier
   const double least = threshold_below(plan.floor.least_score);
   if (c.certified && least > c.threshold) {  // the same rows: the others are gated
     c.threshold = least;
-    c.method = "l2d";
+    c.method = Method::kL2d;
   }
   const Stage& stage = result_.policy.stages[0];
-  if (c.certified && stage.residual) c.method = "rsb";
-  if (c.method == "l2d" && !stage.acceptor.label_offset.empty()) c.method = "l2d_label";
+  if (c.certified && stage.residual) c.method = Method::kRsb;
+  if (c.method == Method::kL2d && !stage.acceptor.label_offset.empty()) c.method = Method::kL2dLabel;
   add_details(traces_, result_.split, answered, side, c);
   count_text_rows(side, by_text, c);
   return c;

@@ -40,8 +40,8 @@ struct FitResult {
   std::vector<std::pair<std::string, double>> seconds;  // by phase
 };
 
-// x: n x d vectors aligned with the traces, taken over. A refusal is a result; an error is bad options (kBadInput), a
-// failing backend, or too little memory (kOutOfMemory: nothing is thrown).
+// x: n x d vectors aligned with the traces; fit takes them over. A refusal is a result. An error means bad options
+// (kBadInput), a failing backend, or too little memory (kOutOfMemory: nothing is thrown).
 // Memory at the peak, in floats, with C labels and K folds: n d for x, and with s = min(n, max_references): s d for
 // the references; 3 s C for out-of-fold probabilities, and 9 s C while the kernel vote is learned; (2 * 11 + 6) (d + 1)
 // K C for the weights, gradients and L-BFGS history of the folds' softmax regressions; 4 (d + 1)^2 for their

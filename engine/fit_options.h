@@ -36,7 +36,7 @@ struct FitOptions {
   double label_floor = 0;                // labels that learn does not show to agree this often are deferred; 0: none
   int64_t keep_certify = 0;              // certify rows whose vectors the result keeps, at most
   std::optional<double> budget_seconds;  // of learning; once spent, no further candidate is tried
-  // What labels mean, labels by index: learned from where the log shows them few times. Must outlive the fit.
+  // What labels mean, by index. A label that the log shows few times is learned from them. They must outlive the fit.
   const Descriptions* descriptions = nullptr;
   // n, not empty: a cascade (engine/learn/cascade.h), whose text stage learns from these texts of the traces.
   std::span<const std::string> cascade_texts;

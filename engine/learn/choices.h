@@ -8,7 +8,7 @@
 
 namespace tracer {
 
-// The members to try beside softmax regression and neighbours (engine/learn/network_search.h).
+// The members to try beside softmax regression and neighbours (engine/learn/member_search.h).
 struct MemberSet {
   bool prototype = false;
   bool mlp = false;   // one hidden layer

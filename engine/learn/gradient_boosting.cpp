@@ -1,6 +1,7 @@
 #include "engine/learn/gradient_boosting.h"
 
 #include <dlfcn.h>
+#include <xgboost/c_api.h>
 
 #include <charconv>
 #include <cstdlib>
@@ -13,21 +14,19 @@
 namespace tracer {
 namespace {
 
-// XGBoost's C interface, as version 1.7 has it and later ones keep it: only what is called here.
+// What is called of XGBoost's C interface. The types are its header's; the functions are found in the library once it
+// is open.
 struct Library {
-  using Handle = void*;
-  const char* (*last_error)() = nullptr;
-  int (*matrix)(const float*, uint64_t rows, uint64_t cols, float missing, Handle*) = nullptr;
-  int (*matrix_info)(Handle, const char* field, const float*, uint64_t) = nullptr;
-  int (*matrix_free)(Handle) = nullptr;
-  int (*booster)(const Handle*, uint64_t, Handle*) = nullptr;
-  int (*booster_free)(Handle) = nullptr;
-  int (*parameter)(Handle, const char*, const char*) = nullptr;
-  int (*update)(Handle, int iteration, Handle matrix) = nullptr;
-  int (*predict)(Handle, Handle matrix, const char* config, const uint64_t** shape, uint64_t* dimension,
-                 const float** result) = nullptr;
-  int (*dump)(Handle, const char* feature_map, int with_stats, const char* format, uint64_t*,
-              const char*** trees) = nullptr;
+  decltype(&XGBGetLastError) last_error = nullptr;
+  decltype(&XGDMatrixCreateFromMat) matrix = nullptr;
+  decltype(&XGDMatrixSetFloatInfo) matrix_info = nullptr;
+  decltype(&XGDMatrixFree) matrix_free = nullptr;
+  decltype(&XGBoosterCreate) booster = nullptr;
+  decltype(&XGBoosterFree) booster_free = nullptr;
+  decltype(&XGBoosterSetParam) parameter = nullptr;
+  decltype(&XGBoosterUpdateOneIter) update = nullptr;
+  decltype(&XGBoosterPredictFromDMatrix) predict = nullptr;
+  decltype(&XGBoosterDumpModelEx) dump = nullptr;
   Status status;
 };
 
@@ -140,7 +139,8 @@ bool read_tree(std::string_view text, Trees& trees) {
 Status open_xgboost() { return library().status; }
 
 struct TreeTrainer::State {
-  Library::Handle rows = nullptr, held_out = nullptr, booster = nullptr;
+  DMatrixHandle rows = nullptr, held_out = nullptr;
+  BoosterHandle booster = nullptr;
   int64_t classes = 0, dimension = 0, held_out_rows = 0;
   int rounds = 0;
   ~State() {
@@ -160,15 +160,15 @@ Result<std::unique_ptr<TreeTrainer>> TreeTrainer::create(HostMatrix<const float>
   if (!l.status.ok()) return l.status;
   auto state = std::make_unique<State>();
   state->classes = classes, state->dimension = x.cols, state->held_out_rows = held_out.rows;
-  const auto matrix = [&](HostMatrix<const float> m, Library::Handle* out) {
+  const auto matrix = [&](HostMatrix<const float> m, DMatrixHandle* out) {
     constexpr float kMissing = -1e30f;  // no coordinate of a unit row
-    return l.matrix(m.data, static_cast<uint64_t>(m.rows), static_cast<uint64_t>(m.cols), kMissing, out) == 0;
+    return l.matrix(m.data, static_cast<bst_ulong>(m.rows), static_cast<bst_ulong>(m.cols), kMissing, out) == 0;
   };
   if (x.stride != x.cols || held_out.stride != held_out.cols) return internal_error("trees: rows that are not dense");
   const std::vector<float> labels(label.begin(), label.end());
   if (!matrix(x, &state->rows) || l.matrix_info(state->rows, "label", labels.data(), labels.size()) != 0)
     return failed("reading rows");
-  std::vector<Library::Handle> cached = {state->rows};
+  std::vector<DMatrixHandle> cached = {state->rows};
   if (held_out.rows > 0) {
     if (!matrix(held_out, &state->held_out)) return failed("reading rows");
     cached.push_back(state->held_out);
@@ -189,8 +189,8 @@ Status TreeTrainer::round() {
 
 Result<std::span<const float>> TreeTrainer::held_out_probability() {
   if (state_->held_out == nullptr) return std::span<const float>();
-  const uint64_t* shape = nullptr;
-  uint64_t dimensions = 0;
+  const bst_ulong* shape = nullptr;
+  bst_ulong dimensions = 0;
   const float* result = nullptr;
   constexpr char kConfig[] =
       R"({"type": 0, "training": false, "iteration_begin": 0, "iteration_end": 0, "strict_shape": true})";
@@ -204,7 +204,7 @@ Result<std::span<const float>> TreeTrainer::held_out_probability() {
 }
 
 Result<Trees> TreeTrainer::trees() const {
-  uint64_t count = 0;
+  bst_ulong count = 0;
   const char** text = nullptr;
   if (library().dump(state_->booster, "", 0, "text", &count, &text) != 0) return failed("giving its trees");
   Trees trees;

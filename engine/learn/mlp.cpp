@@ -6,7 +6,7 @@
 
 #include "engine/learn/softmax_path.h"
 #include "engine/maths/random.h"
-#include "engine/policy/network.h"
+#include "engine/policy/added_member.h"
 
 namespace tracer {
 namespace {
@@ -158,9 +158,9 @@ std::vector<MlpTrainer::Part> MlpTrainer::parts() {
   return all;
 }
 
-NetworkMember MlpTrainer::network() const {
-  NetworkMember member;
-  member.kind = layers_.size() > 2 ? "mlp2" : "mlp";
+AddedMember MlpTrainer::network() const {
+  AddedMember member;
+  member.kind = layers_.size() > 2 ? MemberKind::kMlp2 : MemberKind::kMlp;
   const auto bias = [&](const Layer& l) {
     const Matrix<float>& b = steps_ == 0 ? l.b : l.mean_b;
     return std::vector<float>(b.data(), b.data() + b.size());

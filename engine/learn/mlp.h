@@ -42,7 +42,7 @@ class MlpTrainer {
   };
   std::vector<Part> parts();
   // The averaged network; labels without a row are removed.
-  NetworkMember network() const;
+  AddedMember network() const;
 
  private:
   struct Layer {

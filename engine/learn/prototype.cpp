@@ -43,7 +43,7 @@ void add(const ClassMoments& a, double factor, ClassMoments& to) {
   for (size_t c = 0; c < a.rows.size(); ++c) to.rows[c] += static_cast<int64_t>(factor) * a.rows[c];
 }
 
-Result<NetworkMember> fit_prototype(Backend& backend, const ClassMoments& moments, double ridge, double temperature) {
+Result<AddedMember> fit_prototype(Backend& backend, const ClassMoments& moments, double ridge, double temperature) {
   const int64_t d = moments.gram.rows(), classes = moments.sum.rows();
   int64_t rows = 0, seen = 0;
   for (int64_t r : moments.rows) rows += r, seen += r > 0;
@@ -85,8 +85,8 @@ Result<NetworkMember> fit_prototype(Backend& backend, const ClassMoments& moment
     for (int64_t j = 0; j < d; ++j) mean[static_cast<size_t>(j)] += w(c, j) / static_cast<double>(seen);
     mean[static_cast<size_t>(d)] += bias[static_cast<size_t>(c)] / static_cast<double>(seen);
   }
-  NetworkMember member;
-  member.kind = "prototype";
+  AddedMember member;
+  member.kind = MemberKind::kPrototype;
   member.w = Matrix<float>(d, classes);
   member.b.assign(static_cast<size_t>(classes), kRemovedBias);
   for (int64_t c = 0; c < classes; ++c) {

@@ -29,6 +29,6 @@ Result<ClassMoments> class_moments(Backend& backend, HostMatrix<const float> x, 
 void add(const ClassMoments& a, double factor, ClassMoments& to);  // factor: 1 or -1
 
 // Labels without a row are removed (kRemovedBias). Cost: C d^2 + d^3 / 3 float64 operations, twice.
-Result<NetworkMember> fit_prototype(Backend& backend, const ClassMoments& moments, double ridge, double temperature);
+Result<AddedMember> fit_prototype(Backend& backend, const ClassMoments& moments, double ridge, double temperature);
 
 }  // namespace tracer

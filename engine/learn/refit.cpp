@@ -39,9 +39,9 @@ Result<Stage> refit(Backend& backend, const SearchResult& search, const LearnRow
   stage.softmax.w = Matrix<float>(d, classes);
   std::copy_n(state.weights.data(), d * classes, stage.softmax.w.data());
   stage.softmax.b.assign(state.weights.row(d), state.weights.row(d) + classes);
-  for (const NetworkPlan& plan : search.networks) {
-    TRACER_ASSIGN_OR_RETURN(auto network, learn_network(backend, {learn.x, learn.label, classes}, plan));
-    stage.networks.push_back(std::move(network));
+  for (const MemberPlan& plan : search.added) {
+    TRACER_ASSIGN_OR_RETURN(auto member, learn_member(backend, {learn.x, learn.label, classes}, plan));
+    stage.added.push_back(std::move(member));
   }
   if (!search.graph.neighbour.empty()) {  // also where its weight is 0: the acceptor sees it
     TRACER_ASSIGN_OR_RETURN(auto votes, fit_kernel_votes(backend, search.graph, label, classes, {}));

@@ -11,7 +11,7 @@
 
 namespace tracer {
 
-// All learn rows: those that search_surrogate saw first, in its order.
+// All learn rows. The rows that search_surrogate saw come first, in its order.
 struct LearnRows {
   HostMatrix<const float> x;                   // n x d, unit rows
   std::vector<int32_t> label;                  // n
@@ -20,8 +20,8 @@ struct LearnRows {
   const Descriptions* descriptions = nullptr;  // as SearchInput
 };
 
-// What search_surrogate sees of them: the first `searched`, and the label frequencies of all. unit: of each row. The
-// rest of the input (alphas, folds, ...) is left to the caller.
+// What search_surrogate sees: the first `searched` rows, and the label frequencies of all rows. unit: of each row. The
+// caller sets the rest of the input (alphas, folds, ...).
 SearchInput searched_part(const LearnRows& learn, const std::vector<int32_t>& unit, int64_t searched, int64_t classes);
 
 // Softmax regression is learned from all rows, starting from the mean of the folds' weights; the kernel vote from the

@@ -8,7 +8,7 @@
 
 #include "engine/learn/candidate.h"
 #include "engine/learn/label_threshold.h"
-#include "engine/policy/network.h"
+#include "engine/policy/added_member.h"
 
 namespace tracer {
 namespace {
@@ -155,13 +155,13 @@ void choose_label_thresholds(const SearchInput& input, const Allowance& allowanc
 }
 
 // "weights: softmax 0.4, mlp 0.6"
-std::string weights_in_words(const OutOfFoldNetworks& found) {
+std::string weights_in_words(const OutOfFoldMembers& found) {
   const auto shown = [](double w) { return std::to_string(std::llround(100 * w)) + " %"; };
   double rest = 1;
   std::string text;
-  for (const NetworkPlan& plan : found.plan) {
+  for (const MemberPlan& plan : found.plan) {
     rest -= static_cast<double>(plan.weight);
-    text += ", " + plan.kind + " " + shown(static_cast<double>(plan.weight));
+    text += std::string(", ") + to_string(plan.kind) + " " + shown(static_cast<double>(plan.weight));
   }
   return "weights by out-of-fold loss: softmax " + shown(rest) + text;
 }
@@ -183,12 +183,11 @@ class Search {
   void count_labels();
   Status look_up_neighbours();
   Status learn_kernel_vote();
-  Status try_blends(const Matrix<float>& base, const OutOfFoldNetworks& networks);
-  Status try_blend(const Matrix<float>& mixed, float kernel_weight, float vote_weight,
-                   const OutOfFoldNetworks& networks);
-  void view_rows(const OutOfFoldNetworks& networks);
-  void keep(const Candidate& candidate, Scored&& scored, const OutOfFoldNetworks& networks);
-  Status try_networks();
+  Status try_blends(const Matrix<float>& base, const OutOfFoldMembers& added);
+  Status try_blend(const Matrix<float>& mixed, float kernel_weight, float vote_weight, const OutOfFoldMembers& added);
+  void view_rows(const OutOfFoldMembers& added);
+  void keep(const Candidate& candidate, Scored&& scored, const OutOfFoldMembers& added);
+  Status try_added();
 
   bool spent() const { return input_.spent && input_.spent(); }
   void say(const std::string& what) const {
@@ -219,7 +218,7 @@ Result<SearchResult> Search::run() {
       (kernel_.probability.empty() ? "" : ", kernel vote: out-of-fold loss " + std::to_string(kernel_.log_loss)));
   TRACER_ASSIGN_OR_RETURN(path_, softmax_path(backend_, input_, result_.moments, progress_, result_.cut));
   TRACER_RETURN_IF_ERROR(try_blends(path_.probability, {}));
-  if (input_.choices.members.any()) TRACER_RETURN_IF_ERROR(try_networks());
+  if (input_.choices.members.any()) TRACER_RETURN_IF_ERROR(try_added());
   if (input_.choices.label_thresholds) choose_label_thresholds(input_, allowance_, result_, progress_);
   if (stopped_) result_.cut.push_back("blends after " + std::to_string(result_.tried.size()));
   result_.start = std::move(path_.start);
@@ -255,57 +254,51 @@ Status Search::learn_kernel_vote() {
   return {};
 }
 
-// All blends of base (the softmax regression, or its mixture with networks) with the two votes.
-Status Search::try_blends(const Matrix<float>& base, const OutOfFoldNetworks& networks) {
+// All blends of base (the softmax regression, or its mixture with added members) with the two votes.
+Status Search::try_blends(const Matrix<float>& base, const OutOfFoldMembers& added) {
   Matrix<float> s(n_, input_.classes);
   for (float u : kKernelWeights) {
     if (stopped_ || (u > 0 && kernel_.probability.empty())) break;
     if (u > 0) blend(backend_, base.view(), kernel_.probability.view(), u, s.view());
     for (float v : kVoteWeights) {
       if (!result_.tried.empty() && (stopped_ = stopped_ || spent())) break;
-      TRACER_RETURN_IF_ERROR(try_blend(u > 0 ? s : base, u, v, networks));
+      TRACER_RETURN_IF_ERROR(try_blend(u > 0 ? s : base, u, v, added));
     }
   }
   return {};
 }
 
 Status Search::try_blend(const Matrix<float>& mixed, float kernel_weight, float vote_weight,
-                         const OutOfFoldNetworks& networks) {
+                         const OutOfFoldMembers& added) {
   decided_.resize(static_cast<size_t>(n_));
   const NeighbourVote vote{neighbour_.view(), similarity_.view(), input_.label, vote_weight, kSharpness};
   TRACER_RETURN_IF_ERROR(backend_.decision_features_from(mixed.view(), vote, decided_));
-  view_rows(networks);
+  view_rows(added);
   Scored scored = score_candidate(input_, result_.label_frequency, features_);
-  Candidate c{path_.cost,
-              kernel_weight,
-              vote_weight,
-              kSharpness,
-              !networks.plan.empty(),
-              path_.log_loss,
-              0,
-              allowance_.coverage(scored)};
+  Candidate c{path_.cost,          kernel_weight,  vote_weight, kSharpness,
+              !added.plan.empty(), path_.log_loss, 0,           allowance_.coverage(scored)};
   c.agreement = 1 - std::accumulate(scored.disagree.begin(), scored.disagree.end(), 0.0) / static_cast<double>(n_);
   const bool first = result_.tried.empty();
   result_.tried.push_back(c);
   // Strictly better, so that ties go to the smaller votes.
-  if (first || c.coverage > result_.best.coverage) keep(c, std::move(scored), networks);
+  if (first || c.coverage > result_.best.coverage) keep(c, std::move(scored), added);
   return {};
 }
 
 // What the acceptor and the gate see of each row.
-void Search::view_rows(const OutOfFoldNetworks& networks) {
+void Search::view_rows(const OutOfFoldMembers& added) {
   features_.resize(static_cast<size_t>(n_));
   for (int64_t i = 0; i < n_; ++i) {
     const int32_t label = decided_[i].label;
     features_[i] = {decided_[i], neighbourhood_[i], member_view(path_.probability.row(i), input_.classes, label), {}};
     if (!kernel_.probability.empty())
       features_[i].kernel = member_view(kernel_.probability.row(i), input_.classes, label);
-    for (const Matrix<float>& p : networks.probability)
-      features_[i].network[features_[i].networks++] = member_view(p.row(i), input_.classes, label);
+    for (const Matrix<float>& p : added.probability)
+      features_[i].added[features_[i].n_added++] = member_view(p.row(i), input_.classes, label);
   }
 }
 
-void Search::keep(const Candidate& candidate, Scored&& scored, const OutOfFoldNetworks& networks) {
+void Search::keep(const Candidate& candidate, Scored&& scored, const OutOfFoldMembers& added) {
   result_.best = candidate;
   result_.disagree = std::move(scored.disagree);
   result_.score = std::move(scored.score);
@@ -313,27 +306,27 @@ void Search::keep(const Candidate& candidate, Scored&& scored, const OutOfFoldNe
   result_.gated = std::move(scored.gated);
   result_.acceptor = std::move(scored.acceptor);
   result_.gate = std::move(scored.gate);
-  result_.networks = networks.plan;
+  result_.added = added.plan;
 }
 
 // The members of --members, weighed by out-of-fold loss, and the blends of what they make of the softmax regression.
-Status Search::try_networks() {
-  TRACER_ASSIGN_OR_RETURN(auto found, out_of_fold_networks(backend_, {{input_.x, input_.label, input_.classes},
-                                                                      input_.fold,
-                                                                      input_.folds,
-                                                                      input_.choices.members,
-                                                                      input_.seed,
-                                                                      path_.log_loss,
-                                                                      input_.spent,
-                                                                      progress_}));
+Status Search::try_added() {
+  TRACER_ASSIGN_OR_RETURN(auto found, out_of_fold_members(backend_, {{input_.x, input_.label, input_.classes},
+                                                                     input_.fold,
+                                                                     input_.folds,
+                                                                     input_.choices.members,
+                                                                     input_.seed,
+                                                                     path_.log_loss,
+                                                                     input_.spent,
+                                                                     progress_}));
   result_.cut.insert(result_.cut.end(), found.cut.begin(), found.cut.end());
-  weigh_networks(std::as_const(path_.probability).view(), input_.label, found);
+  weigh_members(std::as_const(path_.probability).view(), input_.label, found);
   say(weights_in_words(found));
   if (found.plan.empty()) return {};
   std::vector<float> weights;
-  for (const NetworkPlan& plan : found.plan) weights.push_back(plan.weight);
+  for (const MemberPlan& plan : found.plan) weights.push_back(plan.weight);
   Matrix<float> q(n_, input_.classes);
-  mix_networks(backend_, std::as_const(path_.probability).view(), weights, found.probability, q.view());
+  mix_members(backend_, std::as_const(path_.probability).view(), weights, found.probability, q.view());
   return try_blends(q, found);
 }
 

@@ -8,7 +8,7 @@
 
 #include "engine/learn/choices.h"
 #include "engine/learn/descriptions.h"
-#include "engine/learn/network_search.h"
+#include "engine/learn/member_search.h"
 #include "engine/learn/softmax_path.h"
 #include "engine/policy/kernel_vote.h"
 #include "engine/policy/policy.h"
@@ -37,7 +37,7 @@ struct SearchInput {
   double delta = 0.05;
   std::vector<int32_t> never;                  // labels whose rows are never handled
   Choices choices;                             // all but `residual`, which a search does not look at
-  uint64_t seed = 0;                           // of the learning of networks
+  uint64_t seed = 0;                           // of the learning of added members
   std::function<bool()> spent;                 // true: try nothing more than is needed for a policy; empty: never
   int64_t n_certify = 0;                       // the size of the certify set whose allowance they are compared under
   const Descriptions* descriptions = nullptr;  // unit rows that softmax regression learns from as well; null: none
@@ -53,21 +53,21 @@ struct Candidate {
   float kernel_weight = 0;  // u and v of Stage
   float vote_weight = 0;
   float vote_sharpness = 1;
-  bool networks = false;  // with the networks of SearchResult
-  double log_loss = 0;    // out-of-fold, of the softmax member
-  double agreement = 0;   // out-of-fold, of the mixture, all rows
-  double coverage = 0;    // criterion: mean coverage that out-of-fold rows would allow, over a grid of alphas
+  bool added = false;    // with the added members of SearchResult
+  double log_loss = 0;   // out-of-fold, of the softmax member
+  double agreement = 0;  // out-of-fold, of the mixture, all rows
+  double coverage = 0;   // criterion: mean coverage that out-of-fold rows would allow, over a grid of alphas
 };
 
 struct SearchResult {
   Candidate best;
-  std::vector<Candidate> tried;       // in order
-  std::vector<uint8_t> disagree;      // n
-  std::vector<double> score;          // n: acceptor's probability of agreement; under l2d_label by other folds' offsets
-  std::vector<int32_t> predicted;     // n
-  std::vector<uint8_t> gated;         // n: out of distribution, or predicted as a label of `never`
-  std::vector<std::string> cut;       // what was left untried, in words
-  std::vector<NetworkPlan> networks;  // of the best candidate
+  std::vector<Candidate> tried;    // in order
+  std::vector<uint8_t> disagree;   // n
+  std::vector<double> score;       // n: acceptor's probability of agreement; under l2d_label by other folds' offsets
+  std::vector<int32_t> predicted;  // n
+  std::vector<uint8_t> gated;      // n: out of distribution, or predicted as a label of `never`
+  std::vector<std::string> cut;    // what was left untried, in words
+  std::vector<MemberPlan> added;   // of the best candidate
   std::vector<double> label_frequency;  // C
   Acceptor acceptor;
   OodGate gate;
@@ -79,8 +79,8 @@ struct SearchResult {
 };
 
 // Softmax regression along a path of strengths (strong to weak, stopped when out-of-fold loss has risen; the strength
-// of the least loss is kept), the kernel vote and the neighbour vote; candidates are their averages. With the networks
-// of input.choices.members (engine/learn/network_search.h) in a second round, whose candidates must allow more
+// of the least loss is kept), the kernel vote and the neighbour vote; candidates are their averages. With the members
+// of input.choices.members (engine/learn/member_search.h) in a second round, whose candidates must allow more
 // coverage. Without the kernel vote where its n x C matrices would be too large (kKernelVoteEntries). Deterministic for
 // any thread count, as long as `spent` is. progress, when set, is told what has just been done.
 Result<SearchResult> search_surrogate(Backend& backend, const SearchInput& input,

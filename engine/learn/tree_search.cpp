@@ -15,7 +15,7 @@
 namespace tracer {
 namespace {
 
-std::vector<int32_t> labels_of(const NetworkData& data, const std::vector<int32_t>& rows) {
+std::vector<int32_t> labels_of(const MemberData& data, const std::vector<int32_t>& rows) {
   std::vector<int32_t> label;
   for (int32_t r : rows) label.push_back(data.label[static_cast<size_t>(r)]);
   return label;
@@ -25,7 +25,7 @@ std::vector<int32_t> labels_of(const NetworkData& data, const std::vector<int32_
 // one thread; the caller is the first of them, and judges each round while the others wait.
 class TreeSearch {
  public:
-  TreeSearch(int threads, const NetworkInput& in, std::vector<std::string>& cut)
+  TreeSearch(int threads, const MemberSearchInput& in, std::vector<std::string>& cut)
       : in_(in),
         cut_(cut),
         threads_(std::clamp(threads, 1, in.folds)),
@@ -33,10 +33,10 @@ class TreeSearch {
         status_(static_cast<size_t>(threads_)),
         probability_(in.data.x.rows, in.data.classes),
         progress_(kMostRounds, in.loss) {
-    best_.plan.kind = "gbt", best_.plan.seed = in.seed;
+    best_.plan.kind = MemberKind::kGbt, best_.plan.seed = in.seed;
   }
 
-  Result<FoundNetwork> run() {
+  Result<FoundMember> run() {
     std::vector<std::jthread> others;
     try {
       others.reserve(static_cast<size_t>(threads_));
@@ -123,31 +123,31 @@ class TreeSearch {
     return {};
   }
 
-  const NetworkInput& in_;
+  const MemberSearchInput& in_;
   std::vector<std::string>& cut_;
   const int threads_;
   std::barrier<> step_;
   std::vector<Status> status_;  // by thread
   Matrix<float> probability_;   // out-of-fold, of the round
-  FoundNetwork best_;
+  FoundMember best_;
   TrainingProgress progress_;
   bool stop_ = false;
 };
 
 }  // namespace
 
-Result<FoundNetwork> search_trees(int threads, const NetworkInput& in, std::vector<std::string>& cut) {
+Result<FoundMember> search_trees(int threads, const MemberSearchInput& in, std::vector<std::string>& cut) {
   TRACER_RETURN_IF_ERROR(open_xgboost());
   return TreeSearch(threads, in, cut).run();
 }
 
-Result<NetworkMember> learn_trees(const NetworkData& data, const NetworkPlan& plan) {
+Result<AddedMember> learn_trees(const MemberData& data, const MemberPlan& plan) {
   TRACER_RETURN_IF_ERROR(open_xgboost());
   TRACER_ASSIGN_OR_RETURN(auto trainer,
                           TreeTrainer::create(data.x, data.label, data.x.rows_from(0, 0), data.classes, plan.seed));
   for (int round = 0; round < plan.epochs; ++round) TRACER_RETURN_IF_ERROR(trainer->round());
   TRACER_ASSIGN_OR_RETURN(auto trees, trainer->trees());
-  NetworkMember member;
+  AddedMember member;
   member.kind = plan.kind;
   member.trees = std::move(trees);
   member.b.assign(static_cast<size_t>(data.classes), kRemovedBias);

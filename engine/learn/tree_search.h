@@ -5,17 +5,17 @@
 #include <string>
 #include <vector>
 
-#include "engine/learn/network_search.h"
+#include "engine/learn/member_search.h"
 
 namespace tracer {
 
 inline constexpr int kMostRounds = 100;
 
-// As search_mlp of engine/learn/network_search.cpp, by rounds, each fold on one of `threads` threads. Same bytes for
+// As search_mlp of engine/learn/member_search.cpp, by rounds, each fold on one of `threads` threads. Same bytes for
 // any number of them. kDevice where XGBoost is not there. What the budget left untried goes to `cut`.
-Result<FoundNetwork> search_trees(int threads, const NetworkInput& in, std::vector<std::string>& cut);
+Result<FoundMember> search_trees(int threads, const MemberSearchInput& in, std::vector<std::string>& cut);
 
 // plan.epochs rounds on all rows; the weight is left to the caller.
-Result<NetworkMember> learn_trees(const NetworkData& data, const NetworkPlan& plan);
+Result<AddedMember> learn_trees(const MemberData& data, const MemberPlan& plan);
 
 }  // namespace tracer

@@ -35,13 +35,13 @@ void acceptor_features(const RowFeatures& f, double label_frequency, std::span<d
   };
   add(f.linear);
   add(f.kernel);
-  for (int32_t m = 0; m < f.networks; ++m) add(f.network[static_cast<size_t>(m)]);
+  for (int32_t m = 0; m < f.n_added; ++m) add(f.added[static_cast<size_t>(m)]);
 }
 
 Acceptor fit_acceptor(std::span<const RowFeatures> features, std::span<const uint8_t> agree,
                       std::span<const double> label_frequency) {
   const int64_t n = static_cast<int64_t>(features.size());
-  const int64_t p = acceptor_feature_count(features.empty() ? 0 : features[0].networks);
+  const int64_t p = acceptor_feature_count(features.empty() ? 0 : features[0].n_added);
   Matrix<double> design(n, p + 1);
   for (int64_t i = 0; i < n; ++i) {
     design(i, 0) = 1;
@@ -76,7 +76,7 @@ Acceptor fit_acceptor(HostMatrix<double> design, std::span<const uint8_t> agree)
 double accept_score(const Acceptor& acceptor, const RowFeatures& f, double label_frequency) {
   double x[kMostAcceptorFeatures];
   acceptor_features(f, label_frequency, x);
-  return accept_score(acceptor, {x, static_cast<size_t>(acceptor_feature_count(f.networks))}, f.label);
+  return accept_score(acceptor, {x, static_cast<size_t>(acceptor_feature_count(f.n_added))}, f.label);
 }
 
 double accept_score(const Acceptor& acceptor, std::span<const double> features, int32_t label) {

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "engine/policy/acceptor.h"
+#include "engine/policy/added_member.h"
 #include "engine/policy/gate.h"
-#include "engine/policy/network.h"
 
 namespace tracer {
 namespace {
@@ -102,16 +102,16 @@ bool near_boundary(const Stage& stage, const RowScore& row, std::span<const doub
 RowScore canonical_score(const Stage& stage, const float* x, const int32_t* neighbour, const float* similarity) {
   const Probabilities linear = linear_member(stage, x);
   Probabilities kernel, p = linear;
-  std::vector<Probabilities> networks;
+  std::vector<Probabilities> added;
   double rest = 1;
-  for (const NetworkMember& m : stage.networks) {
-    networks.push_back(canonical_network(m, x, stage.softmax.w.rows()));
+  for (const AddedMember& m : stage.added) {
+    added.push_back(canonical_member(m, x, stage.softmax.w.rows()));
     rest -= static_cast<double>(m.weight);
   }
-  if (!networks.empty()) {
+  if (!added.empty()) {
     for (double& v : p) v *= rest;
-    for (size_t m = 0; m < networks.size(); ++m)
-      for (size_t c = 0; c < p.size(); ++c) p[c] += static_cast<double>(stage.networks[m].weight) * networks[m][c];
+    for (size_t m = 0; m < added.size(); ++m)
+      for (size_t c = 0; c < p.size(); ++c) p[c] += static_cast<double>(stage.added[m].weight) * added[m][c];
   }
   if (!stage.kernel.vote.empty()) {
     kernel = kernel_member(stage.kernel, neighbour, similarity);
@@ -134,8 +134,8 @@ RowScore canonical_score(const Stage& stage, const float* x, const int32_t* neig
   vote.describe(f);
   f.linear = member_view(linear.data(), classes, best.label);
   if (!kernel.empty()) f.kernel = member_view(kernel.data(), classes, best.label);
-  for (const Probabilities& network : networks)
-    f.network[static_cast<size_t>(f.networks++)] = member_view(network.data(), classes, best.label);
+  for (const Probabilities& member : added)
+    f.added[static_cast<size_t>(f.n_added++)] = member_view(member.data(), classes, best.label);
   row.score = accept_score(stage.acceptor, f, stage.label_frequency[static_cast<size_t>(best.label)]);
   f.neighbourhood = neighbourhood_distance(stage.gate.reference_distance, neighbour, stage.neighbours.k);
   row.gated = out_of_distribution(stage.gate, f);

@@ -25,7 +25,7 @@ bool near_boundary(const Stage& stage, const RowScore& row, std::span<const doub
 
 // Scores the unit row x (d values) with its nearest references, best first, as the search gave them: at least as many
 // as the stage's members ask for; index -1 where there are fewer. Cost: 2 d C float64 operations, 4 k C, and 2 for each
-// weight of a network.
+// weight of an added member.
 RowScore canonical_score(const Stage& stage, const float* x, const int32_t* neighbour, const float* similarity);
 
 }  // namespace tracer

@@ -5,23 +5,23 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "engine/log/split.h"
+#include "engine/policy/kinds.h"
 #include "kernels/decisions.h"
 #include "kernels/matrix.h"
 
 namespace tracer {
 
-// softmax(X W + b); labels that learn never showed have bias kRemovedBias.
+// This member says softmax(X W + b). Labels that learn never showed have bias kRemovedBias.
 struct SoftmaxMember {
   Matrix<float> w;       // d x C
   std::vector<float> b;  // C
   double cost = 0;       // inverse regularisation strength, scikit-learn's C
 };
 
-// Vote of the k nearest learn rows, weighted by similarity^sharpness.
+// The k nearest learn rows vote, each with the weight similarity^sharpness.
 struct NeighbourMember {
   Matrix<float> references;    // R x d, unit rows
   std::vector<int32_t> label;  // R
@@ -30,8 +30,8 @@ struct NeighbourMember {
   float sharpness = 1;
 };
 
-// Vote of the k nearest references, learned (engine/policy/kernel_vote.h). Shares the references of the
-// NeighbourMember.
+// The k nearest references vote, and have learned what to say (engine/policy/kernel_vote.h). This member shares the
+// references of the NeighbourMember.
 struct KernelMember {
   Matrix<float> vote;        // R x C; empty: the policy has no such member
   std::vector<float> prior;  // C
@@ -39,7 +39,7 @@ struct KernelMember {
   float temperature = 1;
 };
 
-// relu(x W + b)
+// A layer gives relu(x W + b).
 struct HiddenLayer {
   Matrix<float> w;       // in x out
   std::vector<float> b;  // out
@@ -54,20 +54,18 @@ struct Trees {
   std::vector<int32_t> left, right;  // N: nodes; of no meaning at a leaf
 };
 
-// A member that is asked for by name: its hidden layers, one after the other, then softmax(h W + b). Without hidden
-// layers it is linear: a class prototype. "gbt" has trees instead of W and hidden layers.
-struct NetworkMember {
-  std::string kind;  // "prototype", "mlp", "mlp2" or "gbt"
-  std::vector<HiddenLayer> hidden;
-  Matrix<float> w;       // of the last layer: (units of the last hidden layer, or d) x C
-  std::vector<float> b;  // C; kRemovedBias for labels that learn never showed; of a "gbt" else 0
-  float weight = 0;      // w_m of Stage
-  Trees trees;           // of a "gbt"
+// A member that is asked for by name. It is a network, which says softmax(h W + b) after its hidden layers, one after
+// the other, or it is trees, which say softmax(sum of leaves + b). A network without hidden layers is linear: a class
+// prototype.
+struct AddedMember {
+  MemberKind kind = MemberKind::kPrototype;
+  std::vector<HiddenLayer> hidden;  // of a network
+  Matrix<float> w;                  // of a network's last layer: (units of the last hidden layer, or d) x C
+  std::vector<float> b;             // C; kRemovedBias for labels that learn never showed; trees have 0 for the others
+  float weight = 0;                 // w_m of Stage
+  Trees trees;                      // of kGbt
 };
-inline constexpr size_t kMostNetworks = 4;  // one of each kind
-inline bool is_network(std::string_view kind) {
-  return kind == "prototype" || kind == "mlp" || kind == "mlp2" || kind == "gbt";
-}
+inline constexpr size_t kMostAdded = 4;  // one of each kind
 
 // Probability that the teacher agrees: logistic regression on acceptor_features (engine/policy/acceptor.h).
 struct Acceptor {
@@ -77,8 +75,8 @@ struct Acceptor {
   std::vector<double> label_offset;  // C: l2d_label, see engine/learn/label_threshold.h; empty: l2d
 };
 
-// Defers a row whose outlier score (engine/policy/gate.h) is beyond both limits. Policies before format version 7 have
-// no reference_distance and both weights 0: their score is the mean distance to the 10 nearest references.
+// The gate defers a row whose outlier score (engine/policy/gate.h) is beyond both limits. Policies before format
+// version 7 have no reference_distance, and both weights are 0: their score is the mean distance to the 10 nearest.
 struct OodGate {
   double global_limit = 2;
   std::vector<double> label_limit;  // C
@@ -87,20 +85,20 @@ struct OodGate {
   std::vector<float> reference_distance;  // R: of each reference to its own 10 nearest, out-of-fold; or empty
 };
 
-// A surrogate on vectors, with what accepts its answers. The engine runs exactly one, and under the family rsb the one
-// that it holds for its residual.
+// A surrogate on vectors, with what accepts its answers. The engine runs exactly one stage, and under the family rsb
+// also the stage that this one holds for its residual.
 struct Stage {
   SoftmaxMember softmax;
   NeighbourMember neighbours;
   KernelMember kernel;
-  std::vector<NetworkMember> networks;  // q = (1 - sum of w_m) softmax + sum of w_m network_m
+  std::vector<AddedMember> added;       // q = (1 - sum of w_m) softmax + sum of w_m added_m
   float kernel_weight = 0;              // u: s = (1 - u) q + u kernel vote
   float vote_weight = 0;                // v: p = (1 - v) s + v neighbour vote
   std::vector<double> label_frequency;  // C: share of the learn rows
   Acceptor acceptor;
   OodGate gate;
-  // rsb (engine/learn/residual.h): answers the rows that pass the gate and that this one scores at or below
-  // residual_below. Label, score and gate of such a row are the residual's. It has none of its own.
+  // rsb (engine/learn/residual.h): the residual answers the rows that pass the gate and that this stage scores at or
+  // below residual_below. Label, score and gate of such a row are the residual's. A residual has no residual itself.
   std::unique_ptr<Stage> residual;
   double residual_below = 0;  // in (0, 1) where there is a residual
 };
@@ -124,15 +122,15 @@ struct LabelFigures {
   int64_t agree = 0;    // among them
 };
 
-// A label whose rows are deferred, being below the label floor: out-of-fold rows that a policy at the certificate's
-// alpha would have handled with it, and how many of them agreed (engine/prove/label_floor.h).
+// A label whose rows are deferred, since it is below the label floor. The counts are of the out-of-fold rows that a
+// policy at the certificate's alpha would have handled with this label (engine/prove/label_floor.h).
 struct FlooredLabel {
   int32_t label = 0;
   int64_t handled = 0;
   int64_t agree = 0;
 };
 
-// Estimates that accompany a refusal; never certificates.
+// Estimates that accompany a refusal. An estimate is never a certificate.
 struct RefusalEstimate {
   std::optional<double> best_alpha;       // largest alpha out-of-fold rows put within reach
   int64_t fewest_handled = 0;             // handled units that certification needs at least, all agreeing
@@ -146,15 +144,14 @@ struct Certificate {
   double delta = 0;  // level this certificate was tested at
   bool certified = false;
   bool approximate = false;  // tested with a design effect, not exactly
-  std::string method;        // "global": handles all that pass the gate; "l2d": above a threshold; "l2d_label": above
-                             // one for each label; "rsb": either, by two stages; "refused"
-  std::string unit;          // "rows", "runs" or "groups"
-  std::string reason;        // why it was refused
-  double threshold = 1;      // handle iff score > threshold
+  Method method = Method::kRefused;
+  ProofUnit unit = ProofUnit::kRows;
+  std::string reason;    // why it was refused
+  double threshold = 1;  // handle iff score > threshold
   int64_t n_learn = 0;
   int64_t n_certify = 0;
   int64_t n_units = 0;
-  int64_t unit_rows = 1;  // m: under "runs" and "groups" the promise is about units of at most m rows; 1 under "rows"
+  int64_t unit_rows = 1;  // m: under kRuns and kGroups the promise is about units of at most m rows; 1 under kRows
   int64_t n_handled = 0;
   int64_t n_agree = 0;
   int64_t unseen_handled = 0;  // handled rows whose normalised text does not occur in learn

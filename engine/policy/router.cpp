@@ -9,10 +9,10 @@
 
 #include "engine/maths/pick.h"
 #include "engine/policy/acceptor.h"
+#include "engine/policy/added_member.h"
 #include "engine/policy/canonical.h"
 #include "engine/policy/gate.h"
 #include "engine/policy/kernel_vote.h"
-#include "engine/policy/network.h"
 
 namespace tracer {
 
@@ -77,19 +77,19 @@ Status features_of(Backend& backend, const PreparedStage& prepared, HostMatrix<c
   Matrix<float> linear(n, classes), kernel, s;
   TRACER_RETURN_IF_ERROR(backend.head_probabilities(x, *prepared.head, linear.view()));
   Matrix<float> q;  // of Stage; empty where it is the softmax regression's
-  std::vector<Matrix<float>> networks;
+  std::vector<Matrix<float>> added;
   std::vector<float> weights;
-  for (size_t m = 0; m < stage.networks.size(); ++m) {
-    networks.emplace_back(n, classes);
-    weights.push_back(stage.networks[m].weight);
+  for (size_t m = 0; m < stage.added.size(); ++m) {
+    added.emplace_back(n, classes);
+    weights.push_back(stage.added[m].weight);
     TRACER_RETURN_IF_ERROR(
-        network_probabilities(backend, stage.networks[m], prepared.network_heads[m].get(), x, networks.back().view()));
+        member_probabilities(backend, stage.added[m], prepared.added_heads[m].get(), x, added.back().view()));
   }
-  if (!networks.empty()) {
+  if (!added.empty()) {
     q = Matrix<float>(n, classes);
-    mix_networks(backend, linear.view(), weights, networks, q.view());
+    mix_members(backend, linear.view(), weights, added, q.view());
   }
-  Matrix<float>& base = networks.empty() ? linear : q;
+  Matrix<float>& base = added.empty() ? linear : q;
   const bool voted = !stage.kernel.vote.empty();
   if (voted) {
     kernel = Matrix<float>(n, classes), s = Matrix<float>(n, classes);
@@ -109,8 +109,7 @@ Status features_of(Backend& backend, const PreparedStage& prepared, HostMatrix<c
                 member_view(linear.row(i), classes, label),
                 {}};
       if (voted) out[i].kernel = member_view(kernel.row(i), classes, label);
-      for (const Matrix<float>& network : networks)
-        out[i].network[out[i].networks++] = member_view(network.row(i), classes, label);
+      for (const Matrix<float>& said : added) out[i].added[out[i].n_added++] = member_view(said.row(i), classes, label);
     }
   });
   if (probability != nullptr) {
@@ -179,10 +178,10 @@ Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage, std::v
     TRACER_ASSIGN_OR_RETURN(auto references,
                             backend.prepare_references(stage.neighbours.references.view(), {{}, {}, rows}));
     TRACER_ASSIGN_OR_RETURN(auto head, backend.prepare_head(stage.softmax.w.view(), stage.softmax.b));
-    std::vector<std::unique_ptr<LinearHead>> network_heads;
-    for (const NetworkMember& network : stage.networks) {
-      TRACER_ASSIGN_OR_RETURN(auto last, prepare_network(backend, network));
-      network_heads.push_back(std::move(last));
+    std::vector<std::unique_ptr<LinearHead>> added_heads;
+    for (const AddedMember& member : stage.added) {
+      TRACER_ASSIGN_OR_RETURN(auto last, prepare_member(backend, member));
+      added_heads.push_back(std::move(last));
     }
     std::unique_ptr<PreparedStage> residual;
     if (stage.residual) {
@@ -193,7 +192,7 @@ Result<PreparedStage> prepare_stage(Backend& backend, const Stage& stage, std::v
     return PreparedStage{&stage,
                          std::move(references),
                          std::move(head),
-                         std::move(network_heads),
+                         std::move(added_heads),
                          std::move(thresholds),
                          std::move(residual)};
   } catch (const std::bad_alloc&) {

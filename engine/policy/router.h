@@ -40,7 +40,7 @@ struct DecisionRule {
 };
 DecisionRule decision_rule(const Policy& policy, const Certificate& certificate);
 
-// The first that applies of: never_label, out_of_distribution, below_label_floor, below_threshold.
+// Gives the first reason that applies: never_label, out_of_distribution, below_label_floor, below_threshold.
 inline Reason decide(const RowScore& row, const DecisionRule& rule) {
   const Reason label = rule.by_label.empty() ? Reason::kAccepted : rule.by_label[row.features.label];
   if (label == Reason::kNeverLabel) return label;
@@ -49,13 +49,13 @@ inline Reason decide(const RowScore& row, const DecisionRule& rule) {
   return row.score > rule.threshold ? Reason::kAccepted : Reason::kBelowThreshold;
 }
 
-// A stage made ready for many batches: what scoring would otherwise prepare again for each. Refers to the stage and
-// belongs to the backend; both must outlive it. Immutable.
+// A stage made ready for many batches: it holds what scoring would otherwise prepare again for each batch. It refers
+// to the stage and belongs to the backend, and both must outlive it. It never changes.
 struct PreparedStage {
   const Stage* stage = nullptr;
   std::unique_ptr<References> references;
   std::unique_ptr<LinearHead> head;
-  std::vector<std::unique_ptr<LinearHead>> network_heads;  // aligned with the stage's networks
+  std::vector<std::unique_ptr<LinearHead>> added_heads;  // aligned with the stage's added members
   std::vector<double> thresholds;
   std::unique_ptr<PreparedStage> residual;  // of the stage's residual
 };
@@ -76,7 +76,7 @@ Status score_rows(Backend& backend, const PreparedStage& stage, HostMatrix<const
 // every backend.
 Status score_rows_canonically(Backend& backend, const PreparedStage& stage, HostMatrix<const float> x,
                               std::vector<RowScore>& out);
-// Prepares the stage, without thresholds, and scores.
+// Prepares the stage without thresholds, and scores the rows.
 Status score_rows(Backend& backend, const Stage& stage, HostMatrix<const float> x, std::vector<RowScore>& out,
                   Matrix<int32_t>* neighbours = nullptr, Matrix<float>* similarity = nullptr,
                   Matrix<float>* probability = nullptr);

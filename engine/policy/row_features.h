@@ -28,8 +28,8 @@ struct MemberView {
 struct RowFeatures : DecisionFeatures {
   float neighbourhood = 2;  // mean distance of its nearest references to theirs (engine/policy/gate.h); unset: 2
   MemberView linear, kernel;
-  std::array<MemberView, kMostNetworks> network = {};  // the stage's networks, in order
-  int32_t networks = 0;
+  std::array<MemberView, kMostAdded> added = {};  // the stage's added members, in order
+  int32_t n_added = 0;
 };
 
 // The two largest of a row of probabilities; top2 is 0 where there is one label.

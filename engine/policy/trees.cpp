@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/policy/network.h"
+#include "engine/policy/added_member.h"
 
 namespace tracer {
 namespace {
@@ -54,8 +54,7 @@ std::vector<double> tree_logits(const Trees& trees, const float* x, int64_t dime
   return z;
 }
 
-void tree_probabilities(Backend& backend, const NetworkMember& member, HostMatrix<const float> x,
-                        HostMatrix<float> out) {
+void tree_probabilities(Backend& backend, const AddedMember& member, HostMatrix<const float> x, HostMatrix<float> out) {
   Matrix<double> logits(x.rows, out.cols);
   parallel_for(backend, (x.rows + kRows - 1) / kRows, [&](int64_t block) {
     const int64_t first = block * kRows, count = std::min(kRows, x.rows - first);

@@ -13,13 +13,12 @@ namespace tracer {
 // they are. A node's children come after it, within its tree.
 const char* trees_problem(const Trees& trees, int64_t dimension, int64_t classes);
 
-// Sum of the leaves that the row x falls into, for each label, in float64 in the order of the trees. A row at a
+// Sums, for each label, the leaves that the row x falls into, in float64 and in the order of the trees. A row at a
 // threshold goes right.
 std::vector<double> tree_logits(const Trees& trees, const float* x, int64_t dimension, int64_t classes);
 
-// out (n x C): softmax of those sums, 0 for labels that b removes. On the CPU whatever the backend: the same bytes.
-// Cost: a walk for each row and tree.
-void tree_probabilities(Backend& backend, const NetworkMember& member, HostMatrix<const float> x,
-                        HostMatrix<float> out);
+// out (n x C) receives the softmax of these sums, and 0 for labels that b removes. The work is done on the CPU for
+// every backend, so the bytes are the same. Cost: a walk for each row and tree.
+void tree_probabilities(Backend& backend, const AddedMember& member, HostMatrix<const float> x, HostMatrix<float> out);
 
 }  // namespace tracer

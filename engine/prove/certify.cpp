@@ -67,11 +67,16 @@ UnitChoice choose_unit(const LearnSide& learn, Unit asked, double alpha, bool sp
   return choice;
 }
 
-Certifier::Certifier(const LearnSide& learn, bool runs, const char* unit_name, const CertifyOptions& options,
-                     int64_t n_certify, int64_t n_units, int64_t unit_rows)
+ProofUnit proof_unit(const UnitChoice& choice, SplitKind split) {
+  if (!choice.runs) return ProofUnit::kRows;
+  return split == SplitKind::kGroups ? ProofUnit::kGroups : ProofUnit::kRuns;
+}
+
+Certifier::Certifier(const LearnSide& learn, ProofUnit unit, const CertifyOptions& options, int64_t n_certify,
+                     int64_t n_units, int64_t unit_rows)
     : options_(options),
-      runs_(runs),
-      unit_name_(runs ? unit_name : "rows"),
+      unit_(unit),
+      runs_(unit != ProofUnit::kRows),
       n_certify_(n_certify),
       n_units_(n_units),
       unit_rows_(unit_rows),
@@ -89,7 +94,7 @@ Certificate Certifier::certify(const CertifySide& side, double alpha) const {
   Certificate c;
   c.alpha = alpha;
   c.delta = options_.delta;
-  c.unit = unit_name_;
+  c.unit = unit_;
   c.n_learn = learn_rows_;
   c.n_certify = n_certify_;
   c.n_units = n_units_;
@@ -121,7 +126,7 @@ Certificate Certifier::certify(const CertifySide& side, double alpha) const {
     outcome.detail = "handles less than the minimum coverage";
   }
   if (!outcome.certified) {
-    c.method = "refused";
+    c.method = Method::kRefused;
     c.reason = outcome.detail;
     c.threshold = 1;
     c.estimate = estimate(alpha);
@@ -129,7 +134,7 @@ Certificate Certifier::certify(const CertifySide& side, double alpha) const {
   }
   c.certified = true;
   c.threshold = outcome.threshold;
-  c.method = outcome.threshold > 0 ? "l2d" : "global";
+  c.method = outcome.threshold > 0 ? Method::kL2d : Method::kGlobal;
   c.n_handled = outcome.handled;
   c.n_agree = outcome.handled - outcome.disagreements;
   return c;
@@ -181,7 +186,7 @@ std::vector<double> distinct_alphas(std::vector<double> alphas) {
 
 Certificate refuse_too_few(const Split& split, const std::string& for_what, const CertifyOptions& options,
                            double alpha) {
-  Certificate c = Certifier({}, false, "rows", options, 0, 0, 1).certify({}, alpha);
+  Certificate c = Certifier({}, ProofUnit::kRows, options, 0, 0, 1).certify({}, alpha);
   c.n_learn = static_cast<int64_t>(split.learn.size());
   c.n_certify = static_cast<int64_t>(split.certify.size());
   c.reason = "too few traces: " + std::to_string(c.n_learn) + " " + for_what + ", " + std::to_string(c.n_certify) +

@@ -22,7 +22,7 @@ struct CertifyOptions {
   uint64_t seed = 0;
 };
 
-// Out-of-fold figures of learn; everything that plans is computed from these.
+// The out-of-fold figures of learn. Everything that is planned is computed from these figures.
 struct LearnSide {
   std::vector<double> score;
   std::vector<uint8_t> disagree;
@@ -47,28 +47,30 @@ struct UnitChoice {
   double z = 0;  // of the correlation; runs when above 2.6
   std::string reason;
 };
+// The unit of the proof, if that choice was made in a log of that split.
+ProofUnit proof_unit(const UnitChoice& choice, SplitKind split);
 UnitChoice choose_unit(const LearnSide& learn, Unit asked, double alpha, bool split_has_runs);
 
-// Ascending; what differs by less than 1e-9 is one alpha.
+// Sorts the alphas, ascending. Values that differ by less than 1e-9 are one alpha.
 std::vector<double> distinct_alphas(std::vector<double> alphas);
 
 class Certifier {
  public:
-  // Plans from learn; certify's scores are not looked at before certify() is called. Where runs are the unit, units of
-  // more than unit_rows rows must have been left out of certify and of its counts (leave_out_large_units); a set that
-  // still holds one is refused.
-  Certifier(const LearnSide& learn, bool runs, const char* unit_name, const CertifyOptions& options, int64_t n_certify,
-            int64_t n_units, int64_t unit_rows);
+  // Plans from learn; certify's scores are not looked at before certify() is called. If runs or groups are the unit,
+  // units of more than unit_rows rows must have been left out of certify and of its counts (leave_out_large_units); a
+  // set that still holds one is refused.
+  Certifier(const LearnSide& learn, ProofUnit unit, const CertifyOptions& options, int64_t n_certify, int64_t n_units,
+            int64_t unit_rows);
 
-  // One alpha. Counts by label and on unseen texts are left to the caller.
+  // Certifies or refuses one alpha. The caller adds the counts by label and on unseen texts.
   Certificate certify(const CertifySide& side, double alpha) const;
 
  private:
   RefusalEstimate estimate(double alpha) const;
 
   CertifyOptions options_;
-  bool runs_;
-  std::string unit_name_;
+  ProofUnit unit_;
+  bool runs_;  // the unit is a run or a group
   int64_t n_certify_, n_units_, unit_rows_;
   int64_t n_learn_;     // out-of-fold rows
   int64_t learn_rows_;  // of learn, as the certificate states it

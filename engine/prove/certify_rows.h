@@ -31,11 +31,11 @@ struct CertifyRows {
 Result<CertifyRows> score_certify(Backend& backend, const Traces& traces, const Split& split, const Stage& stage,
                                   const Matrix<float>& x, const std::vector<int32_t>& place);
 
-// The figures beside a certificate that need more than scores: by label, and on unseen texts. side: as tested.
+// Adds the figures beside a certificate that need more than scores: by label, and on unseen texts. side: as tested.
 void add_details(const Traces& traces, const Split& split, const CertifyRows& rows, const CertifySide& side,
                  Certificate& c);
 
-// At most 20 of the rows that `side` does not gate, most certain first.
+// Gives at most 20 of the rows that `side` does not gate and that disagree, the most certain first.
 std::vector<Suspect> find_suspects(const Traces& traces, const Split& split, const CertifyRows& rows,
                                    const CertifySide& side);
 

@@ -27,7 +27,7 @@ std::optional<double> agreement_lower(int64_t agree, int64_t handled, double del
 
 std::optional<double> agreement_lower(const Certificate& c) {
   if (!c.certified) return std::nullopt;
-  if (c.unit != "rows") return c.alpha;
+  if (c.unit != ProofUnit::kRows) return c.alpha;
   return agreement_lower(c.n_agree, c.n_handled, c.delta);
 }
 

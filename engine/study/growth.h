@@ -12,8 +12,8 @@
 
 namespace tracer {
 
-// Whole units of learn and of certify, drawn at random, until `share` of each is there; the rest is unused. Of one draw
-// a smaller share lies inside every larger one. Folds are dealt afresh.
+// Draws whole units of learn and of certify at random, until `share` of each is there; the rest is unused. A smaller
+// share of one draw lies inside every larger share. Folds are dealt afresh.
 Split share_of(const Split& split, double share, uint64_t draw);
 
 struct GrowthFit {

@@ -158,8 +158,8 @@ Result<Scan> scan(Backend& backend, const Traces& traces, Matrix<float> x, const
       result.warnings.push_back(std::to_string(left.units) + " certify groups larger than any that votes, " +
                                 std::to_string(left.rows) + " rows in all, were left out");
   }
-  const Certifier certifier(learn, result.unit.runs, s.kind == SplitKind::kGroups ? "groups" : "runs", certify,
-                            static_cast<int64_t>(s.certify.size()), count_units(s.certify_unit), s.unit_rows);
+  const Certifier certifier(learn, proof_unit(result.unit, s.kind), certify, static_cast<int64_t>(s.certify.size()),
+                            count_units(s.certify_unit), s.unit_rows);
 
   // From here on the certify rows are open.
   const auto n = static_cast<int64_t>(s.certify.size());

@@ -27,8 +27,8 @@ struct FreshRows {
 struct SweepPoint {
   double alpha = 0;
   bool certified = false;
-  std::string method;  // as in Certificate
-  std::string unit;
+  Method method = Method::kRefused;
+  ProofUnit unit = ProofUnit::kRows;
   double threshold = 1;
   int64_t n_learn = 0;
   int64_t n_certify = 0;

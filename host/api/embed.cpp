@@ -98,4 +98,11 @@ Result<EmbedReport> embed_file(const Device& device, const EmbedRequest& request
   return report;
 }
 
+Status check_embed_url(const std::string& url) {
+  EmbedApiOptions address;
+  address.url = url;
+  address.model = "any";
+  return EmbedApi::make(std::move(address)).status();
+}
+
 }  // namespace tracer

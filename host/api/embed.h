@@ -27,4 +27,7 @@ struct EmbedReport {
 // names file and line; kDevice: no encoder; as an embedding server's (docs/embedding.md).
 Result<EmbedReport> embed_file(const Device& device, const EmbedRequest& request, const Events& events);
 
+// kBadInput in words where that is no address of an embedding server.
+Status check_embed_url(const std::string& url);
+
 }  // namespace tracer

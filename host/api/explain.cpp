@@ -2,7 +2,7 @@
 
 #include "engine/log/label_index.h"
 #include "host/api/access.h"
-#include "host/explain/explained.h"
+#include "host/explain/explanation.h"
 #include "host/explain/text.h"
 #include "host/io/file.h"
 #include "host/io/json_format.h"
@@ -47,11 +47,10 @@ Result<ExplainReport> explain_policy(const Device& device, const ExplainRequest&
                           open_to_explain(request.policy, source,
                                           {{option("output"), request.output}, {option("rows"), request.rows_output}}));
   TRACER_ASSIGN_OR_RETURN(const int32_t label, wanted_label(request, loaded));
-  TRACER_ASSIGN_OR_RETURN(auto explained, explain_unseen(DeviceAccess::backend(device), loaded, source, events));
-  if (!request.rows_output.empty())
-    TRACER_RETURN_IF_ERROR(write_explained_rows(explained.explanation, request.rows_output));
-  if (request.label) keep_label(explained.explanation, label);
-  ExplainReport report = report_of(explain_document(explained, request.label ? Json(*request.label) : Json(nullptr)));
+  TRACER_ASSIGN_OR_RETURN(auto explanation, explain_unseen(DeviceAccess::backend(device), loaded, source, events));
+  if (!request.rows_output.empty()) TRACER_RETURN_IF_ERROR(write_explained_rows(explanation.rows, request.rows_output));
+  if (request.label) keep_label(explanation.rows, label);
+  ExplainReport report = report_of(explain_document(explanation, request.label ? Json(*request.label) : Json(nullptr)));
   if (!request.output.empty() && request.output != "-")
     TRACER_RETURN_IF_ERROR(io::write_file_atomic(request.output, report.document.json));
   return report;

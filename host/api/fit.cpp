@@ -13,7 +13,7 @@
 #include "host/artifact/artifact.h"
 #include "host/artifact/fit_record.h"
 #include "host/artifact/frontier_text.h"
-#include "host/artifact/ledger.h"
+#include "host/artifact/look_ledger.h"
 #include "host/encoder/label_descriptions.h"
 #include "host/explain/fit_summary.h"
 #include "host/io/json_format.h"
@@ -30,7 +30,7 @@ void void_certificates(FitResult& r, const std::string& why) {
   for (Certificate& c : r.policy.certificates) {
     if (!c.certified) continue;
     Certificate v;
-    v.alpha = c.alpha, v.delta = c.delta, v.unit = c.unit, v.method = "refused", v.reason = why;
+    v.alpha = c.alpha, v.delta = c.delta, v.unit = c.unit, v.method = Method::kRefused, v.reason = why;
     v.n_learn = c.n_learn, v.n_certify = c.n_certify, v.n_units = c.n_units, v.tested = c.tested;
     v.expected_coverage = c.expected_coverage;
     c = std::move(v);
@@ -98,7 +98,7 @@ Status PolicyFit::check_options(const std::string& group_by) {
 
 Status PolicyFit::check_folder() {
   TRACER_RETURN_IF_ERROR(check_replaceable(folder_));
-  TRACER_ASSIGN_OR_RETURN(ledger_, read_ledger(folder_));
+  TRACER_ASSIGN_OR_RETURN(ledger_, read_look_ledger(folder_));
   return {};
 }
 
@@ -151,7 +151,7 @@ Status PolicyFit::look(const Log::State& log, const std::string& digest) {
 Status PolicyFit::write(const Log::State& log) {
   if (!void_reason_.empty()) {
     TRACER_ASSIGN_OR_RETURN(Artifact earlier, read_artifact(folder_));
-    earlier.ledger = std::move(ledger_);
+    earlier.look_ledger = std::move(ledger_);
     return write_artifact(folder_, earlier);
   }
   const io::TraceFile& file = log.file;
@@ -159,8 +159,8 @@ Status PolicyFit::write(const Log::State& log) {
   artifact.provenance = {log.rows.traces, file.sha256, file.traces.rows(), log.vectors_path, log.vectors.encoder};
   artifact.run = run_json(result_, options_);
   if (!group_by_.empty()) artifact.run["group_by"] = group_by_;
-  artifact.explain = explain_json(result_, file);
-  artifact.ledger = std::move(ledger_);
+  artifact.findings = findings_json(result_, file);
+  artifact.look_ledger = std::move(ledger_);
   artifact.frontier = frontier_json(result_.policy);
   artifact.policy = std::move(result_.policy);
   artifact.descriptions = std::move(descriptions_);

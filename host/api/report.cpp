@@ -1,7 +1,7 @@
 #include "host/api/report.h"
 
 #include "host/api/access.h"
-#include "host/explain/explained.h"
+#include "host/explain/explanation.h"
 #include "host/io/file.h"
 #include "host/io/json_format.h"
 #include "host/report/data.h"
@@ -34,11 +34,11 @@ Result<ReportPage> make_report_page(const Device& device, const ReportPageReques
   ExplainSource source = request.source;
   TRACER_ASSIGN_OR_RETURN(const LoadedPolicy loaded,
                           open_to_explain(request.policy, source, {{option("html"), request.html}}));
-  TRACER_ASSIGN_OR_RETURN(auto explained, explain_unseen(backend, loaded, source, events));
-  TRACER_ASSIGN_OR_RETURN(auto map, report_map(backend, map_rows(explained.explanation)));
+  TRACER_ASSIGN_OR_RETURN(auto explanation, explain_unseen(backend, loaded, source, events));
+  TRACER_ASSIGN_OR_RETURN(auto map, report_map(backend, map_rows(explanation.rows)));
   ReportPage page;
   page.html = bounded_page(loaded.artifact, loaded.certificate, request.policy.folder,
-                           explain_document(explained, nullptr), map);
+                           explain_document(explanation, nullptr), map);
   if (page.html.empty()) return internal_error("the page's digests could not be computed");
   if (!request.html.empty() && request.html != "-")
     TRACER_RETURN_IF_ERROR(io::write_file_atomic(request.html, page.html));

@@ -21,7 +21,7 @@ struct PolicyReport {
   int64_t traces = 0;  // of the log that the policy was fitted on
   Document document;   // as `tracer report` prints it
 };
-// kBadInput for a damaged policy. Cost: reading the folder.
+// kBadInput for a policy that is not there, or damaged. Cost: reading the folder.
 Result<PolicyReport> report_policy(const std::string& folder);
 
 struct ReportPageRequest {

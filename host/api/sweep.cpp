@@ -10,7 +10,7 @@
 #include "engine/study/sweep.h"
 #include "host/api/fit_request.h"
 #include "host/api/log_access.h"
-#include "host/artifact/ledger.h"
+#include "host/artifact/look_ledger.h"
 #include "host/encoder/label_descriptions.h"
 #include "host/io/file.h"
 #include "host/io/json_format.h"

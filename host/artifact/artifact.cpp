@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 const std::set<std::string> kFileNames = {kManifest, kCertificates, kWeights,      kFrontier,
-                                          kExplain,  kLedger,       kReferenceIds, kSums};
+                                          kFindings, kLookLedger,   kReferenceIds, kSums};
 
 std::string dump(const Json& j) { return j.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
@@ -34,7 +34,7 @@ std::string sums(const std::map<std::string, std::string_view>& files) {
 Json stage_json(const Stage& s, int encoder) {
   const double u = s.kernel_weight, v = s.vote_weight;
   double rest = 1;
-  for (const NetworkMember& n : s.networks) rest -= static_cast<double>(n.weight);
+  for (const AddedMember& n : s.added) rest -= static_cast<double>(n.weight);
   Json softmax = {{"kind", "softmax"}, {"weight", rest * (1 - u) * (1 - v)}, {"cost", s.softmax.cost}};
   Json neighbours = {{"kind", "neighbours"},
                      {"weight", v},
@@ -46,9 +46,9 @@ Json stage_json(const Stage& s, int encoder) {
                        {"weight", u * (1 - v)},
                        {"k", s.kernel.k},
                        {"temperature", static_cast<double>(s.kernel.temperature)}});
-  for (const NetworkMember& n : s.networks) {
-    Json member = {{"kind", n.kind}, {"weight", static_cast<double>(n.weight) * (1 - u) * (1 - v)}};
-    if (n.kind == "gbt") {
+  for (const AddedMember& n : s.added) {
+    Json member = {{"kind", to_string(n.kind)}, {"weight", static_cast<double>(n.weight) * (1 - u) * (1 - v)}};
+    if (n.kind == MemberKind::kGbt) {
       member["trees"] = n.trees.root.size(), member["nodes"] = n.trees.feature.size();
     } else {
       member["hidden"] = Json::array();
@@ -70,7 +70,7 @@ Json manifest_json(const Artifact& a, const std::map<std::string, std::string_vi
   m["format"] = kFormatName;
   const bool defers_labels = !p.never.empty() || p.label_floor > 0;
   const bool networks = std::any_of(p.stages.begin(), p.stages.end(), [](const Stage& s) {
-    return !s.networks.empty() || !s.acceptor.label_offset.empty();
+    return !s.added.empty() || !s.acceptor.label_offset.empty();
   });
   const bool residual =
       std::any_of(p.stages.begin(), p.stages.end(), [](const Stage& s) { return s.residual != nullptr; });
@@ -154,22 +154,22 @@ Result<std::string> weights_bytes(const Artifact& artifact) {
       writer.add(prefix + kKernelVote, s.kernel.vote);
       vector(kKernelPrior, s.kernel.prior);
     }
-    for (const NetworkMember& n : s.networks) {
-      if (n.kind == "gbt") {
+    for (const AddedMember& n : s.added) {
+      if (n.kind == MemberKind::kGbt) {
         vector(kTreesRoot, n.trees.root);
         vector(kTreesFeature, n.trees.feature);
         vector(kTreesValue, n.trees.value);
         vector(kTreesLeft, n.trees.left);
         vector(kTreesRight, n.trees.right);
-        vector(network_tensor(n.kind, "b"), n.b);
+        vector(member_tensor(n.kind, "b"), n.b);
         continue;
       }
       for (size_t l = 0; l < n.hidden.size(); ++l) {
         writer.add(prefix + hidden_tensor(n.kind, l, "w"), n.hidden[l].w);
         vector(hidden_tensor(n.kind, l, "b"), n.hidden[l].b);
       }
-      writer.add(prefix + network_tensor(n.kind, "w"), n.w);
-      vector(network_tensor(n.kind, "b"), n.b);
+      writer.add(prefix + member_tensor(n.kind, "w"), n.w);
+      vector(member_tensor(n.kind, "b"), n.b);
     }
     vector(kLabelFrequency, s.label_frequency);
     vector(kAcceptorMean, s.acceptor.mean);
@@ -249,11 +249,11 @@ Status write_artifact(const std::string& path, Artifact& artifact) {
   for (const Certificate& c : artifact.policy.certificates)
     certificates["certificates"].push_back(certificate_json(c, artifact.policy));
   const std::string certificate_text = dump(certificates), frontier_text = dump(artifact.frontier),
-                    explain_text = dump(artifact.explain), ledger_text = dump(artifact.ledger),
+                    findings_text = dump(artifact.findings), look_ledger_text = dump(artifact.look_ledger),
                     ids_text = dump(Json{{"ids", artifact.reference_ids}});
-  std::map<std::string, std::string_view> parts = {{kWeights, weights},        {kCertificates, certificate_text},
-                                                   {kFrontier, frontier_text}, {kExplain, explain_text},
-                                                   {kLedger, ledger_text},     {kReferenceIds, ids_text}};
+  std::map<std::string, std::string_view> parts = {
+      {kWeights, weights},        {kCertificates, certificate_text}, {kFrontier, frontier_text},
+      {kFindings, findings_text}, {kLookLedger, look_ledger_text},   {kReferenceIds, ids_text}};
   const std::string manifest = dump(manifest_json(artifact, parts));
   parts[kManifest] = manifest;
   const std::string sums_text = sums(parts);
@@ -269,7 +269,7 @@ Result<Artifact> read_artifact(const std::string& path) {
     return bad_input(path + ": expected an artifact folder, found none (run `tracer fit` first)");
   TRACER_ASSIGN_OR_RETURN(auto digests, read_sums(path));
   std::map<std::string, std::string> text;
-  for (const char* name : {kManifest, kCertificates, kFrontier, kExplain, kLedger, kReferenceIds}) {
+  for (const char* name : {kManifest, kCertificates, kFrontier, kFindings, kLookLedger, kReferenceIds}) {
     TRACER_ASSIGN_OR_RETURN(auto bytes, io::read_file(path + "/" + name));
     text[name] = std::move(bytes);
   }
@@ -293,8 +293,8 @@ Result<Artifact> read_artifact(const std::string& path) {
   Artifact artifact = std::move(parsed).value();
   artifact.digest = found[kManifest];
   for (const auto& [name, parse, out] : {std::tuple(kFrontier, &parse_frontier, &artifact.frontier),
-                                         {kExplain, &parse_explain, &artifact.explain},
-                                         {kLedger, &parse_ledger, &artifact.ledger}}) {
+                                         {kFindings, &parse_findings, &artifact.findings},
+                                         {kLookLedger, &parse_look_ledger, &artifact.look_ledger}}) {
     TRACER_ASSIGN_OR_RETURN(auto json, parse(text[name], path + "/" + name));
     *out = std::move(json);
   }
@@ -307,12 +307,12 @@ Result<Artifact> read_artifact(const std::string& path) {
   return artifact;
 }
 
-Result<Json> read_ledger(const std::string& path) {
-  const std::string file = path + "/" + kLedger;
+Result<Json> read_look_ledger(const std::string& path) {
+  const std::string file = path + "/" + kLookLedger;
   std::error_code ec;
   if (!fs::exists(file, ec)) return Json{{"looks", Json::array()}};
   TRACER_ASSIGN_OR_RETURN(auto text, io::read_file(file));
-  return parse_ledger(text, file);
+  return parse_look_ledger(text, file);
 }
 
 }  // namespace tracer

@@ -46,8 +46,8 @@ struct Artifact {
   Provenance provenance;
   Json run;                                // options, split, unit, candidates: what `fit` was asked for and chose
   Json frontier;                           // one entry for each alpha, as `fit --json` prints it
-  Json explain;                            // dependence, suspects
-  Json ledger;                             // which certify rows served which certificate (host/artifact/ledger.h)
+  Json findings;                           // explain.json: what the fit found in its log (host/artifact/fit_record.h)
+  Json look_ledger;                        // ledger.json: which certify rows served which certificate
   Descriptions descriptions;               // what fit was given, for later fits; labels by index into the policy's
   std::vector<std::string> reference_ids;  // of the learn rows, when the traces had ids; else empty
   std::string digest;                      // sha256 of manifest.json: names the policy exactly; set by read and write
@@ -69,8 +69,8 @@ Status write_artifact(const std::string& path, Artifact& artifact);
 // on load. Cost: one pass over the files.
 Result<Artifact> read_artifact(const std::string& path);
 
-// Only the ledger of an existing artifact (an empty list when there is no artifact at path).
-Result<Json> read_ledger(const std::string& path);
+// Only the ledger of looks of an existing artifact (an empty list when there is no artifact at path).
+Result<Json> read_look_ledger(const std::string& path);
 
 // The parsing part of read_artifact, for fuzzing: JSON texts and tensors whose digests have been checked.
 Result<Artifact> parse_artifact(std::string_view manifest, std::string_view certificates,

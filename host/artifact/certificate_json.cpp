@@ -19,7 +19,7 @@ Json frontier_entry(const Certificate& c) {
   Json j;
   j["alpha"] = c.alpha;
   j["certified"] = c.certified;
-  j["method"] = c.method;
+  j["method"] = to_string(c.method);
   j["coverage"] = optional_json(coverage(c));
   j["teacher_agreement"] = optional_json(c.certified ? agreement(c.n_agree, c.n_handled) : std::nullopt);
   j["teacher_agreement_lower"] = optional_json(agreement_lower(c));
@@ -39,8 +39,8 @@ Json certificate_json(const Certificate& c, const Policy& policy) {
   j["delta"] = c.delta;
   j["certified"] = c.certified;
   j["approximate"] = c.approximate;
-  j["method"] = c.method;
-  j["unit"] = c.unit;
+  j["method"] = to_string(c.method);
+  j["unit"] = to_string(c.unit);
   j["reason"] = c.reason;
   j["threshold"] = c.threshold;
   j["n_learn"] = c.n_learn;
@@ -94,8 +94,8 @@ Result<Certificate> parse_certificate(const Json& json, int64_t labels) {
   f.number("delta", c.delta, 0, 1);
   f.boolean("certified", c.certified);
   f.boolean("approximate", c.approximate);
-  f.text("method", c.method);
-  f.text("unit", c.unit);
+  f.word("method", kMethodNames, c.method);
+  f.word("unit", kProofUnitNames, c.unit);
   f.text("reason", c.reason);
   f.number("threshold", c.threshold, 0, 1);
   f.count("n_learn", c.n_learn);

@@ -11,7 +11,7 @@ Json split_json(const FitResult& r) {
           {"n_certify", r.split.certify.size()},
           {"n_guard", r.split.unused.size()},
           {"folds", r.split.folds},
-          {"unit", r.policy.certificates.empty() ? "rows" : r.policy.certificates[0].unit},
+          {"unit", to_string(r.policy.certificates.empty() ? ProofUnit::kRows : r.policy.certificates[0].unit)},
           {"unit_reason", r.unit.reason}};
 }
 
@@ -53,7 +53,7 @@ Json run_json(const FitResult& r, const FitOptions& o) {
                           {"log_loss", c.log_loss},
                           {"agreement", c.agreement},
                           {"coverage", c.coverage}});
-    if (c.networks) candidates.back()["networks"] = true;
+    if (c.added) candidates.back()["networks"] = true;
   }
   Json run = {{"seed", o.split.seed},           {"certify_fraction", o.split.certify_fraction},
               {"min_coverage", o.min_coverage}, {"looks", o.looks},
@@ -87,7 +87,7 @@ Json frontier_json(const Policy& policy) {
   return frontier;
 }
 
-Json explain_json(const FitResult& r, const io::TraceFile& file) {
+Json findings_json(const FitResult& r, const io::TraceFile& file) {
   const Traces& traces = file.traces;
   const Dependence& d = r.dependence;
   Json suspects = Json::array();

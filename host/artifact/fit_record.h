@@ -19,7 +19,8 @@ void add_asked(const Choices& asked, Json& run);
 Choices asked_of(const Json& run);
 
 Json frontier_json(const Policy& policy);
-// explain.json: dependence check, warnings, suspects.
-Json explain_json(const FitResult& r, const io::TraceFile& file);
+// The part explain.json of a policy: what the fit found in its log, which are the dependence check, warnings and
+// suspects. (The file that `tracer explain` writes is another: host/explain/explanation.h.)
+Json findings_json(const FitResult& r, const io::TraceFile& file);
 
 }  // namespace tracer

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "engine/policy/kinds.h"
+
 namespace tracer {
 
 inline constexpr char kFormatName[] = "tracer-policy";
@@ -11,8 +13,8 @@ inline constexpr char kManifest[] = "manifest.json";
 inline constexpr char kCertificates[] = "certificate.json";
 inline constexpr char kWeights[] = "weights.safetensors";
 inline constexpr char kFrontier[] = "frontier.json";
-inline constexpr char kExplain[] = "explain.json";
-inline constexpr char kLedger[] = "ledger.json";
+inline constexpr char kFindings[] = "explain.json";
+inline constexpr char kLookLedger[] = "ledger.json";
 inline constexpr char kReferenceIds[] = "references.json";
 inline constexpr char kSums[] = "SHA256SUMS";
 
@@ -25,11 +27,13 @@ inline constexpr char kReferenceRow[] = "neighbours.row";
 inline constexpr char kKernelVote[] = "kernel.vote";
 inline constexpr char kKernelPrior[] = "kernel.prior";
 // Of a network: KIND.hidden.L.w, KIND.hidden.L.b for its hidden layers L, then KIND.w, KIND.b.
-inline std::string network_tensor(const std::string& kind, const char* name) { return kind + "." + name; }
-inline std::string hidden_tensor(const std::string& kind, size_t layer, const char* name) {
-  return kind + ".hidden." + std::to_string(layer) + "." + name;
+inline std::string member_tensor(MemberKind kind, const char* name) {
+  return std::string(to_string(kind)) + "." + name;
 }
-// Of a "gbt", whose b is as a network's.
+inline std::string hidden_tensor(MemberKind kind, size_t layer, const char* name) {
+  return std::string(to_string(kind)) + ".hidden." + std::to_string(layer) + "." + name;
+}
+// Of trees, whose b is as a network's.
 inline constexpr char kTreesRoot[] = "gbt.trees.root";
 inline constexpr char kTreesFeature[] = "gbt.trees.feature";
 inline constexpr char kTreesValue[] = "gbt.trees.value";

@@ -15,8 +15,8 @@ namespace tracer {
 namespace {
 
 // A network: units of its hidden layers from the manifest, what they weigh from the tensors.
-Status parse_network(JsonFields& m, const std::string& kind, const Policy& policy, const std::string& prefix,
-                     const io::SafetensorsFile& file, NetworkMember& network) {
+Status parse_network(JsonFields& m, MemberKind kind, const Policy& policy, const std::string& prefix,
+                     const io::SafetensorsFile& file, AddedMember& network) {
   constexpr int64_t kMostUnits = 1 << 16;
   network.kind = kind;
   std::string activation;
@@ -25,10 +25,10 @@ Status parse_network(JsonFields& m, const std::string& kind, const Policy& polic
   TRACER_RETURN_IF_ERROR(m.status());
   if (activation != "relu")
     return bad_input("manifest.json: members: \"activation\": expected \"relu\", found \"" + activation + "\"");
-  const size_t layers = kind == "prototype" ? 0 : kind == "mlp" ? 1 : 2;
+  const size_t layers = kind == MemberKind::kPrototype ? 0 : kind == MemberKind::kMlp ? 1 : 2;
   if (hidden.size() != layers)
-    return bad_input("manifest.json: members: \"hidden\": expected " + std::to_string(layers) + " layers of a " + kind +
-                     ", found " + std::to_string(hidden.size()));
+    return bad_input("manifest.json: members: \"hidden\": expected " + std::to_string(layers) + " layers of a " +
+                     to_string(kind) + ", found " + std::to_string(hidden.size()));
   int64_t below = policy.dimension;
   for (const Json& units : hidden) {
     if (!units.is_number_integer() || units < 1 || units > kMostUnits)
@@ -43,21 +43,21 @@ Status parse_network(JsonFields& m, const std::string& kind, const Policy& polic
     network.hidden.push_back(std::move(layer));
   }
   const auto classes = static_cast<int64_t>(policy.labels.size());
-  TRACER_RETURN_IF_ERROR(copy_matrix(file, prefix + network_tensor(kind, "w"), below, classes, network.w));
-  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + network_tensor(kind, "b"), classes, network.b));
-  return check_some_label(network.b, prefix + network_tensor(kind, "b"));
+  TRACER_RETURN_IF_ERROR(copy_matrix(file, prefix + member_tensor(kind, "w"), below, classes, network.w));
+  TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + member_tensor(kind, "b"), classes, network.b));
+  return check_some_label(network.b, prefix + member_tensor(kind, "b"));
 }
 
 // Gradient-boosted trees: how many from the manifest, what they are from the tensors.
 Status parse_trees(JsonFields& m, const Policy& policy, const std::string& prefix, const io::SafetensorsFile& file,
-                   NetworkMember& member) {
+                   AddedMember& member) {
   constexpr int64_t kMostNodes = int64_t{1} << 31;
   const auto classes = static_cast<int64_t>(policy.labels.size());
   int64_t trees = 0, nodes = 0;
   m.count("trees", trees, kMostNodes);
   m.count("nodes", nodes, kMostNodes);
   TRACER_RETURN_IF_ERROR(m.status());
-  member.kind = "gbt";
+  member.kind = MemberKind::kGbt;
   Trees& t = member.trees;
   TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kTreesRoot, trees, t.root));
   TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kTreesFeature, nodes, t.feature));
@@ -66,7 +66,7 @@ Status parse_trees(JsonFields& m, const Policy& policy, const std::string& prefi
   TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kTreesRight, nodes, t.right));
   if (const std::string problem = trees_problem(t, policy.dimension, classes); !problem.empty())
     return bad_input(std::string(kWeights) + ": " + prefix + "gbt.trees: expected " + problem);
-  const std::string b = prefix + network_tensor(member.kind, "b");
+  const std::string b = prefix + member_tensor(member.kind, "b");
   TRACER_RETURN_IF_ERROR(copy_vector(file, b, classes, member.b));
   return check_some_label(member.b, b);
 }
@@ -137,14 +137,15 @@ Status parse_stage(const Json& json, int64_t version, const Policy& policy, int6
       stage.kernel.temperature = static_cast<float>(temperature);
       TRACER_RETURN_IF_ERROR(copy_matrix(file, prefix + kKernelVote, -1, classes, stage.kernel.vote));
       TRACER_RETURN_IF_ERROR(copy_vector(file, prefix + kKernelPrior, classes, stage.kernel.prior));
-    } else if (version >= kNetworksVersion && is_network(kind) &&
-               std::none_of(stage.networks.begin(), stage.networks.end(),
-                            [&](const NetworkMember& n) { return n.kind == kind; })) {
-      NetworkMember network;
-      TRACER_RETURN_IF_ERROR(kind == "gbt" ? parse_trees(m, policy, prefix, file, network)
-                                           : parse_network(m, kind, policy, prefix, file, network));
-      network.weight = static_cast<float>(weight);  // of the whole mixture as yet
-      stage.networks.push_back(std::move(network));
+    } else if (const auto added = find_kind<MemberKind>(kMemberKindNames, kind);
+               version >= kNetworksVersion && added &&
+               std::none_of(stage.added.begin(), stage.added.end(),
+                            [&](const AddedMember& n) { return n.kind == *added; })) {
+      AddedMember member;
+      TRACER_RETURN_IF_ERROR(added == MemberKind::kGbt ? parse_trees(m, policy, prefix, file, member)
+                                                       : parse_network(m, *added, policy, prefix, file, member));
+      member.weight = static_cast<float>(weight);  // of the whole mixture as yet
+      stage.added.push_back(std::move(member));
     } else {
       return bad_input("manifest.json: members: expected one softmax, one neighbours and at most one kernel member" +
                        std::string(version >= kNetworksVersion ? ", prototype, mlp, mlp2 and gbt" : "") + ", found \"" +
@@ -160,10 +161,10 @@ Status parse_stage(const Json& json, int64_t version, const Policy& policy, int6
                      std::to_string(stage.kernel.vote.rows()));
   if (stage.vote_weight < 1) stage.kernel_weight = static_cast<float>(kernel_weight / (1 - stage.vote_weight));
   const double base = weights - kernel_weight - static_cast<double>(stage.vote_weight);
-  for (NetworkMember& n : stage.networks) n.weight = base > 0 ? static_cast<float>(n.weight / base) : 0.0f;
+  for (AddedMember& n : stage.added) n.weight = base > 0 ? static_cast<float>(n.weight / base) : 0.0f;
   if (!(std::abs(weights - 1) <= 1e-6))
     return bad_input("manifest.json: members: expected weights that sum to 1, found " + std::to_string(weights));
-  const int64_t features = acceptor_feature_count(static_cast<int64_t>(stage.networks.size()));
+  const int64_t features = acceptor_feature_count(static_cast<int64_t>(stage.added.size()));
   TRACER_RETURN_IF_ERROR(copy_acceptor(file, prefix, classes, features, stage.label_frequency, stage.acceptor));
   if (version >= kNetworksVersion && json.contains("family")) {
     std::string family;

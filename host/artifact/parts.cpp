@@ -53,7 +53,7 @@ Result<Json> parse_frontier(std::string_view text, const std::string& part) {
   return json;
 }
 
-Result<Json> parse_explain(std::string_view text, const std::string& part) {
+Result<Json> parse_findings(std::string_view text, const std::string& part) {
   auto json = parse_json(text, part);
   if (!json.ok()) return json;
   JsonFields f(*json, part);
@@ -74,7 +74,7 @@ Result<Json> parse_explain(std::string_view text, const std::string& part) {
   return json;
 }
 
-Result<Json> parse_ledger(std::string_view text, const std::string& part) {
+Result<Json> parse_look_ledger(std::string_view text, const std::string& part) {
   auto json = parse_json(text, part);
   if (!json.ok()) return json;
   JsonFields f(*json, part);

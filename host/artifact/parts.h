@@ -17,8 +17,8 @@ using Json = nlohmann::ordered_json;
 // What `report` reads of each: an array of objects with the fields of frontier_entry; an object with "warnings" and
 // "suspects"; an object with an array "looks".
 Result<Json> parse_frontier(std::string_view text, const std::string& part);
-Result<Json> parse_explain(std::string_view text, const std::string& part);
-Result<Json> parse_ledger(std::string_view text, const std::string& part);
+Result<Json> parse_findings(std::string_view text, const std::string& part);
+Result<Json> parse_look_ledger(std::string_view text, const std::string& part);
 Result<std::vector<std::string>> parse_reference_ids(std::string_view text, const std::string& part);
 
 // Every one of `parts` (name -> bytes) must stand in the manifest's "parts" with its size and its sha256, taken from

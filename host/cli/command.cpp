@@ -92,13 +92,6 @@ void add_common(Flags& app, Common& common, bool computes) {
       ->capture_default_str();
 }
 
-Result<std::unique_ptr<Backend>> open_backend(const Common& common) {
-  BackendOptions options;
-  options.device = common.device;
-  options.threads = common.threads;
-  return make_backend(options);
-}
-
 Result<Device> open_device(const Common& common) { return tracer::open_device({common.device, common.threads}); }
 
 int print_result(const Console& console, const Document& document, int code) {

@@ -7,15 +7,12 @@
 #include <string>
 #include <string_view>
 
-#include "engine/maths/percent.h"
 #include "host/api/device.h"
 #include "host/api/document.h"
 #include "host/io/events.h"
 #include "host/io/file_uses.h"
 #include "host/io/json_format.h"
 #include "host/io/plain_text.h"
-#include "kernels/backend.h"
-#include "kernels/status.h"
 
 namespace tracer::cli {
 
@@ -71,7 +68,6 @@ int usage_error(const Console& console, const std::string& message);
 // Options every command has.
 void add_common(Flags& app, Common& common, bool computes);
 
-Result<std::unique_ptr<Backend>> open_backend(const Common& common);
 Result<Device> open_device(const Common& common);
 
 // Prints the document, or under --json its JSON; the code, or kExitRuntime when it cannot be written.

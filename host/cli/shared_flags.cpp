@@ -1,5 +1,7 @@
 #include "host/cli/shared_flags.h"
 
+#include "host/api/embed.h"
+
 namespace tracer::cli {
 
 void add_row_options(Flags& app, RowSource& o, bool labelled) {
@@ -39,13 +41,7 @@ void add_embed_options(Flags& app, EmbedServer& o) {
   Flag* url = app.add_option("--embed-url", o.url,
                              "embed text by this server: https://api.openai.com/v1/embeddings, "
                              "http://localhost:8080/embed, ...; --embed-model names its model");
-  url->group(kServer)->check([](const std::string& given) {
-    EmbedApiOptions address;
-    address.url = given;
-    address.model = "any";
-    auto api = EmbedApi::make(std::move(address));
-    return api.ok() ? std::string() : api.status().message();
-  });
+  url->group(kServer)->check([](const std::string& given) { return check_embed_url(given).message(); });
   const auto of_server = [&](Flag* option) { return option->needs(url)->group(kServer); };
   of_server(app.add_option("--embed-api", o.api,
                            "what the server speaks: auto goes by the path: .../embeddings and .../v1 openai, .../embed "

@@ -1,12 +1,11 @@
 // Flags that several commands share: where rows and vectors come from, which policy, which rows explain it.
 #pragma once
 
+#include "host/api/evaluate.h"
+#include "host/api/explain.h"
+#include "host/api/fit.h"
 #include "host/cli/command.h"
 #include "host/cli/flags.h"
-#include "host/encoder/label_descriptions.h"
-#include "host/encoder/source.h"
-#include "host/explain/explained.h"
-#include "host/route/opened_policy.h"
 
 namespace tracer::cli {
 

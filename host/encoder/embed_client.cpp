@@ -12,7 +12,7 @@ constexpr int64_t kStopCheckMs = 100;
 
 }  // namespace
 
-EmbedClient::EmbedClient(EmbedApi api, EmbedClientOptions options, std::unique_ptr<http::HttpClient> http)
+EmbedClient::EmbedClient(EmbedApi api, EmbedClientOptions options, std::unique_ptr<http::HttpSender> http)
     : api_(std::move(api)),
       options_(std::move(options)),
       http_(std::move(http)),
@@ -20,16 +20,16 @@ EmbedClient::EmbedClient(EmbedApi api, EmbedClientOptions options, std::unique_p
       batch_(options_.batch) {}
 
 Status EmbedClient::embed(std::span<const std::string_view> texts, std::span<const int64_t> rows, const Got& got) {
-  Call call{texts, rows, got, 0, {}, {}, {}, {}, io::steady_ms()};
+  Call call{texts, rows, got, 0, {}, {}, {}, {}, options_.clock()};
   std::vector<http::HttpResponse> done;
   while (true) {
     if (options_.stopped && options_.stopped()) return {ErrorCode::kInterrupted, "stopped"};
-    TRACER_ASSIGN_OR_RETURN(auto next, send_ready(call, io::steady_ms()));
+    TRACER_ASSIGN_OR_RETURN(auto next, send_ready(call, options_.clock()));
     if (call.flying.empty() && (!call.failed.ok() || next == http::kNever)) return call.failed;
     const int64_t wait =
-        next == http::kNever ? kStopCheckMs : std::clamp<int64_t>(next - io::steady_ms(), 0, kStopCheckMs);
+        next == http::kNever ? kStopCheckMs : std::clamp<int64_t>(next - options_.clock(), 0, kStopCheckMs);
     TRACER_RETURN_IF_ERROR(http_->poll(wait, done));
-    for (const http::HttpResponse& response : done) ended(call, response, io::steady_ms());
+    for (const http::HttpResponse& response : done) ended(call, response, options_.clock());
     done.clear();
   }
 }

@@ -17,6 +17,7 @@
 #include "host/http/http_client.h"
 #include "host/http/pacing.h"
 #include "host/http/retry.h"
+#include "host/io/clock.h"
 
 namespace tracer {
 
@@ -27,6 +28,7 @@ struct EmbedClientOptions {
   double give_up_seconds = 600;   // without any answer, while asking
   std::function<bool()> stopped;  // asked often; true ends the asking, with kInterrupted
   uint64_t seed = 0;              // of the jitter
+  io::ClockMs clock = io::steady_ms;
 };
 
 struct EmbedCounts {
@@ -36,7 +38,7 @@ struct EmbedCounts {
 // One thread.
 class EmbedClient {
  public:
-  EmbedClient(EmbedApi api, EmbedClientOptions options, std::unique_ptr<http::HttpClient> http);
+  EmbedClient(EmbedApi api, EmbedClientOptions options, std::unique_ptr<http::HttpSender> http);
 
   // vectors: of texts first, first + 1, ...
   using Got = std::function<void(int64_t first, HostMatrix<const float> vectors)>;
@@ -90,7 +92,7 @@ class EmbedClient {
 
   const EmbedApi api_;
   const EmbedClientOptions options_;
-  const std::unique_ptr<http::HttpClient> http_;
+  const std::unique_ptr<http::HttpSender> http_;
   http::RateLimit rate_{0, 0};
   http::Concurrency concurrency_;
   int64_t batch_;  // texts of a request, as far as the server takes them

@@ -5,7 +5,7 @@
 #include "engine/maths/percent.h"
 #include "engine/prove/figures.h"
 #include "host/artifact/frontier_text.h"
-#include "host/explain/document.h"
+#include "host/explain/explained_rows.h"
 #include "host/explain/text.h"
 #include "host/io/plain_text.h"
 
@@ -42,17 +42,19 @@ std::string deferred_text(const Json& e, const FitResult& result) {
 
 std::string next_step(const FitResult& result, const Certificate& asked, const std::string& folder,
                       const std::string& refusal) {
-  if (!refusal.empty()) return "next: certify on fresh traces, or plan the looks with --looks from the first fit on\n";
+  if (!refusal.empty())
+    return "next: certify on fresh traces, or plan the looks with " + as_flags(option("looks")) +
+           " from the first fit on\n";
   if (asked.certified)
-    return "next: `tracer report " + folder + " --html FILE` shows why, `tracer evaluate " + folder +
-           " FRESH` checks it on other rows, `tracer route " + folder + " IN -o OUT` uses it\n";
+    return "next: `tracer report " + folder + " " + as_flags(option("html")) + " FILE` shows why, `tracer evaluate " +
+           folder + " FRESH` checks it on other rows, `tracer route " + folder + " IN -o OUT` uses it\n";
   if (result.policy.stages.empty()) return "next: gather more traces\n";
   const auto other = std::find_if(result.policy.certificates.rbegin(), result.policy.certificates.rend(),
                                   [](const Certificate& c) { return c.certified; });
-  const std::string why = "`tracer report " + folder + " --html FILE` shows why";
+  const std::string why = "`tracer report " + folder + " " + as_flags(option("html")) + " FILE` shows why";
   if (other == result.policy.certificates.rend()) return "next: " + why + "\n";
   return "next: " + why + "; certified at " + number(other->alpha) + ": " + percent(*coverage(*other)) +
-         " handled with --alpha " + number(other->alpha) + "\n";
+         " handled with " + as_flags(option("alpha")) + " " + number(other->alpha) + "\n";
 }
 
 }  // namespace
@@ -60,7 +62,7 @@ std::string next_step(const FitResult& result, const Certificate& asked, const s
 Result<Json> explain_fit(Backend& backend, FitResult& result, const io::TraceFile& file) {
   const Certificate* asked = result.policy.certificate(result.policy.alpha);
   if (result.policy.stages.empty() || result.kept.empty()) return Json(nullptr);
-  Explanation e;
+  ExplainedRows e;
   e.policy = &result.policy, e.certificate = asked;
   e.x = std::move(result.kept_x);
   std::vector<int32_t> teacher;
@@ -72,7 +74,7 @@ Result<Json> explain_fit(Backend& backend, FitResult& result, const io::TraceFil
     if (!file.input.empty()) e.names.input.push_back(file.input[at]);
   }
   TRACER_RETURN_IF_ERROR(explain(backend, teacher, e));
-  return explanation_json(e);
+  return sections_json(e);
 }
 
 std::string fit_summary(const FitResult& result, const io::TraceFile& file, const Json& explanation,

@@ -11,7 +11,7 @@ namespace tracer {
 
 inline constexpr int64_t kSummaryRows = 4000;  // certify rows that are explained: of more a sample
 
-// The explanation (explanation_json) of result.kept at the target asked for; null where the policy has nothing to
+// The explanation (sections_json) of result.kept at the target asked for; null where the policy has nothing to
 // explain. Same figures as `tracer explain` where all certify rows were kept. Takes result.kept_x.
 Result<Json> explain_fit(Backend& backend, FitResult& result, const io::TraceFile& file);
 

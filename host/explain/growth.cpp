@@ -25,7 +25,7 @@ using Sizes = std::map<double, SizeCounts>;  // by share
 
 // One policy on the rows: whether it handles each, and with which label.
 template <class Handled, class Answer>
-void add_fit(const Explanation& e, double share, bool certified, Handled handled, Answer answer, Sizes& all,
+void add_fit(const ExplainedRows& e, double share, bool certified, Handled handled, Answer answer, Sizes& all,
              std::vector<Sizes>& labels) {
   std::vector<int64_t> rows(labels.size()), kept(labels.size());
   int64_t total = 0;
@@ -108,7 +108,7 @@ Json forecast_json(const Sizes& sizes, double traces, double more, int64_t rows)
 
 }  // namespace
 
-Json growth_json(const Explanation& e, const std::vector<GrowthFit>& fits, const GrowthLog& log) {
+Json growth_json(const ExplainedRows& e, const std::vector<GrowthFit>& fits, const GrowthLog& log) {
   Sizes all;
   std::vector<Sizes> labels(e.policy->labels.size());
   for (const GrowthFit& fit : fits)

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "engine/study/growth.h"
-#include "host/explain/document.h"
+#include "host/explain/explained_rows.h"
 
 namespace tracer {
 
@@ -24,6 +24,6 @@ struct GrowthLog {
 // LearningCurve::kLevel, and joins independent parts in squares (as MOVER does: A. Donner, G. Zou, 2012): what
 // the fits leave open about the curve, how far the policy and the coming one may each lie from it, and the rows looked
 // at (Wilson's interval of a gain on that many). Its lower end may be below 0: one fit of more traces can do worse.
-Json growth_json(const Explanation& e, const std::vector<GrowthFit>& fits, const GrowthLog& log);
+Json growth_json(const ExplainedRows& e, const std::vector<GrowthFit>& fits, const GrowthLog& log);
 
 }  // namespace tracer

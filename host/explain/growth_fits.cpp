@@ -25,7 +25,7 @@ Result<FitOptions> options_of(const LoadedPolicy& loaded) {
   o.alpha = c.alpha, o.delta = c.delta;
   o.sweep.clear();
   for (const Certificate& other : policy.certificates) o.sweep.push_back(other.alpha);
-  o.unit = c.unit == "rows" ? Unit::kRows : Unit::kRuns;
+  o.unit = c.unit == ProofUnit::kRows ? Unit::kRows : Unit::kRuns;
   o.never = policy.never, o.label_floor = policy.label_floor;
   JsonFields fields(run, loaded.folder + "/manifest.json: run");
   fields.number("min_coverage", o.min_coverage, 0, 1);
@@ -64,7 +64,7 @@ std::string plateau_text(const Json& growth) {
 
 }  // namespace
 
-Result<Json> explain_growth(Backend& backend, const LoadedPolicy& loaded, const OwnLog& log, const Explanation& e,
+Result<Json> explain_growth(Backend& backend, const LoadedPolicy& loaded, const OwnLog& log, const ExplainedRows& e,
                             std::optional<int64_t> more, const Events& events) {
   TRACER_ASSIGN_OR_RETURN(auto options, options_of(loaded));
   std::vector<GrowthFit> fits;

@@ -9,7 +9,7 @@ namespace {
 std::string figure(const Json& value) { return number(value.get<double>()); }
 std::string text_of(const Json& value) { return shown(value.get<std::string>()); }
 
-// The same line between the two as `tracer explain` draws (host/explain/reasons.h).
+// The same line between the two as `tracer explain` draws (host/explain/causes.h).
 std::string runner_up_text(const Json& classes) {
   const double first = classes[0]["probability"].get<double>();
   const std::string said = text_of(classes[0]["label"]) + " has probability " + number(first);

@@ -2,7 +2,7 @@
 
 namespace tracer {
 
-std::vector<LabelExplanation> explain_labels(const std::vector<ExplainedRow>& rows, const std::vector<Why>& why) {
+std::vector<LabelExplanation> explain_labels(const std::vector<ExplainedRow>& rows, const std::vector<Cause>& cause) {
   std::map<int32_t, LabelExplanation> labels;
   for (size_t i = 0; i < rows.size(); ++i) {
     const ExplainedRow& r = rows[i];
@@ -11,7 +11,7 @@ std::vector<LabelExplanation> explain_labels(const std::vector<ExplainedRow>& ro
     LabelExplanation& l = labels[r.teacher];
     ++l.rows, l.rows_handled += r.handled();
     if (!r.agrees()) ++l.taken_for[r.label];
-    if (!r.handled()) ++l.deferred[why[i]];
+    if (!r.handled()) ++l.deferred[cause[i]];
   }
   std::vector<LabelExplanation> out;
   for (auto& [label, l] : labels) {

@@ -3,8 +3,8 @@
 
 #include <map>
 
+#include "host/explain/causes.h"
 #include "host/explain/counts.h"
-#include "host/explain/reasons.h"
 
 namespace tracer {
 
@@ -14,10 +14,10 @@ struct LabelExplanation {
   int64_t rows_handled = 0;              // among them, with whatever surrogate label
   Counts answered;                       // rows with this surrogate label
   std::map<int32_t, int64_t> taken_for;  // surrogate labels of the teacher's rows that differ, handled or not
-  std::map<Why, int64_t> deferred;       // of the teacher's rows
+  std::map<Cause, int64_t> deferred;     // of the teacher's rows
 };
 
 // Labels with a row of either kind, ascending.
-std::vector<LabelExplanation> explain_labels(const std::vector<ExplainedRow>& rows, const std::vector<Why>& why);
+std::vector<LabelExplanation> explain_labels(const std::vector<ExplainedRow>& rows, const std::vector<Cause>& cause);
 
 }  // namespace tracer

@@ -11,6 +11,7 @@
 #include "host/explain/slices.h"
 #include "host/io/json_fields.h"
 #include "host/io/json_with.h"
+#include "host/io/plain_text.h"
 
 namespace tracer {
 namespace {
@@ -21,7 +22,7 @@ constexpr size_t kListedLabels = 3;
 struct Moves {
   int64_t rows = 0, gained = 0, lost = 0;
   int64_t handled[2] = {0, 0}, agree[2] = {0, 0};  // before, now
-  std::map<Why, int64_t> gained_why, lost_why;     // reasons before of the gained rows, reasons now of the lost
+  std::map<Cause, int64_t> gained_why, lost_why;   // causes before of the gained rows, causes now of the lost
 };
 
 // Two-sided p-value of `gained` against `lost` when either is as likely: exact, by the binomial distribution.
@@ -35,10 +36,10 @@ double mcnemar(int64_t gained, int64_t lost) {
   return std::min(1.0, 2 * tail);
 }
 
-Json why_json(const std::map<Why, int64_t>& counts) {
+Json causes_json(const std::map<Cause, int64_t>& counts) {
   Json out = Json::array();
-  for (const auto& [why, n] : most_frequent(counts, kWhys))
-    out.push_back({{"reason", why_name(why)}, {"text", why_text(why)}, {"n", n}});
+  for (const auto& [cause, n] : most_frequent(counts, kCauses))
+    out.push_back({{"reason", cause_name(cause)}, {"text", as_flags(cause_text(cause))}, {"n", n}});
   return out;
 }
 
@@ -53,8 +54,8 @@ Json moves_json(const Moves& m) {
           {"teacher_agreement", pair_json(m.agree[0], m.handled[0], m.agree[1], m.handled[1])},
           {"gained", m.gained},
           {"lost", m.lost},
-          {"gained_why", why_json(m.gained_why)},
-          {"lost_why", why_json(m.lost_why)}};
+          {"gained_why", causes_json(m.gained_why)},
+          {"lost_why", causes_json(m.lost_why)}};
 }
 
 bool moved(const Moves& m) { return m.gained + m.lost > 0; }
@@ -85,11 +86,11 @@ Status explain_earlier(Backend& backend, HostMatrix<const float> x, const std::v
                        const std::vector<std::string>& texts, Earlier& e) {
   TRACER_ASSIGN_OR_RETURN(auto rows, explain_rows(backend, *e.policy, *e.certificate, x, teacher, texts));
   e.rows = std::move(rows);
-  e.reasons = find_reasons(*e.policy, *e.certificate, e.rows);
+  e.causes = find_causes(*e.policy, *e.certificate, e.rows);
   return {};
 }
 
-Json since_json(const Explanation& e, const Earlier& earlier, const std::vector<std::string>& teacher_names) {
+Json since_json(const ExplainedRows& e, const Earlier& earlier, const std::vector<std::string>& teacher_names) {
   Moves all;
   std::map<std::string, Moves> labels;
   const auto count = static_cast<size_t>(e.regions.count);
@@ -107,8 +108,8 @@ Json since_json(const Explanation& e, const Earlier& earlier, const std::vector<
       ++m->rows;
       m->handled[0] += before.handled(), m->agree[0] += before.handled() && before.agrees();
       m->handled[1] += now.handled(), m->agree[1] += now.handled() && now.agrees();
-      if (!before.handled() && now.handled()) ++m->gained, ++m->gained_why[earlier.reasons.why[i]];
-      if (before.handled() && !now.handled()) ++m->lost, ++m->lost_why[e.reasons.why[i]];
+      if (!before.handled() && now.handled()) ++m->gained, ++m->gained_why[earlier.causes.cause[i]];
+      if (before.handled() && !now.handled()) ++m->lost, ++m->lost_why[e.causes.cause[i]];
     }
   }
   std::vector<std::pair<Json, const Moves*>> label_entries, region_entries;

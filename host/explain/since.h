@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "host/explain/document.h"
+#include "host/explain/explained_rows.h"
 
 namespace tracer {
 
@@ -14,10 +14,10 @@ struct Earlier {
   const Certificate* certificate = nullptr;
   std::string folder, digest;
   std::vector<ExplainedRow> rows;  // teacher: index into its own labels
-  Reasons reasons;
+  Causes causes;
 };
 
-// Fills rows and reasons. x: unit rows; teacher: index into the earlier policy's labels, -1 unknown to it; texts as for
+// Fills rows and causes. x: unit rows; teacher: index into the earlier policy's labels, -1 unknown to it; texts as for
 // explain_rows().
 Status explain_earlier(Backend& backend, HostMatrix<const float> x, const std::vector<int32_t>& teacher,
                        const std::vector<std::string>& texts, Earlier& e);
@@ -26,6 +26,6 @@ Status explain_earlier(Backend& backend, HostMatrix<const float> x, const std::v
 // that learned a row handles it too easily. A label, by the teacher's name, or a region is listed where some row was
 // gained or lost; p: exact McNemar test of gained against lost (no change: one is as likely as the other), corrected
 // over all labels and regions (Holm), so flags at kFlagLevel hold together. teacher_names: of each row of e.
-Json since_json(const Explanation& e, const Earlier& earlier, const std::vector<std::string>& teacher_names);
+Json since_json(const ExplainedRows& e, const Earlier& earlier, const std::vector<std::string>& teacher_names);
 
 }  // namespace tracer

@@ -27,7 +27,7 @@ Result<std::string> version_before(const std::string& policy) {
 }
 
 Result<Json> compare(Backend& backend, const std::string& folder, const LoadedPolicy& loaded, const UnseenRows& unseen,
-                     const Explanation& e) {
+                     const ExplainedRows& e) {
   TRACER_ASSIGN_OR_RETURN(auto artifact, read_artifact(folder));
   const Policy& policy = artifact.policy;
   if (policy.stages.empty())
@@ -76,7 +76,7 @@ std::string names_text(const Json& labels) {
 }  // namespace
 
 Result<Json> explain_since(Backend& backend, const ExplainSource& source, const LoadedPolicy& loaded,
-                           const UnseenRows& unseen, const Explanation& e, const Events& events) {
+                           const UnseenRows& unseen, const ExplainedRows& e, const Events& events) {
   if (!source.since.empty()) return compare(backend, source.since, loaded, unseen, e);
   auto before = version_before(loaded.folder);
   if (before.ok() && before->empty()) return Json(nullptr);

@@ -10,7 +10,7 @@ namespace tracer {
 // keeps versions beside the policy; null where there is none. An earlier version that cannot be compared is warned of;
 // of a folder that was named, it is an error.
 Result<Json> explain_since(Backend& backend, const ExplainSource& source, const LoadedPolicy& loaded,
-                           const UnseenRows& unseen, const Explanation& e, const Events& events);
+                           const UnseenRows& unseen, const ExplainedRows& e, const Events& events);
 
 // The section in words; "" for null.
 std::string since_text(const Json& since);

@@ -9,7 +9,7 @@
 
 namespace tracer {
 
-// document: as explanation_json made it, with "rows" beside.
+// document: as sections_json made it, with "rows" beside.
 std::string explain_text(const Json& document);
 
 // Of the document's "reasons" those that occur, the most frequent first. They point into the document.

@@ -41,22 +41,32 @@ struct HttpOptions {
   std::string ca_file;  // "": the system's
 };
 
-// Redirects are not followed: an Authorization header goes to the host it was meant for. All calls on one thread but
-// wake(). Cost: one epoll wait a poll(), whatever the number in flight.
-class HttpClient {
+// What sends requests. All calls on one thread but wake().
+class HttpSender {
+ public:
+  virtual ~HttpSender() = default;
+  // Starts a request.
+  virtual Status submit(HttpRequest request) = 0;
+  // Waits until something is done, timeout_ms passed or wake() was called; appends what ended.
+  virtual Status poll(int64_t timeout_ms, std::vector<HttpResponse>& done) = 0;
+  // Makes a poll() return, this one or the next. Any thread.
+  virtual void wake() = 0;
+};
+
+// Redirects are not followed: an Authorization header goes to the host it was meant for. Cost: one
+// epoll wait a poll(), whatever the number in flight.
+class HttpClient final : public HttpSender {
  public:
   // kIo when the system gives no descriptors.
   static Result<std::unique_ptr<HttpClient>> create(const HttpOptions& options);
-  ~HttpClient();
+  ~HttpClient() override;
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
-  // Starts a request. Its connection is chosen or made by libcurl.
-  Status submit(HttpRequest request);
-  // Waits until something is done, timeout_ms passed or wake() was called; appends what ended.
-  Status poll(int64_t timeout_ms, std::vector<HttpResponse>& done);
-  // Makes a poll() return, this one or the next. Any thread.
-  void wake();
+  // The connection of a request is chosen or made by libcurl.
+  Status submit(HttpRequest request) override;
+  Status poll(int64_t timeout_ms, std::vector<HttpResponse>& done) override;
+  void wake() override;
   int64_t in_flight() const;
 
  private:

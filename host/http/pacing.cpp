@@ -1,9 +1,10 @@
 #include "host/http/pacing.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <utility>
+
+#include "host/io/plain_text.h"
 
 namespace tracer::http {
 
@@ -49,35 +50,6 @@ void RateLimit::learn(const HttpResponse& response, int64_t now) {
     const int64_t wait = duration_ms(response.header(reset));
     if (wait > 0) pause_until(now + wait);
   }
-}
-
-int64_t duration_ms(std::string_view text) {
-  if (text.empty()) return -1;
-  double total = 0;
-  while (!text.empty()) {
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || !(value >= 0) || std::isinf(value)) return -1;
-    text.remove_prefix(static_cast<size_t>(end - text.data()));
-    double unit = 1000;
-    size_t length = 1;
-    if (text.empty()) {
-      length = 0;
-    } else if (text.substr(0, 2) == "ms") {
-      unit = 1, length = 2;
-    } else if (text[0] == 'm') {
-      unit = 60'000;
-    } else if (text[0] == 'h') {
-      unit = 3'600'000;
-    } else if (text[0] == 'd') {
-      unit = 86'400'000;
-    } else if (text[0] != 's') {
-      return -1;
-    }
-    text.remove_prefix(length);
-    total += value * unit;
-  }
-  return static_cast<int64_t>(std::ceil(std::min(total, 86'400'000.0)));
 }
 
 void Concurrency::answered() { limit_ = std::min(static_cast<double>(most_), limit_ + (probing_ ? 1 : 1 / limit_)); }

@@ -50,9 +50,6 @@ class RateLimit {
   int64_t paused_until_ = 0;
 };
 
-// Milliseconds of a duration like "1h2m3.5s", "250ms" or "12" (seconds); -1 when it is none.
-int64_t duration_ms(std::string_view text);
-
 // How many requests at once: grows by one an answer until the server first pushes back, then by one a round of
 // answers, and halves when it pushes back (additive increase, multiplicative decrease; Chiu and Jain 1989), once a
 // round at most.

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 
 namespace tracer::io {
 
@@ -10,6 +11,9 @@ inline int64_t steady_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
+
+// A clock for waits: steady_ms, or a test's own.
+using ClockMs = std::function<int64_t()>;
 
 // Since 1970.
 inline double now_seconds() {

@@ -16,13 +16,17 @@ struct Progress {
   bool broken = false;  // likewise, of one that an error ended
 };
 
-// Each function may be empty. They are called on the thread that made the call, one at a time, but `stopped`, which any
-// thread may ask; none may throw. Lines have no line break at their end; what they quote of files is raw text.
+// Each function may be empty. They are called on the thread that made the call, one at a time, but `stopped` and
+// `abandoned`, which any thread may ask; none may throw. Lines have no line break at their end; what they quote of
+// files is raw text.
 struct Events {
   std::function<void(std::string_view line)> note;  // what is being done
   std::function<void(std::string_view line)> warn;  // what the caller should know of the result
   std::function<void(const Progress&)> progress;
-  std::function<bool()> stopped;  // true: end soon, in order; the call returns kInterrupted
+  // True, and true from then on: end soon, in order; the call returns kInterrupted.
+  std::function<bool()> stopped;
+  // Asked once `stopped` was true. True: end at once; what is under way is not waited for.
+  std::function<bool()> abandoned;
 
   void tell(std::string_view line) const {
     if (note) note(line);
@@ -34,6 +38,7 @@ struct Events {
     if (progress) progress(at);
   }
   bool stop_wanted() const { return stopped && stopped(); }
+  bool abandon_wanted() const { return abandoned && abandoned(); }
 };
 
 // One pass over rows, told to the events. They and `doing` must outlive it.

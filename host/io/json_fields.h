@@ -74,6 +74,22 @@ class JsonFields {
     if (!v->is_string()) return fail(key, "a string");
     out = v->get<std::string>();
   }
+  // One of the names; out: the value whose place the name has.
+  template <class Kind, class Names>
+  void word(const char* key, const Names& names, Kind& out) {
+    std::string text, expected;
+    this->text(key, text);
+    if (!status_.ok()) return;
+    int place = 0;
+    for (const char* name : names) {
+      if (text == name) {
+        out = static_cast<Kind>(place);
+        return;
+      }
+      expected += (place++ > 0 ? ", " : "one of ") + std::string(name);
+    }
+    fail(key, expected);
+  }
   const Json& object(const char* key) { return typed(key, "an object", &Json::is_object, empty_object()); }
   const Json& array(const char* key) { return typed(key, "an array", &Json::is_array, empty_array()); }
 

@@ -1,6 +1,7 @@
 #include "host/io/plain_text.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 
@@ -79,6 +80,35 @@ std::string number(double v) {
   char text[64];
   std::snprintf(text, sizeof text, "%.6g", v);
   return text;
+}
+
+int64_t duration_ms(std::string_view text) {
+  if (text.empty()) return -1;
+  double total = 0;
+  while (!text.empty()) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || !(value >= 0) || std::isinf(value)) return -1;
+    text.remove_prefix(static_cast<size_t>(end - text.data()));
+    double unit = 1000;
+    size_t length = 1;
+    if (text.empty()) {
+      length = 0;
+    } else if (text.substr(0, 2) == "ms") {
+      unit = 1, length = 2;
+    } else if (text[0] == 'm') {
+      unit = 60'000;
+    } else if (text[0] == 'h') {
+      unit = 3'600'000;
+    } else if (text[0] == 'd') {
+      unit = 86'400'000;
+    } else if (text[0] != 's') {
+      return -1;
+    }
+    text.remove_prefix(length);
+    total += value * unit;
+  }
+  return static_cast<int64_t>(std::ceil(std::min(total, 86'400'000.0)));
 }
 
 std::string duration(double seconds) {

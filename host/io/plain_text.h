@@ -21,6 +21,9 @@ std::string number(double v);  // to six digits, in the shortest form: 0.95
 // -o. Documents and reports hold them so.
 std::string as_flags(std::string_view marked);
 
+// Milliseconds of a duration like "1h2m3.5s", "250ms" or "12" (seconds), a day at most; -1 when it is none.
+int64_t duration_ms(std::string_view text);
+
 // "1 h 02 min", "3 min 20 s", "7 s".
 std::string duration(double seconds);
 

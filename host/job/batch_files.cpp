@@ -13,6 +13,8 @@
 namespace tracer::job {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 // One result, whichever API it is from.
 struct BatchResult {
   int64_t ask = 0;
@@ -82,7 +84,7 @@ Result<Requests> write_requests(Store& store, const llm::ChatApi& api, const llm
                                 const llm::Dialect& dialect, const std::optional<llm::Price>& price,
                                 const std::string& path, RequestForm form, const RequestLimits& limits, int64_t after) {
   constexpr int64_t kAtOnce = 1000;
-  const std::string job = store.config().at("job_id").get<std::string>();
+  const std::string job = store.config().job_id;
   const bool lines = form == RequestForm::kLines;
   Requests out;
   std::optional<io::AtomicFile> file;
@@ -151,8 +153,7 @@ Result<bool> is_of_job(const Store& store, const std::string& path) {
   if (!more) return true;  // nothing of anyone
   TRACER_ASSIGN_OR_RETURN(auto json, parse_json(line.text, path));
   const auto id = json.is_object() ? json.find("custom_id") : json.end();
-  return id != json.end() && id->is_string() &&
-         id->get<std::string>().rfind(store.config().at("job_id").get<std::string>() + "-", 0) == 0;
+  return id != json.end() && id->is_string() && id->get<std::string>().rfind(store.config().job_id + "-", 0) == 0;
 }
 
 Result<BatchIn> read_batch(Store& store, const llm::ChatApi& api, const std::optional<llm::Price>& price,
@@ -165,7 +166,7 @@ Result<BatchIn> read_batch(Store& store, const llm::ChatApi& api, const std::opt
 
 Result<BatchIn> take_results(Store& store, const llm::ChatApi& api, const std::optional<llm::Price>& price,
                              const std::string& path, double now, const std::optional<llm::Dialect>& asked) {
-  const std::string job = store.config().at("job_id").get<std::string>();
+  const std::string job = store.config().job_id;
   TRACER_ASSIGN_OR_RETURN(auto reader, io::LineReader::open(path));
   BatchIn in;
   int64_t attempt = store.next_attempt(), stale = -1;

@@ -39,7 +39,7 @@ std::string BatchRunner::file(const Batch& batch, const std::string& what) const
 }
 
 std::string BatchRunner::tag(const Batch& batch) const {
-  return store_.config().at("job_id").get<std::string>() + "-" + std::to_string(batch.id);
+  return store_.config().job_id + "-" + std::to_string(batch.id);
 }
 
 bool BatchRunner::end(StopReason reason, const std::string& message) {

@@ -4,6 +4,7 @@
 
 #include "engine/maths/random.h"
 #include "host/io/clock.h"
+#include "host/io/plain_text.h"
 #include "host/job/answer.h"
 
 namespace tracer::job {
@@ -16,7 +17,7 @@ constexpr int64_t kRefusedInARow = 50;  // requests refused before anything was 
 }  // namespace
 
 Dispatcher::Dispatcher(const DispatchOptions& options, const llm::ChatApi& api, const llm::Prompt& prompt,
-                       std::unique_ptr<http::HttpClient> http, Journal& journal, const Ledger& spent)
+                       std::unique_ptr<http::HttpSender> http, DispatchLog& journal, const Ledger& spent)
     : options_(options),
       api_(api),
       prompt_(prompt),
@@ -89,7 +90,7 @@ void Dispatcher::end_sending(StopReason reason, const std::string& message) {
 }
 
 void Dispatcher::run() {
-  started_ms_ = heard_ms_ = io::steady_ms();
+  started_ms_ = heard_ms_ = options_.clock();
   std::vector<http::HttpResponse> done;
   while (true) {
     take_inbox();
@@ -98,12 +99,12 @@ void Dispatcher::run() {
     if (asked_to_stop > 0) end_sending(StopReason::kInterrupted);
     if (cancelled_.load()) end_sending(StopReason::kCancelled);
     if (asked_to_stop > 1 || broken_) break;
-    const int64_t now = io::steady_ms();
+    const int64_t now = options_.clock();
     int64_t next = kNever;
     if (stopped_ == StopReason::kNone) next = send_ready(now);
     if (flying_.empty() && (stopped_ != StopReason::kNone || (ended_ && ready_.empty() && later_.empty()))) break;
     publish();
-    const int64_t wait = next == kNever ? 1000 : std::clamp<int64_t>(next - io::steady_ms(), 0, 1000);
+    const int64_t wait = next == kNever ? 1000 : std::clamp<int64_t>(next - options_.clock(), 0, 1000);
     if (const Status polled = http_->poll(wait, done); !polled.ok()) {
       end_sending(StopReason::kUnavailable, polled.message());
       break;
@@ -112,7 +113,7 @@ void Dispatcher::run() {
     done.clear();
   }
   publish();
-  journal_.dispatch_ended(to_string(stopped_));
+  journal_.dispatch_ended(as_flags(to_string(stopped_)));
 }
 
 bool Dispatcher::over_budget(int64_t cost) {
@@ -219,7 +220,7 @@ void Dispatcher::answered(Try& it, const http::HttpResponse& response, AttemptEn
 
 // True when it will be tried again.
 bool Dispatcher::retry_later(std::unique_ptr<Try>& it, const http::Verdict& verdict, AttemptEnd& end) {
-  const int64_t now = io::steady_ms();
+  const int64_t now = options_.clock();
   if (verdict.throttled) {
     ++now_.throttled;
     concurrency_.pushed_back(it->started_ms, now);
@@ -251,7 +252,7 @@ void Dispatcher::ended(const http::HttpResponse& response) {
   flying_.erase(at);
   const int64_t reserved = it->reserved_cost;
   reserved_cost_ -= reserved;
-  const int64_t now = io::steady_ms();
+  const int64_t now = options_.clock();
   rate_.learn(response, now);
   const bool good = response.status >= 200 && response.status < 300;
   const http::ApiError said = good ? http::ApiError{} : http::parse_api_error(response.body);

@@ -17,7 +17,8 @@
 #include "host/http/http_client.h"
 #include "host/http/pacing.h"
 #include "host/http/retry.h"
-#include "host/job/journal.h"
+#include "host/io/clock.h"
+#include "host/job/dispatch_log.h"
 #include "host/job/stop_reason.h"
 #include "host/llm/chat_api.h"
 #include "host/llm/prices.h"
@@ -36,6 +37,7 @@ struct DispatchOptions {
   std::optional<double> deadline_seconds;  // from run()
   bool structured = true;
   uint64_t seed = 0;  // of the jitter
+  io::ClockMs clock = io::steady_ms;
 };
 
 struct DispatchCounts {
@@ -49,7 +51,7 @@ class Dispatcher {
  public:
   // spent: the cost and requests of earlier runs of the job. All references must outlive it.
   Dispatcher(const DispatchOptions& options, const llm::ChatApi& api, const llm::Prompt& prompt,
-             std::unique_ptr<http::HttpClient> http, Journal& journal, const Ledger& spent);
+             std::unique_ptr<http::HttpSender> http, DispatchLog& journal, const Ledger& spent);
 
   // Until everything is answered or sending has ended, and nothing is in flight. Tells the journal.
   void run();
@@ -103,8 +105,8 @@ class Dispatcher {
   const DispatchOptions options_;
   const llm::ChatApi& api_;
   const llm::Prompt& prompt_;
-  const std::unique_ptr<http::HttpClient> http_;
-  Journal& journal_;
+  const std::unique_ptr<http::HttpSender> http_;
+  DispatchLog& journal_;
 
   http::RateLimit rate_;
   http::Concurrency concurrency_;

@@ -14,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "host/job/dispatch_log.h"
 #include "host/job/lines.h"
 #include "host/job/output_file.h"
 #include "host/job/store.h"
@@ -41,7 +42,7 @@ struct JournalCounts {
 };
 
 // Thread-safe, except start() and join().
-class Journal {
+class Journal final : public DispatchLog {
  public:
   // Asks for the dispatcher; end: there will be no more. On a thread of the journal's, quick, not calling back.
   using Deliver = std::function<void(std::vector<PendingAsk> asks, bool end)>;
@@ -49,7 +50,7 @@ class Journal {
   using Kept = std::function<void(int64_t attempts)>;
 
   Journal(Store store, OutputFile output, LineFormat format, const JournalOptions& options);
-  ~Journal();
+  ~Journal() override;
   void start(Deliver deliver, Kept kept);
 
   // Routing. Rows in order, from the output's first on. False: the window is full for now (waits at most 100 ms).
@@ -57,14 +58,13 @@ class Journal {
   Result<bool> add(std::vector<RoutedRow>& rows);
   Status routing_done();
 
-  // Dispatch. want(): deliver up to n asks when there are some, once for each call.
-  void want(int64_t n);
-  int64_t new_attempt();
-  void attempt_started(int64_t attempt, int64_t ask, AttemptKind kind, int64_t most_cost);
-  void attempt_ended(AttemptEnd end);
-  // Nothing more will be sent. Rows without an answer are written as errors that say why; "" leaves them out, and the
-  // output ends where it is.
-  void dispatch_ended(std::string why);
+  // Dispatch: see DispatchLog.
+  void want(int64_t n) override;
+  int64_t new_attempt() override;
+  void attempt_started(int64_t attempt, int64_t ask, AttemptKind kind, int64_t most_cost) override;
+  void attempt_ended(AttemptEnd end) override;
+  void dispatch_ended(std::string why) override;
+  Status failure() const override;
 
   // Waits until everything is written, or no more can be; false after timeout_ms.
   bool wait(int64_t timeout_ms);
@@ -74,7 +74,6 @@ class Journal {
   Status join();
 
   JournalCounts counts() const;
-  Status failure() const;
   // After join().
   Store& store() { return store_; }
 

@@ -1,5 +1,7 @@
 #include "host/job/stop_reason.h"
 
+#include "kernels/status.h"
+
 namespace tracer::job {
 
 std::string to_string(StopReason reason) {
@@ -7,11 +9,11 @@ std::string to_string(StopReason reason) {
     case StopReason::kNone:
       return "";
     case StopReason::kCost:
-      return "budget: --max-cost-usd reached";
+      return "budget: " + option("max_cost_usd") + " reached";
     case StopReason::kRequests:
-      return "budget: --max-requests reached";
+      return "budget: " + option("max_requests") + " reached";
     case StopReason::kDeadline:
-      return "budget: --deadline passed";
+      return "budget: " + option("deadline") + " passed";
     case StopReason::kQuota:
       return "quota: the account is spent";
     case StopReason::kUnauthorized:

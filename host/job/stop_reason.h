@@ -19,7 +19,8 @@ enum class StopReason {
   kHeld,       // nothing was to be sent
   kCancelled,  // `tracer job cancel`
 };
-// As it stands in the output: "budget: --max-cost-usd reached".
+// In words, with options by their marks (kernels/status.h). The output has it as as_flags() spells it: "budget:
+// --max-cost-usd reached".
 std::string to_string(StopReason reason);
 
 }  // namespace tracer::job

@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <charconv>
 
-#include "host/io/json_fields.h"
 #include "host/io/sha256.h"
 
 namespace tracer::job {
@@ -37,19 +36,6 @@ constexpr char kSchema[] = R"(
   CREATE INDEX asks_batch ON asks(batch) WHERE batch IS NOT NULL;
   CREATE TABLE checkpoints(rows INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, hash INTEGER NOT NULL) STRICT;
 )";
-
-// The fields that readers of a job rely on.
-Status check_config(const Json& config, const std::string& where) {
-  JsonFields fields(config, where);
-  std::string text;
-  int64_t seed = 0;
-  fields.text("policy", text);
-  fields.text("job_id", text);
-  fields.count("audit_seed", seed);
-  for (const Json& label : fields.array("labels"))
-    if (!label.is_string()) return bad_input(where + ": \"labels\": expected strings");
-  return fields.status();
-}
 
 // 128 bits of the text's SHA-256: two texts with the same key do not occur.
 std::string ask_key(const std::string& input) { return io::sha256_hex(input).substr(0, 32); }
@@ -83,6 +69,12 @@ void remove_files(const std::string& path) {
 
 }  // namespace
 
+std::string job_path_of(const std::string& given) {
+  const std::string end = ".job";
+  const bool named = given.size() > end.size() && given.compare(given.size() - end.size(), end.size(), end) == 0;
+  return named ? given : given + end;
+}
+
 Result<Store> Store::opened(const std::string& path, io::Database::Mode mode) {
   Store store;
   store.path_ = path;
@@ -101,7 +93,7 @@ Result<Store> Store::opened(const std::string& path, io::Database::Mode mode) {
   return store;
 }
 
-Result<Store> Store::create(const std::string& path, const Json& config) {
+Result<Store> Store::create(const std::string& path, const JobConfig& config) {
   TRACER_ASSIGN_OR_RETURN(auto store, opened(path, io::Database::Mode::kCreate));
   const Status made = [&]() -> Status {
     // The version is set last, in the schema's transaction: a file without it was never a job.
@@ -110,7 +102,8 @@ Result<Store> Store::create(const std::string& path, const Json& config) {
           std::string(kSchema), "PRAGMA user_version=" + std::to_string(kJobVersion)})
       TRACER_RETURN_IF_ERROR(store.db_->execute(sql));
     TRACER_RETURN_IF_ERROR(store.prepare());
-    TRACER_RETURN_IF_ERROR(store.set_config(config));
+    store.config_ = config;
+    TRACER_RETURN_IF_ERROR(store.set_meta("config", config_text(config)));
     return store.commit();
   }();
   if (made.ok()) return store;
@@ -132,14 +125,14 @@ Result<Store> Store::open(const std::string& path) {
   TRACER_ASSIGN_OR_RETURN(auto store, opened(path, io::Database::Mode::kWrite));
   TRACER_RETURN_IF_ERROR(store.db_->execute("PRAGMA synchronous=FULL"));
   TRACER_RETURN_IF_ERROR(store.prepare());
-  TRACER_RETURN_IF_ERROR(check_config(store.config_, path + ": config"));
+  TRACER_RETURN_IF_ERROR(store.read_config());
   return store;
 }
 
 Result<Store> Store::open_to_read(const std::string& path) {
   TRACER_ASSIGN_OR_RETURN(auto store, opened(path, io::Database::Mode::kRead));
   TRACER_RETURN_IF_ERROR(store.prepare());
-  TRACER_RETURN_IF_ERROR(check_config(store.config_, path + ": config"));
+  TRACER_RETURN_IF_ERROR(store.read_config());
   return store;
 }
 
@@ -173,10 +166,6 @@ Status Store::prepare() {
     TRACER_ASSIGN_OR_RETURN(auto prepared, db_->prepare(sql));
     *statement = std::move(prepared);
   }
-  TRACER_ASSIGN_OR_RETURN(auto config, meta("config"));
-  if (!config.empty()) {
-    TRACER_ASSIGN_OR_RETURN(config_, parse_json(config, path_ + ": config"));
-  }
   TRACER_ASSIGN_OR_RETURN(auto routed, meta("routed"));
   std::from_chars(routed.data(), routed.data() + routed.size(), routed_);
   TRACER_ASSIGN_OR_RETURN(auto finished, meta("finished"));
@@ -197,14 +186,10 @@ Result<std::string> Store::meta(const std::string& key) {
   return row ? statement.text(0) : std::string();
 }
 
-Status Store::set_config(const Json& config) {
-  config_ = config;
-  return set_meta("config", config.dump(-1, ' ', false, Json::error_handler_t::replace));
-}
-
-int64_t Store::labels() const {
-  const auto found = config_.is_object() ? config_.find("labels") : config_.end();
-  return found == config_.end() ? 0 : static_cast<int64_t>(found->size());
+Status Store::read_config() {
+  TRACER_ASSIGN_OR_RETURN(auto text, meta("config"));
+  TRACER_ASSIGN_OR_RETURN(config_, parse_config(text, path_ + ": config"));
+  return {};
 }
 
 Status Store::begin() { return db_->execute("BEGIN IMMEDIATE"); }

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,12 +14,11 @@
 
 #include "host/io/file.h"
 #include "host/io/sqlite.h"
+#include "host/job/config.h"
 #include "host/llm/prices.h"
 #include "kernels/status.h"
 
 namespace tracer::job {
-
-using Json = nlohmann::ordered_json;
 
 inline constexpr int64_t kJobVersion = 2;
 
@@ -90,11 +88,14 @@ struct Ledger {
   int64_t unknown = 0;    // those others: lost in a crash, cut off, timed out
 };
 
+// The .job file of a run, by that name or its output's.
+std::string job_path_of(const std::string& given);
+
 // One process at a time may write (a lock on the file says so); any number may read. One thread.
 class Store {
  public:
   // Makes the file. kBadInput when there is one already.
-  static Result<Store> create(const std::string& path, const Json& config);
+  static Result<Store> create(const std::string& path, const JobConfig& config);
   // kIo: absent, or another process has the job. kBadInput: no job, damaged, or of another version.
   static Result<Store> open(const std::string& path);
   static Result<Store> open_to_read(const std::string& path);
@@ -102,8 +103,7 @@ class Store {
   // for open().
   static Result<bool> remove_unborn(const std::string& path);
 
-  const Json& config() const { return config_; }
-  Status set_config(const Json& config);
+  const JobConfig& config() const { return config_; }
 
   // Writes go into one transaction until commit(), which returns when they are on the disk.
   Status begin();
@@ -184,13 +184,14 @@ class Store {
  private:
   static Result<Store> opened(const std::string& path, io::Database::Mode mode);
   Status prepare();
+  Status read_config();
   Status read_row(const std::string& sql, std::initializer_list<int64_t*> out);
-  int64_t labels() const;  // of the config
+  int64_t labels() const { return static_cast<int64_t>(config_.rows.labels.size()); }
 
   std::string path_;
   io::UniqueFd lock_;  // closed after the database: closing any descriptor of the file drops SQLite's own locks
   std::unique_ptr<io::Database> db_;
-  Json config_;
+  JobConfig config_;
   int64_t routed_ = 0;
   int64_t next_attempt_ = 1;
   bool finished_ = false;

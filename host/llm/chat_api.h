@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "host/http/api_error.h"
+#include "host/llm/options.h"
 #include "host/llm/prices.h"
 #include "host/llm/prompt.h"
 #include "kernels/status.h"
 
 namespace tracer::llm {
 
-enum class Api { kOpenAi, kAnthropic };
+using Api = LlmApi;
 
 struct ChatOptions {
   Api api = Api::kOpenAi;

@@ -85,7 +85,7 @@ Json report_data(const Artifact& artifact, const Certificate& certificate, const
                  {"simultaneous", p.simultaneous}}},
                {"certificate", std::move(proof)},
                {"frontier", artifact.frontier},
-               {"warnings", artifact.explain.value("warnings", Json::array())},
+               {"warnings", artifact.findings.value("warnings", Json::array())},
                {"explain", std::move(explanation)},
                {"left_out", std::move(left_out)},
                {"map", std::move(map)}};

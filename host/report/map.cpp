@@ -8,6 +8,7 @@
 #include "engine/maths/random.h"
 #include "engine/study/neighbour_map.h"
 #include "host/io/excerpt.h"
+#include "host/io/plain_text.h"
 
 namespace tracer {
 namespace {
@@ -49,13 +50,13 @@ void put_places(const Matrix<float>& at, const char* x, const char* y, Json& out
 
 }  // namespace
 
-MapRows map_rows(const Explanation& e) {
+MapRows map_rows(const ExplainedRows& e) {
   MapRows out;
   out.x = e.x.view(), out.names = &e.names, out.labels = &e.policy->labels;
-  for (int w = 0; w < kWhys; ++w) out.whys.emplace_back(why_text(static_cast<Why>(w)));
+  for (int w = 0; w < kCauses; ++w) out.whys.push_back(as_flags(cause_text(static_cast<Cause>(w))));
   for (size_t i = 0; i < e.rows.size(); ++i) {
     out.teacher.push_back(e.rows[i].teacher), out.surrogate.push_back(e.rows[i].label);
-    out.why.push_back(static_cast<int32_t>(e.reasons.why[i])), out.score.push_back(e.rows[i].score);
+    out.why.push_back(static_cast<int32_t>(e.causes.cause[i])), out.score.push_back(e.rows[i].score);
   }
   out.region = e.regions.region;
   return out;

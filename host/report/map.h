@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "host/explain/document.h"
+#include "host/explain/explained_rows.h"
 
 namespace tracer {
 
@@ -23,7 +23,7 @@ struct MapRows {
   std::vector<double> score;
   std::vector<int32_t> region;  // empty: none
 };
-MapRows map_rows(const Explanation& e);
+MapRows map_rows(const ExplainedRows& e);
 
 // Columns of at most kMostMapRows of the rows (of more a sample, the same for the same number of rows):
 // {"line", "id" (null where no row has one), "text" (excerpts), "teacher" and "surrogate" (into "labels"; -1: unknown),

@@ -19,7 +19,7 @@ Json report_json(const Artifact& artifact) {
           {"run", artifact.run},
           {"deferred_labels", deferred_labels_json(p)},
           {"frontier", artifact.frontier},
-          {"explain", artifact.explain}};
+          {"explain", artifact.findings}};
 }
 
 std::string report_text(const Artifact& artifact) {
@@ -36,9 +36,9 @@ std::string report_text(const Artifact& artifact) {
               std::to_string(p.certificates[0].n_learn) + " learn rows\n";
   text += frontier_table(artifact.frontier);
   text += deferred_labels_text(p);
-  for (const Json& warning : artifact.explain.value("warnings", Json::array()))
+  for (const Json& warning : artifact.findings.value("warnings", Json::array()))
     if (warning.is_string()) text += "warning: " + shown(warning.get<std::string>()) + "\n";
-  const Json suspects = artifact.explain.value("suspects", Json::array());
+  const Json suspects = artifact.findings.value("suspects", Json::array());
   if (!suspects.empty()) text += "most certain disagreements (often the teacher's own mistakes):\n";
   int listed = 0;
   for (const Json& s : suspects) {

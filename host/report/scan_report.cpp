@@ -46,7 +46,7 @@ Json certificate_row(const Certificate& c) {
       {"handled", handled_json(c)},
       {"agreement", c.certified ? Json(share(c.n_agree, c.n_handled)) : Json(nullptr)},
       {"agreement_lower", c.certified ? Json(clopper_pearson_lower(c.n_agree, c.n_handled, c.delta)) : Json(nullptr)},
-      {"unit", c.unit},
+      {"unit", to_string(c.unit)},
       {"reason", c.reason}};
 }
 
@@ -98,7 +98,8 @@ std::string saving_text(const Json& saving, const Json& handled) {
   text += " (" + usd(amount.at("lower").get<double>()) + " to " + usd(amount.at("upper").get<double>()) + ")";
   text += ", at " + usd(saving.at("call_usd").get<double>()) + " USD a call";
   if (saving.at("tokens_are_guessed").get<bool>())
-    text += "; tokens are guessed: give --tokens-in (the prompt is not in the log) and --tokens-out";
+    text += "; tokens are guessed: give " + as_flags(option("tokens_in")) + " (the prompt is not in the log) and " +
+            as_flags(option("tokens_out"));
   return text + "\n";
 }
 

@@ -20,7 +20,7 @@ std::string sweep_csv(const std::vector<SweepRun>& runs) {
     for (const SweepPoint& p : run.points) {
       const auto whole = [&](int64_t v) { text += "," + std::to_string(v); };
       text += std::to_string(run.traces) + "," + std::to_string(run.seed) + "," + io::json_number(p.alpha) + "," +
-              (p.certified ? "1" : "0") + "," + p.method + "," + p.unit + "," +
+              (p.certified ? "1" : "0") + "," + to_string(p.method) + "," + to_string(p.unit) + "," +
               (p.certified ? io::json_number(p.threshold) : "") + "," + io::json_number(p.coverage()) + "," +
               cell(agreement(p.n_agree, p.n_handled)) + "," + cell(p.agreement_lower) + "," +
               io::json_number(p.expected_coverage);

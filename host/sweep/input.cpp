@@ -5,7 +5,7 @@
 #include <set>
 
 #include "engine/log/label_index.h"
-#include "host/artifact/ledger.h"
+#include "host/artifact/look_ledger.h"
 #include "host/io/plain_text.h"
 
 namespace tracer {

@@ -17,8 +17,8 @@ Result<SweepPoint> parse_point(const Json& json, const std::string& where) {
   JsonFields f(json, where);
   f.number("alpha", p.alpha, 0, 1);
   f.boolean("certified", p.certified);
-  f.text("method", p.method);
-  f.text("unit", p.unit);
+  f.word("method", kMethodNames, p.method);
+  f.word("unit", kProofUnitNames, p.unit);
   f.number("threshold", p.threshold, 0, 1);
   f.count("n_learn", p.n_learn);
   f.count("n_certify", p.n_certify);
@@ -39,8 +39,8 @@ Json run_json(const SweepRun& run) {
   for (const SweepPoint& p : run.points)
     points.push_back({{"alpha", p.alpha},
                       {"certified", p.certified},
-                      {"method", p.method},
-                      {"unit", p.unit},
+                      {"method", to_string(p.method)},
+                      {"unit", to_string(p.unit)},
                       {"threshold", p.threshold},
                       {"n_learn", p.n_learn},
                       {"n_certify", p.n_certify},

@@ -1,4 +1,5 @@
-// The rows that a policy was fitted on, for the challengers that learn after it.
+// Reads rows for the calls about versions: new ones, and those that a policy was fitted on, for the challengers that
+// learn after it.
 #pragma once
 
 #include <string>
@@ -13,23 +14,25 @@
 
 namespace tracer {
 
-// The whole log, certify rows included, checked against the digest in the policy. Where it is not given and no longer
-// in its place, the learn rows that the policy holds, with a warning. input: keys and encoder. kBadInput where another
-// log is given, or where the policy holds no rows either.
+// The whole log, certify rows included, checked against the digest in the policy. If the log is not given and no longer
+// in its place, these are the learn rows that the policy holds, with a warning. input: keys and encoder. kBadInput if
+// another log is given, or if the policy holds no rows either.
 Result<KeptRows> original_rows(const OriginalLog& options, const RowSource& input, const LoadedPolicy& loaded,
                                const Backend& backend, const Events& events);
 
-// The files beside the rows that a call reads: their vectors ("": the text is embedded), and where bad rows go.
+// The files beside the rows that a call reads.
 struct RowFiles {
-  std::string vectors, rejects;
+  std::string vectors;  // "": the rows' text is embedded
+  std::string rejects;  // where bad rows go; rejects.jsonl if the call does not say
 };
-// rejects is rejects.jsonl where input says nothing. rows: what messages call the rows' file. others: what else is
-// read. Errors as vectors_path(), and as check_outputs() where the rejects or the vector cache would destroy a file.
+// rows: what messages call the file of the rows. others: what else the call reads. Errors as vectors_path(), and as
+// check_outputs() if the rejects or the cache of vectors would destroy a file.
 Result<RowFiles> row_files(const RowSource& input, const std::string& rows, const std::vector<FileUse>& others,
                            const std::string& policy_folder);
 
-// Rows of a file with provenance as they are kept; of a cascade the file has their texts. Vectors are checked against
-// the policy's encoder and dimension.
+// The rows of input.traces as they are kept, and the file that they were read from, which has their texts if the policy
+// is a cascade or if the texts were embedded. provenance: whether rows may say where they come from. Vectors are
+// checked against the policy's encoder and dimension.
 struct ReadRows {
   io::TraceFile file;
   KeptRows rows;

@@ -57,7 +57,7 @@ Result<std::string> policy_content(const std::string& folder) {
   TRACER_ASSIGN_OR_RETURN(auto json, parse_json(text, folder + "/" + kManifest));
   if (!json.is_object() || !json.contains("parts") || !json.at("parts").is_object())
     return bad_input(folder + "/" + kManifest + ": expected a policy's manifest");
-  json.at("parts").erase(kLedger);
+  json.at("parts").erase(kLookLedger);
   return io::sha256_hex(json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
@@ -140,9 +140,9 @@ Status VersionStore::reconcile() {
 // Repeatable: the same version gives the same bytes, however often it was cut short.
 Status VersionStore::put_in_place() {
   TRACER_ASSIGN_OR_RETURN(auto artifact, read_artifact(version_path(state_.deploying)));
-  auto ledger = read_ledger(policy_);  // looks at certify rows are not undone by another policy
+  auto ledger = read_look_ledger(policy_);  // looks at certify rows are not undone by another policy
   if (!ledger.ok()) return ledger.status();
-  artifact.ledger = joined_ledgers(artifact.ledger, *ledger);
+  artifact.look_ledger = joined_ledgers(artifact.look_ledger, *ledger);
   TRACER_RETURN_IF_ERROR(write_artifact(policy_, artifact));
   state_.champions.push_back(state_.deploying);
   state_.deploying = 0;

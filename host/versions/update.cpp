@@ -184,8 +184,8 @@ Result<NextChallenger> Update::keep(Challenger frozen, const ChallengerOptions& 
   if (champion.run.contains("references")) artifact.run["references"] = champion.run["references"];
   Json warnings = Json::array();
   for (const std::string& warning : frozen.warnings) warnings.push_back(as_flags(warning));
-  artifact.explain = {{"warnings", std::move(warnings)}, {"suspects", Json::array()}};
-  artifact.ledger = champion.ledger;
+  artifact.findings = {{"warnings", std::move(warnings)}, {"suspects", Json::array()}};
+  artifact.look_ledger = champion.look_ledger;
   artifact.policy = std::move(frozen.policy);
   artifact.frontier = frontier_json(artifact.policy);
   const Certificate* asked = artifact.policy.certificate(options.alpha);

@@ -1,5 +1,5 @@
 // One update of a policy: the loop of docs/updating.md, step by step. New rows are taken in, the challenger in waiting
-// is judged by the audited ones, and where none waits the next one is frozen.
+// is judged by the audited ones, and if none waits the next one is frozen.
 #pragma once
 
 #include <cstdint>
@@ -25,41 +25,45 @@ struct NewRows {
 // What the audit rows so far say of the challenger in waiting.
 struct Judgement {
   UpdateDecision decision = UpdateDecision::kWaiting;
-  Version version;  // as it waited
-  int64_t audited = 0, patience = 0;
-  ChallengerOutcome outcome;
-  Change change;             // from the champion to it, on the audit rows
-  RowNames names;            // of those, where they are in the file of new rows; without text
-  std::string change_file;   // where the change is kept, of a challenger that was deployed
-  std::string other_alphas;  // of such a one; as the function of that name has it
+  Version version;            // the challenger, as it waited
+  int64_t audited = 0;        // the audit rows that it was judged by
+  int64_t patience = 0;       // the audit rows after which it is dropped
+  ChallengerOutcome outcome;  // of its wagers on them
+  Change change;              // from the champion to the challenger, on the audit rows
+  RowNames names;             // places of the audit rows in the file of new rows, without their text
+  // If the challenger was deployed: the file that the change is kept in, and other_alphas() of the outcome.
+  std::string change_file, other_alphas;
 };
 
 // The next challenger, which waits from now on.
 struct NextChallenger {
-  int64_t version = 0, number = 0;  // its version, and the how-manieth challenger it is
-  double level = 0;
-  int64_t rows = 0;  // learned from
-  int64_t thresholds = 0;
+  int64_t version = 0;
+  int64_t number = 0;      // among the challengers, from 1; those count that audit rows were spent on
+  double level = 0;        // the chance of error that it is tested at
+  int64_t rows = 0;        // that it learned from
+  int64_t thresholds = 0;  // planned at the champion's alpha, as are the two figures below
   double expected_coverage = 0;
-  int64_t patience = 0;
+  int64_t patience = 0;  // the audit rows after which it is dropped
 };
 
 // The steps in order. A call that fails leaves the files beside the policy as its last step left them; the same update
 // can then be given again. Belongs to the backend and refers to the events, which must outlive it. Not thread-safe.
 class Update {
  public:
-  // Begins the versions beside the policy where there are none, completes a deployment that was cut short, and holds
-  // the lock. delta: of all updates together; not given: the policy's. kBadInput for a cascade, and with "delta" as its
-  // field where the first update fixed another. Other errors as read_artifact() and VersionStore::open().
+  // Begins the versions beside the policy if there are none, completes a deployment that was cut short, and holds the
+  // lock. delta is of all updates together; if it is not given, it is the policy's. kBadInput for a cascade, and with
+  // "delta" as its field if the first update fixed another. Other errors as read_artifact() and VersionStore::open().
   static Result<Update> open(Backend& backend, const std::string& folder, std::optional<double> delta,
                              const Events& events);
 
-  // The rows of input.traces, and before the first update's those of the original log.
+  // Takes in the rows of input.traces. The first update takes in those of the original log before them.
   Result<NewRows> take_in(const RowSource& input, const RowFiles& files, const OriginalLog& original);
-  // Nothing where no challenger waits. patience: audit rows after which one is dropped; not given: as it was frozen.
-  // drop: now, unless it can be deployed.
+  // Deploys the challenger in waiting, drops it or lets it wait. Gives nothing if no challenger waits. patience: the
+  // audit rows after which it is dropped; if this is not given, what it was frozen with. drop: now, unless it can be
+  // deployed.
   Result<std::optional<Judgement>> judge(std::optional<int64_t> patience, bool drop);
-  // Nothing, with a warning, where there is too little to learn from; nothing where a challenger waits.
+  // Learns the next challenger from everything at hand. Gives nothing if one waits; nothing, with a warning, if there
+  // is too little to learn from.
   Result<std::optional<NextChallenger>> freeze();
 
   int64_t champion() const { return store_.state().champion(); }

@@ -50,7 +50,7 @@ void check(const FitResult& r, const Clusters& log, const FitOptions& o) {
     EXPECT_TRUE(c.expected_coverage >= 0 && c.expected_coverage <= 1) << c.expected_coverage;
     EXPECT_EQ(c.n_learn, static_cast<int64_t>(r.split.learn.size()));
     EXPECT_EQ(c.n_certify, static_cast<int64_t>(r.split.certify.size()));
-    EXPECT_EQ(c.certified, c.method != "refused");
+    EXPECT_EQ(c.certified, c.method != Method::kRefused);
     EXPECT_EQ(c.certified, c.reason.empty()) << c.reason;
     if (!c.certified) {
       EXPECT_EQ(c.threshold, 1) << "a refused policy handles nothing";
@@ -103,7 +103,7 @@ std::string bytes(const FitResult& r) {
   for (const Certificate& c : r.policy.certificates) {
     add(c.alpha), add(c.delta), add(c.certified), add(c.threshold), add(c.n_handled), add(c.n_agree), add(c.tested);
     add(c.unseen_handled), add(c.expected_coverage);
-    out += c.method + c.unit + c.reason;
+    out += to_string(c.method) + std::string(to_string(c.unit)) + c.reason;
   }
   return out;
 }
@@ -333,14 +333,14 @@ TEST(Fit, RunsAndGroupsAreTheUnitWhereRowsAreRelated) {
   const FitResult runs = must(log, 4, o);
   check(runs, log, o);
   EXPECT_TRUE(runs.unit.runs) << runs.unit.z;
-  EXPECT_EQ(runs.policy.certificates[0].unit, "runs");
+  EXPECT_EQ(runs.policy.certificates[0].unit, ProofUnit::kRuns);
   Traces t = traces_of(log.label, 4);
   for (int64_t i = 0; i < n; ++i) t.group.push_back(i / 20);
   const auto backend = cpu();
   auto groups = fit(*backend, t, log.x.clone(), o);
   ASSERT_TRUE(groups.ok());
   EXPECT_EQ(groups->split.kind, SplitKind::kGroups);
-  EXPECT_EQ(groups->policy.certificates[0].unit, "groups");
+  EXPECT_EQ(groups->policy.certificates[0].unit, ProofUnit::kGroups);
   o.unit = Unit::kRows;
   EXPECT_FALSE(must(log, 4, o).unit.runs);
 }

@@ -14,8 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t first = all.find('\xff');
   const std::string_view text = all.substr(0, first);
   (void)tracer::parse_frontier(text, "frontier");
-  (void)tracer::parse_explain(text, "explain");
-  (void)tracer::parse_ledger(text, "ledger");
+  (void)tracer::parse_findings(text, "explain");
+  (void)tracer::parse_look_ledger(text, "ledger");
   (void)tracer::parse_reference_ids(text, "references");
   if (first == std::string_view::npos) return 0;
   const size_t second = all.find('\xff', first + 1);

@@ -47,22 +47,23 @@ inline Artifact small_artifact() {
   s.gate.label_limit = {0.7, 0.6, 0.7};
   p.stages.push_back(std::move(s));
   Certificate c;
-  c.alpha = 0.9, c.delta = 0.05, c.certified = true, c.method = "l2d", c.unit = "rows";
+  c.alpha = 0.9, c.delta = 0.05, c.certified = true, c.method = Method::kL2d, c.unit = ProofUnit::kRows;
   c.threshold = 0.1 + 0.2;  // not a short decimal
   c.n_learn = 5, c.n_certify = 100, c.n_units = 100, c.n_handled = 80, c.n_agree = 79, c.tested = 3;
   c.unseen_handled = 70, c.unseen_agree = 69;
   c.labels = {{0, 50, 40, 40}, {1, 50, 40, 39}};
   p.certificates.push_back(c);
   Certificate r;
-  r.alpha = 0.99, r.delta = 0.05, r.method = "refused", r.unit = "rows", r.reason = "too few", r.n_certify = 100;
+  r.alpha = 0.99, r.delta = 0.05, r.method = Method::kRefused, r.unit = ProofUnit::kRows, r.reason = "too few",
+  r.n_certify = 100;
   r.estimate = {0.95, 299, 1234};
   p.certificates.push_back(r);
   a.provenance = {"traces.jsonl", std::string(64, 'a'), 12, "traces.npy", {}};
   a.run = {{"seed", 1}, {"split", {{"kind", "rows"}}}};
   a.frontier = Json::array({frontier_entry(c), frontier_entry(r)});
-  a.explain = {{"warnings", {"rows repeat"}},
-               {"suspects", {{{"row", 0}, {"line", 1}, {"score", 0.75}, {"surrogate", "card"}, {"teacher", "ünï"}}}}};
-  a.ledger = {{"looks", Json::array()}};
+  a.findings = {{"warnings", {"rows repeat"}},
+                {"suspects", {{{"row", 0}, {"line", 1}, {"score", 0.75}, {"surrogate", "card"}, {"teacher", "ünï"}}}}};
+  a.look_ledger = {{"looks", Json::array()}};
   a.reference_ids = {"a", "b", "c", "d", "e"};
   return a;
 }
@@ -76,15 +77,15 @@ inline Artifact artifact_of_version_4() {
     for (int64_t i = 0; i < m.size(); ++i) m.data()[i] = 0.25f - static_cast<float>(i) * 0.125f;
     return m;
   };
-  s.networks.push_back({"prototype", {}, filled(kDim, kClasses), {0.5f, 0.25f, -1e4f}, 0.125f, {}});
-  s.networks.push_back({"mlp2", {}, filled(2, kClasses), {0.125f, 0.25f, -1e4f}, 0.3f, {}});
-  s.networks[1].hidden.push_back({filled(kDim, 3), {1, 2, 3}});
-  s.networks[1].hidden.push_back({filled(3, 2), {4, 5}});
+  s.added.push_back({"prototype", {}, filled(kDim, kClasses), {0.5f, 0.25f, -1e4f}, 0.125f, {}});
+  s.added.push_back({"mlp2", {}, filled(2, kClasses), {0.125f, 0.25f, -1e4f}, 0.3f, {}});
+  s.added[1].hidden.push_back({filled(kDim, 3), {1, 2, 3}});
+  s.added[1].hidden.push_back({filled(3, 2), {4, 5}});
   const auto features = static_cast<size_t>(acceptor_feature_count(2));
   s.acceptor.mean.assign(features, 0.125), s.acceptor.scale.assign(features, 2.0);
   s.acceptor.coef.assign(features + 1, -0.5);
   s.acceptor.label_offset = {0.5, -0.25, 0};
-  a.policy.certificates[0].method = "l2d_label";
+  a.policy.certificates[0].method = Method::kL2dLabel;
   return a;
 }
 
@@ -92,11 +93,11 @@ inline Artifact artifact_of_version_4() {
 inline Artifact artifact_with_trees() {
   Artifact a = small_artifact();
   Stage& s = a.policy.stages[0];
-  NetworkMember member;
-  member.kind = "gbt", member.weight = 0.25f, member.b = {0, 0, -1e4f};
+  AddedMember member;
+  member.kind = MemberKind::kGbt, member.weight = 0.25f, member.b = {0, 0, -1e4f};
   member.trees = {
       {0, 3, 4}, {3, -1, -1, -1, -1}, {0.25f, 1.5f, -0.5f, 0.125f, -0.75f}, {1, 0, 0, 0, 0}, {2, 0, 0, 0, 0}};
-  s.networks.push_back(std::move(member));
+  s.added.push_back(std::move(member));
   const auto features = static_cast<size_t>(acceptor_feature_count(1));
   s.acceptor.mean.assign(features, 0.125), s.acceptor.scale.assign(features, 2.0);
   s.acceptor.coef.assign(features + 1, -0.5);
@@ -132,7 +133,7 @@ inline Artifact artifact_of_version_6(bool text) {
   second.neighbours.row = {1, 3, 5, 7, 8};
   a.policy.stages[0].residual = std::make_unique<Stage>(std::move(second));
   a.policy.stages[0].residual_below = 0.1 + 0.6;
-  a.policy.certificates[0].method = "rsb";
+  a.policy.certificates[0].method = Method::kRsb;
   a.frontier[0] = frontier_entry(a.policy.certificates[0]);
   return a;
 }
@@ -155,7 +156,7 @@ inline void forge(const std::string& folder, const std::string& part, const std:
   write(part, bytes);
   Json manifest = Json::parse(io::slurp(folder + "/" + kManifest));
   std::string sums;
-  for (const char* name : {kCertificates, kExplain, kFrontier, kLedger, kReferenceIds, kWeights}) {
+  for (const char* name : {kCertificates, kFindings, kFrontier, kLookLedger, kReferenceIds, kWeights}) {
     const std::string text = io::slurp(folder + "/" + name);
     manifest["parts"][name] = {{"sha256", io::sha256_hex(text)}, {"bytes", text.size()}};
     sums += io::sha256_hex(text) + "  " + name + "\n";

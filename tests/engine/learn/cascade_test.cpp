@@ -135,7 +135,7 @@ TEST(Cascade, CertificatesOfAPairAreFalseNoMoreOftenThanDelta) {
       std::vector<int32_t> unit(kLearn);
       CertifyOptions options;
       options.delta = kDelta, options.seed = static_cast<uint64_t>(trial);
-      const Certifier certifier({planned.score, planned.disagree, planned.gated, unit, 0}, false, "rows", options,
+      const Certifier certifier({planned.score, planned.disagree, planned.gated, unit, 0}, ProofUnit::kRows, options,
                                 kCertify, kCertify, 1);
       std::vector<int32_t> certify_unit(kCertify);
       const Certificate c =

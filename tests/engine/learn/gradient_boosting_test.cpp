@@ -10,7 +10,7 @@
 
 #include "engine/fit.h"
 #include "engine/learn/tree_search.h"
-#include "engine/policy/network.h"
+#include "engine/policy/added_member.h"
 #include "engine/policy/router.h"
 #include "engine/policy/trees.h"
 #include "tests/engine/band_log.h"
@@ -45,8 +45,8 @@ TEST(Trees, ARowAtAThresholdGoesRight) {
   EXPECT_EQ(tree_logits(trees, below, 2, 2), (std::vector<double>{1.25, -2.25}));
   EXPECT_EQ(tree_logits(trees, at, 2, 2), (std::vector<double>{-0.75, 1.75}));
   EXPECT_EQ(tree_logits(trees, nothing, 2, 2), (std::vector<double>{1.25, -2.25}));
-  NetworkMember member;
-  member.kind = "gbt", member.trees = trees, member.b = {0, kRemovedBias};
+  AddedMember member;
+  member.kind = MemberKind::kGbt, member.trees = trees, member.b = {0, kRemovedBias};
   const auto backend = cpu();
   Matrix<float> x(1, 2), p(1, 2);
   x(0, 0) = 9, x(0, 1) = 0.5f;
@@ -99,16 +99,16 @@ TEST(GradientBoosting, WhatIsReadOfTheTreesSaysWhatXgboostSays) {
   ASSERT_TRUE(trees.ok()) << trees.status().message();
   EXPECT_EQ(trees->root.size(), 60u);
   EXPECT_GT(trees->feature.size(), 300u);
-  NetworkMember member;
-  member.kind = "gbt", member.trees = std::move(trees).value(), member.b.assign(5, 0.0f);
+  AddedMember member;
+  member.kind = MemberKind::kGbt, member.trees = std::move(trees).value(), member.b.assign(5, 0.0f);
   const auto backend = cpu(2);
   Matrix<float> p(300, 5);
-  auto head = prepare_network(*backend, member);
+  auto head = prepare_member(*backend, member);
   ASSERT_TRUE(head.ok());
-  ASSERT_TRUE(network_probabilities(*backend, member, head->get(), log.x.view().rows_from(600, 300), p.view()).ok());
+  ASSERT_TRUE(member_probabilities(*backend, member, head->get(), log.x.view().rows_from(600, 300), p.view()).ok());
   int64_t right = 0;
   for (int64_t i = 0; i < 300; ++i) {
-    const auto canonical = canonical_network(member, log.x.row(600 + i), 12);
+    const auto canonical = canonical_member(member, log.x.row(600 + i), 12);
     int64_t best = 0;
     for (int64_t c = 0; c < 5; ++c) {
       EXPECT_NEAR(p(i, c), (*said)[static_cast<size_t>(i * 5 + c)], 2e-6) << i;
@@ -139,7 +139,7 @@ TEST(GradientBoosting, SameBytesForAnyThreads) {
   const BandLog log = band_log(600, 1);
   std::vector<int32_t> fold;
   for (size_t i = 0; i < log.label.size(); ++i) fold.push_back(static_cast<int32_t>(i % 5));
-  NetworkInput in;
+  MemberSearchInput in;
   in.data = {log.x.view(), log.label, 2};
   in.fold = fold, in.folds = 5, in.seed = 3, in.loss = 0.7;
   std::vector<std::string> cut;
@@ -179,9 +179,9 @@ TEST(GradientBoosting, AFitTakesTreesWhereTheyHelp) {
   const auto made = fit(*backend, traces_of(log.label, 2), log.x.clone(), o);
   ASSERT_TRUE(made.ok() && plain.ok()) << made.status().message();
   const Stage& stage = made->policy.stages[0];
-  ASSERT_EQ(stage.networks.size(), 1u);
-  EXPECT_EQ(stage.networks[0].kind, "gbt");
-  EXPECT_GT(stage.networks[0].weight, 0.5f);
+  ASSERT_EQ(stage.added.size(), 1u);
+  EXPECT_EQ(stage.added[0].kind, MemberKind::kGbt);
+  EXPECT_GT(stage.added[0].weight, 0.5f);
   const Certificate& c = *made->policy.certificate(0.85);
   ASSERT_TRUE(c.certified);
   const Certificate& without = *plain->policy.certificate(0.85);

@@ -97,8 +97,8 @@ TEST(LabelThreshold, CertificatesHoldAndCoverMoreWhereLabelsDiffer) {
     for (size_t i = 0; i < unit.size(); ++i) unit[i] = static_cast<int32_t>(i);
     const std::vector<uint8_t> none(learn.score.size(), 0);
     const auto planned = cross_fitted_scores(learn.score, learn.disagree, learn.predicted, learn.fold, 5, 6, 3);
-    const Certifier by_label({planned, learn.disagree, none, unit, 0}, false, "runs", options, 500, 500, 1);
-    const Certifier by_one({learn.score, learn.disagree, none, unit, 0}, false, "runs", options, 500, 500, 1);
+    const Certifier by_label({planned, learn.disagree, none, unit, 0}, ProofUnit::kRows, options, 500, 500, 1);
+    const Certifier by_one({learn.score, learn.disagree, none, unit, 0}, ProofUnit::kRows, options, 500, 500, 1);
     // The pool by score, and the disagreements from each place on.
     std::vector<std::pair<double, uint8_t>> ordered;
     for (size_t i = 0; i < pool.score.size(); ++i)
@@ -149,7 +149,7 @@ TEST(LabelThreshold, AFitServesThemAndSaysSo) {
   const Stage& stage = made->policy.stages[0];
   for (const Certificate& c : made->policy.certificates) {
     if (!c.certified || !(c.threshold > 0)) continue;
-    EXPECT_EQ(c.method, stage.acceptor.label_offset.empty() ? "l2d" : "l2d_label");
+    EXPECT_EQ(c.method, stage.acceptor.label_offset.empty() ? Method::kL2d : Method::kL2dLabel);
   }
   o.choices.label_thresholds = false;
   auto plain = fit(*backend, traces_of(log.label, 6), log.x.clone(), o);

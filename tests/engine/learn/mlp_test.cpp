@@ -7,10 +7,10 @@
 #include <numeric>
 
 #include "engine/fit.h"
-#include "engine/learn/network_search.h"
+#include "engine/learn/member_search.h"
 #include "engine/policy/acceptor.h"
+#include "engine/policy/added_member.h"
 #include "engine/policy/canonical.h"
-#include "engine/policy/network.h"
 #include "engine/policy/router.h"
 #include "tests/engine/support.h"
 
@@ -100,15 +100,15 @@ TEST(Mlp, LearnsWhatNoLinearModelCan) {
     options.hidden = hidden, options.batch = 64, options.decay = 0;
     MlpTrainer trainer(*backend, log.x.view(), log.label, 3, first_rows(1000), options);
     for (int epoch = 0; epoch < 60; ++epoch) ASSERT_TRUE(trainer.epoch().ok());
-    const NetworkMember member = trainer.network();
-    auto head = prepare_network(*backend, member);
+    const AddedMember member = trainer.network();
+    auto head = prepare_member(*backend, member);
     ASSERT_TRUE(head.ok());
     Matrix<float> p(200, 3);
-    ASSERT_TRUE(network_probabilities(*backend, member, head->get(), log.x.view().rows_from(1000, 200), p.view()).ok());
+    ASSERT_TRUE(member_probabilities(*backend, member, head->get(), log.x.view().rows_from(1000, 200), p.view()).ok());
     int right = 0;
     for (int64_t i = 0; i < 200; ++i) {
       right += std::max_element(p.row(i), p.row(i) + 3) - p.row(i) == log.label[static_cast<size_t>(1000 + i)];
-      const std::vector<double> canonical = canonical_network(member, log.x.row(1000 + i), 4);
+      const std::vector<double> canonical = canonical_member(member, log.x.row(1000 + i), 4);
       for (size_t c = 0; c < 3; ++c) ASSERT_NEAR(p(i, static_cast<int64_t>(c)), canonical[c], kTieBand / 10);
     }
     EXPECT_GE(right, 180) << hidden.size();
@@ -128,7 +128,7 @@ TEST(Mlp, SameBytesForAnyNumberOfThreadsAndAbsentLabelsAreRemoved) {
     for (int epoch = 0; epoch < 3; ++epoch) EXPECT_TRUE(trainer.epoch().ok());
     return trainer.network();
   };
-  const NetworkMember one = train(1, 5), two = train(2, 5), other = train(1, 6);
+  const AddedMember one = train(1, 5), two = train(2, 5), other = train(1, 6);
   const auto same = [](const Matrix<float>& a, const Matrix<float>& b) {
     return std::equal(a.data(), a.data() + a.size(), b.data());
   };
@@ -142,8 +142,8 @@ TEST(Mlp, SameBytesForAnyNumberOfThreadsAndAbsentLabelsAreRemoved) {
 TEST(Networks, WeightsAreThoseOfTheLeastLossAndIdleOnesAreDropped) {
   // Softmax and the first network are each right about half of the rows; the second knows nothing.
   Matrix<float> softmax(400, 2);
-  OutOfFoldNetworks found;
-  found.plan.resize(2), found.plan[0].kind = "mlp", found.plan[1].kind = "prototype";
+  OutOfFoldMembers found;
+  found.plan.resize(2), found.plan[0].kind = MemberKind::kMlp, found.plan[1].kind = MemberKind::kPrototype;
   found.probability.emplace_back(400, 2), found.probability.emplace_back(400, 2);
   std::vector<int32_t> label(400);
   for (int64_t i = 0; i < 400; ++i) {
@@ -151,9 +151,9 @@ TEST(Networks, WeightsAreThoseOfTheLeastLossAndIdleOnesAreDropped) {
     found.probability[0](i, 0) = i < 200 ? 0.3f : 0.9f, found.probability[0](i, 1) = 1 - found.probability[0](i, 0);
     found.probability[1](i, 0) = 0.1f, found.probability[1](i, 1) = 0.9f;
   }
-  weigh_networks(std::as_const(softmax).view(), label, found);
+  weigh_members(std::as_const(softmax).view(), label, found);
   ASSERT_EQ(found.plan.size(), 1u);
-  EXPECT_EQ(found.plan[0].kind, "mlp");
+  EXPECT_EQ(found.plan[0].kind, MemberKind::kMlp);
   EXPECT_NEAR(found.plan[0].weight, 0.5, 1e-3);  // by symmetry
 }
 
@@ -163,10 +163,11 @@ TEST(Networks, WhatCannotWinIsGivenUp) {
   for (int32_t i = 0; i < 400; ++i) fold.push_back(i % 3);
   const auto backend = cpu();
   std::vector<std::string> said;
-  NetworkInput in{{log.x.view(), log.label, 4}, fold, 3, {false, true, false}, 1, 0.1, {}, [&](const std::string& s) {
-                    said.push_back(s);
-                  }};
-  const auto found = out_of_fold_networks(*backend, in);
+  MemberSearchInput in{
+      {log.x.view(), log.label, 4}, fold, 3, {false, true, false}, 1, 0.1, {}, [&](const std::string& s) {
+        said.push_back(s);
+      }};
+  const auto found = out_of_fold_members(*backend, in);
   ASSERT_TRUE(found.ok());
   EXPECT_TRUE(found->plan.empty());
   ASSERT_EQ(said.size(), 1u);
@@ -191,16 +192,16 @@ TEST(Networks, APolicyWithNetworksIsScoredAlikeByCanonicalScores) {
   ASSERT_TRUE(made.ok()) << made.status().message();
   Stage& stage = made->policy.stages[0];
   // The fit may well have done without: here they all have a say.
-  if (stage.networks.size() < 3) {
-    stage.networks.clear();
-    const NetworkData data{log.x.view().rows_from(0, 1800), {log.label.data(), 1800}, 2};
-    for (const char* kind : {"prototype", "mlp", "mlp2"}) {
-      NetworkPlan plan;
+  if (stage.added.size() < 3) {
+    stage.added.clear();
+    const MemberData data{log.x.view().rows_from(0, 1800), {log.label.data(), 1800}, 2};
+    for (const MemberKind kind : {MemberKind::kPrototype, MemberKind::kMlp, MemberKind::kMlp2}) {
+      MemberPlan plan;
       plan.kind = kind, plan.weight = 0.25f, plan.ridge = 0.1, plan.epochs = 4;
-      plan.hidden = kind == std::string("mlp") ? std::vector<int64_t>{64} : std::vector<int64_t>{64, 32};
-      auto network = learn_network(*backend, data, plan);
-      ASSERT_TRUE(network.ok());
-      stage.networks.push_back(std::move(network).value());
+      plan.hidden = kind == MemberKind::kMlp ? std::vector<int64_t>{64} : std::vector<int64_t>{64, 32};
+      auto member = learn_member(*backend, data, plan);
+      ASSERT_TRUE(member.ok());
+      stage.added.push_back(std::move(member).value());
     }
     stage.acceptor.mean.resize(static_cast<size_t>(acceptor_feature_count(3)), 0.1),
         stage.acceptor.scale.resize(static_cast<size_t>(acceptor_feature_count(3)), 1.0);
@@ -217,7 +218,7 @@ TEST(Networks, APolicyWithNetworksIsScoredAlikeByCanonicalScores) {
     ASSERT_NEAR(a.features.top1, b.features.top1, kTieBand / 10);
     if (a.features.top1 - a.features.top2 <= kTieBand) continue;
     ASSERT_EQ(a.features.label, b.features.label);
-    ASSERT_EQ(a.features.networks, 3);
+    ASSERT_EQ(a.features.n_added, 3);
     ASSERT_NEAR(a.score, b.score, kScoreBand / 10);
   }
 }

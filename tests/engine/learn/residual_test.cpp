@@ -78,7 +78,7 @@ TEST(Residual, ASecondSurrogateAnswersWhatTheFirstCannot) {
   EXPECT_FALSE(alone->policy.stages[0].residual);
   const Certificate& c = *pair->policy.certificate(0.85);
   ASSERT_TRUE(c.certified);
-  EXPECT_EQ(c.method, "rsb");
+  EXPECT_EQ(c.method, Method::kRsb);
   EXPECT_GT(coverage(c), coverage(*alone->policy.certificate(0.85)) + 0.05) << said;
   const Served served = serve(pair->policy, c, fresh);
   EXPECT_NEAR(static_cast<double>(served.handled) / 4000, coverage(c), 0.05);

@@ -38,8 +38,8 @@ CertifySide certify_side(const LearnSide& like) {
 
 Certificate certify(const LearnSide& learn, const CertifySide& side, bool runs, double alpha, CertifyOptions o = {}) {
   o.delta = 0.1;
-  const Certifier certifier(learn, runs, "runs", o, static_cast<int64_t>(side.score.size()), side.units,
-                            side.unit_rows);
+  const Certifier certifier(learn, runs ? ProofUnit::kRuns : ProofUnit::kRows, o,
+                            static_cast<int64_t>(side.score.size()), side.units, side.unit_rows);
   return certifier.certify(side, alpha);
 }
 
@@ -66,13 +66,13 @@ TEST(Certifier, CountsAreThoseAboveTheThreshold) {
   for (bool runs : {false, true}) {
     const Certificate c = certify(learn, side, runs, 0.9);
     ASSERT_TRUE(c.certified) << c.reason;
-    EXPECT_EQ(c.unit, runs ? "runs" : "rows");
+    EXPECT_EQ(c.unit, runs ? ProofUnit::kRuns : ProofUnit::kRows);
     int64_t handled = 0, agree = 0;
     for (int i = 0; i < 1000; ++i)
       if (!side.gated[i] && side.score[i] > c.threshold) ++handled, agree += !side.disagree[i];
     EXPECT_EQ(handled, c.n_handled);
     EXPECT_EQ(agree, c.n_agree);
-    EXPECT_EQ(c.method, c.threshold > 0 ? "l2d" : "global");
+    EXPECT_EQ(c.method, c.threshold > 0 ? Method::kL2d : Method::kGlobal);
   }
 }
 
@@ -95,7 +95,7 @@ TEST(Certifier, RefusesBelowTheMinimumCoverage) {
   for (int i = 0; i < 600; ++i) side.gated[i] = 1;
   const Certificate c = certify(learn, side, false, 0.9, o);
   EXPECT_FALSE(c.certified);
-  EXPECT_EQ(c.method, "refused");
+  EXPECT_EQ(c.method, Method::kRefused);
   EXPECT_EQ(c.threshold, 1);
   EXPECT_FALSE(c.reason.empty());
   side.gated.assign(1000, 1);
@@ -137,7 +137,7 @@ TEST(Certifier, EstimatesOfARefusal) {
   EXPECT_FALSE(none.estimate.best_alpha.has_value());
   EXPECT_FALSE(none.estimate.traces_missing.has_value());
   // Nothing at all.
-  const Certificate empty = Certifier({}, false, "rows", {}, 0, 0, 1).certify({}, 0.9);
+  const Certificate empty = Certifier({}, ProofUnit::kRows, {}, 0, 0, 1).certify({}, 0.9);
   EXPECT_FALSE(empty.certified);
 }
 

@@ -130,7 +130,7 @@ TEST(RunBetting, GroupsLargerThanAnyLearnedFromAreNoPartOfTheClaim) {
       certify.unit_rows = split.unit_rows;
       CertifyOptions o;
       o.delta = kDelta;
-      const Certificate c = Certifier(learn, true, "groups", o, static_cast<int64_t>(certify.score.size()),
+      const Certificate c = Certifier(learn, ProofUnit::kGroups, o, static_cast<int64_t>(certify.score.size()),
                                       certify.units, split.unit_rows)
                                 .certify(certify, kAlpha);
       EXPECT_EQ(c.unit_rows, split.unit_rows);

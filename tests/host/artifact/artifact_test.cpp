@@ -121,7 +121,8 @@ TEST(Artifact, EveryTruncationIsRefused) {
 }
 
 TEST(Artifact, AMissingPartIsNamed) {
-  for (const char* name : {kManifest, kCertificates, kWeights, kFrontier, kExplain, kLedger, kReferenceIds, kSums}) {
+  for (const char* name :
+       {kManifest, kCertificates, kWeights, kFrontier, kFindings, kLookLedger, kReferenceIds, kSums}) {
     const TempFolder folder;
     Artifact a = small_artifact();
     ASSERT_TRUE(write_artifact(folder.path("p"), a).ok());

@@ -32,17 +32,17 @@ TEST(ArtifactSeal, SealedPartsOfTheWrongTypeAreRefusedByName) {
       {kFrontier, entry + "\"x\"}]"},
       {kFrontier, R"([{"alpha":0.9,"certified":false,"method":"refused"}])"},
       {kFrontier, deep},
-      {kExplain, R"({"warnings":1,"suspects":[]})"},
-      {kExplain, R"({"warnings":[1],"suspects":[]})"},
-      {kExplain, R"({"warnings":[],"suspects":[7]})"},
-      {kExplain, R"({"warnings":[],"suspects":[{"line":"x"}]})"},
-      {kExplain, "[]"},
-      {kExplain, deep},
-      {kExplain, deep + std::string(200000, ']')},
-      {kLedger, "[]"},
-      {kLedger, R"({"looks":{}})"},
-      {kLedger, R"({"looks":[1]})"},
-      {kLedger, deep},
+      {kFindings, R"({"warnings":1,"suspects":[]})"},
+      {kFindings, R"({"warnings":[1],"suspects":[]})"},
+      {kFindings, R"({"warnings":[],"suspects":[7]})"},
+      {kFindings, R"({"warnings":[],"suspects":[{"line":"x"}]})"},
+      {kFindings, "[]"},
+      {kFindings, deep},
+      {kFindings, deep + std::string(200000, ']')},
+      {kLookLedger, "[]"},
+      {kLookLedger, R"({"looks":{}})"},
+      {kLookLedger, R"({"looks":[1]})"},
+      {kLookLedger, deep},
       {kReferenceIds, R"({"ids":[1]})"},
       {kReferenceIds, deep},
       {kCertificates, deep},
@@ -56,8 +56,8 @@ TEST(ArtifactSeal, SealedPartsOfTheWrongTypeAreRefusedByName) {
     ASSERT_FALSE(read.ok()) << what;
     EXPECT_EQ(read.status().code(), ErrorCode::kBadInput) << what;
     EXPECT_TRUE(read.status().message().starts_with(folder.path("p/") + c.part + ": ")) << read.status().message();
-    if (c.part == std::string(kLedger)) {
-      EXPECT_FALSE(read_ledger(folder.path("p")).ok()) << what;
+    if (c.part == std::string(kLookLedger)) {
+      EXPECT_FALSE(read_look_ledger(folder.path("p")).ok()) << what;
     }
   }
   fs::remove_all(folder.path("p"));
@@ -70,7 +70,7 @@ TEST(ArtifactSeal, SealedPartsOfTheWrongTypeAreRefusedByName) {
 TEST(ArtifactSeal, TheManifestPinsEveryPart) {
   const TempFolder folder;
   Artifact a = small_artifact();
-  for (const char* part : {kCertificates, kExplain, kFrontier, kLedger, kReferenceIds, kWeights}) {
+  for (const char* part : {kCertificates, kFindings, kFrontier, kLookLedger, kReferenceIds, kWeights}) {
     fs::remove_all(folder.path("p"));
     ASSERT_TRUE(write_artifact(folder.path("p"), a).ok());
     const std::string manifest = slurp(folder.path("p/") + kManifest), text = slurp(folder.path("p/") + part);
@@ -139,8 +139,8 @@ TEST(ArtifactSeal, FuzzSeedsAreStillArtifacts) {
     EXPECT_TRUE(a.ok()) << name << ": " << a.status().message();
   }
   EXPECT_TRUE(parse_frontier(slurp(corpus / "frontier"), "frontier").ok());
-  EXPECT_TRUE(parse_explain(slurp(corpus / "explain"), "explain").ok());
-  EXPECT_TRUE(parse_ledger(slurp(corpus / "ledger"), "ledger").ok());
+  EXPECT_TRUE(parse_findings(slurp(corpus / "explain"), "explain").ok());
+  EXPECT_TRUE(parse_look_ledger(slurp(corpus / "ledger"), "ledger").ok());
   EXPECT_TRUE(parse_reference_ids(slurp(corpus / "references"), "references").ok());
 }
 

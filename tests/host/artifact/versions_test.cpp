@@ -94,22 +94,22 @@ TEST(Artifact, NetworksAndThresholdsByLabelAreReadBackAndNeedTheirVersion) {
   const auto same = [](const Matrix<float>& x, const Matrix<float>& y) {
     return x.rows() == y.rows() && x.cols() == y.cols() && std::equal(x.data(), x.data() + x.size(), y.data());
   };
-  ASSERT_EQ(t.networks.size(), 2u);
+  ASSERT_EQ(t.added.size(), 2u);
   for (size_t m = 0; m < 2; ++m) {
-    EXPECT_EQ(t.networks[m].kind, s.networks[m].kind);
-    EXPECT_EQ(t.networks[m].weight, s.networks[m].weight);
-    EXPECT_EQ(t.networks[m].b, s.networks[m].b);
-    EXPECT_TRUE(same(t.networks[m].w, s.networks[m].w));
-    ASSERT_EQ(t.networks[m].hidden.size(), s.networks[m].hidden.size());
-    for (size_t l = 0; l < s.networks[m].hidden.size(); ++l) {
-      EXPECT_TRUE(same(t.networks[m].hidden[l].w, s.networks[m].hidden[l].w));
-      EXPECT_EQ(t.networks[m].hidden[l].b, s.networks[m].hidden[l].b);
+    EXPECT_EQ(t.added[m].kind, s.added[m].kind);
+    EXPECT_EQ(t.added[m].weight, s.added[m].weight);
+    EXPECT_EQ(t.added[m].b, s.added[m].b);
+    EXPECT_TRUE(same(t.added[m].w, s.added[m].w));
+    ASSERT_EQ(t.added[m].hidden.size(), s.added[m].hidden.size());
+    for (size_t l = 0; l < s.added[m].hidden.size(); ++l) {
+      EXPECT_TRUE(same(t.added[m].hidden[l].w, s.added[m].hidden[l].w));
+      EXPECT_EQ(t.added[m].hidden[l].b, s.added[m].hidden[l].b);
     }
   }
   EXPECT_EQ(t.acceptor.coef, s.acceptor.coef);
   EXPECT_EQ(t.acceptor.label_offset, s.acceptor.label_offset);
   EXPECT_EQ(t.kernel_weight, s.kernel_weight);
-  EXPECT_EQ(b->policy.certificates[0].method, "l2d_label");
+  EXPECT_EQ(b->policy.certificates[0].method, Method::kL2dLabel);
   ASSERT_TRUE(write_artifact(folder.path("q"), *b).ok());
   expect_same_bytes(folder.path("p"), folder.path("q"));
 
@@ -140,9 +140,9 @@ TEST(Artifact, TreesAreReadBackAndChecked) {
   ASSERT_TRUE(write_artifact(folder.path("p"), a).ok());
   auto b = read_artifact(folder.path("p"));
   ASSERT_TRUE(b.ok()) << b.status().message();
-  ASSERT_EQ(b->policy.stages[0].networks.size(), 1u);
-  const NetworkMember &s = a.policy.stages[0].networks[0], &t = b->policy.stages[0].networks[0];
-  EXPECT_EQ(t.kind, "gbt");
+  ASSERT_EQ(b->policy.stages[0].added.size(), 1u);
+  const AddedMember &s = a.policy.stages[0].added[0], &t = b->policy.stages[0].added[0];
+  EXPECT_EQ(t.kind, MemberKind::kGbt);
   EXPECT_EQ(t.weight, s.weight);
   EXPECT_EQ(t.b, s.b);
   EXPECT_EQ(t.trees.root, s.trees.root);
@@ -161,7 +161,7 @@ TEST(Artifact, TreesAreReadBackAndChecked) {
        {Change([](Trees& trees) { trees.left[0] = 0; }), Change([](Trees& trees) { trees.feature[0] = 4; }),
         Change([](Trees& trees) { trees.right[0] = 4; })}) {
     Artifact wrong = artifact_with_trees();
-    change(wrong.policy.stages[0].networks[0].trees);
+    change(wrong.policy.stages[0].added[0].trees);
     ASSERT_TRUE(write_artifact(folder.path("wrong"), wrong).ok());
     const auto read = read_artifact(folder.path("wrong"));
     ASSERT_FALSE(read.ok());
@@ -185,9 +185,9 @@ TEST(Artifact, ASecondSurrogateIsReadBackAndNeedsItsVersion) {
     EXPECT_EQ(t.residual->softmax.b, a.policy.stages[0].residual->softmax.b);
     EXPECT_EQ(t.residual->neighbours.row, (std::vector<int64_t>{1, 3, 5, 7, 8}));
     EXPECT_EQ(t.residual->acceptor.label_offset, a.policy.stages[0].residual->acceptor.label_offset);
-    ASSERT_EQ(t.residual->networks.size(), 2u);
-    EXPECT_TRUE(t.networks.empty());
-    EXPECT_EQ(b->policy.certificates[0].method, "rsb");
+    ASSERT_EQ(t.residual->added.size(), 2u);
+    EXPECT_TRUE(t.added.empty());
+    EXPECT_EQ(b->policy.certificates[0].method, Method::kRsb);
     ASSERT_TRUE(write_artifact(folder.path("q"), *b).ok());
     expect_same_bytes(folder.path("p"), folder.path("q"));
     const std::string runs = text ? "3" : "2", encoder = text ? "1" : "0";

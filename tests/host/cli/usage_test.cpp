@@ -113,8 +113,8 @@ TEST_F(CliUsage, TextForPeopleCannotSteerTheirTerminal) {
   a.provenance.traces_path = evil;
   a.frontier[1]["reason"] = evil;
   a.policy.certificates[1].reason = evil;
-  a.explain["warnings"] = {evil};
-  a.explain["suspects"][0]["teacher"] = evil;
+  a.findings["warnings"] = {evil};
+  a.findings["suspects"][0]["teacher"] = evil;
   a.reference_ids.assign(a.reference_ids.size(), evil);
   ASSERT_TRUE(write_artifact(folder.path("p"), a).ok());
   Matrix<float> x(1, kDim);

@@ -14,7 +14,7 @@ namespace {
 struct Example {
   Policy policy;
   Certificate certificate;
-  Explanation e;
+  ExplainedRows e;
 
   explicit Example(int64_t n) {
     policy.labels = {"a", "b", "c"};
@@ -26,12 +26,12 @@ struct Example {
       r.nearest = 0.5f;
       r.decision = Reason::kAccepted;
       e.rows.push_back(r);
-      e.reasons.why.push_back(Why::kHandled);
+      e.causes.cause.push_back(Cause::kHandled);
     }
   }
-  void defer(int64_t i, Why why) {
+  void defer(int64_t i, Cause why) {
     e.rows[static_cast<size_t>(i)].decision = Reason::kBelowThreshold;
-    e.reasons.why[static_cast<size_t>(i)] = why;
+    e.causes.cause[static_cast<size_t>(i)] = why;
   }
   std::vector<std::string> names() const {
     std::vector<std::string> out;
@@ -62,7 +62,7 @@ TEST(ExplainGrowth, TheGainOfALawIsFoundOfAllAndOfEachLabel) {
   Example in(30'000);
   const double now = 1 - 2 * std::pow(traces, -0.4);
   for (int64_t i = 0; i < 30'000; ++i)
-    if ((i * 7919) % 10'000 >= std::llround(now * 10'000)) in.defer(i, Why::kSpread);
+    if ((i * 7919) % 10'000 >= std::llround(now * 10'000)) in.defer(i, Cause::kSpread);
   const Json g = growth_json(in.e, fits_of(in, traces), {4000, {1000, 1000, 2000}, 4000});
   EXPECT_EQ(g["fits"], 9);
   ASSERT_EQ(g["points"].size(), 4u);
@@ -90,7 +90,7 @@ TEST(ExplainGrowth, FewRowsWidenTheIntervalAndVeryFewSayNothing) {
   double width = 0;
   for (const int64_t n : {6000, 240, 90, 57}) {
     Example in(n);
-    for (int64_t i = 0; i < n; i += 14) in.defer(i, Why::kSpread);  // 1 - 2 * 4000^-0.4: the law's coverage
+    for (int64_t i = 0; i < n; i += 14) in.defer(i, Cause::kSpread);  // 1 - 2 * 4000^-0.4: the law's coverage
     const Json g = growth_json(in.e, fits_of(in, 4000), {4000, {1000, 1000, 2000}, 4000});
     const Json& label = g["labels"][1];
     if (n / 3 < kFewestGrowthRows) {
@@ -126,14 +126,14 @@ TEST(ExplainSince, RowsGainedAndLostHaveTheirReasons) {
   earlier.policy = &before.policy, earlier.certificate = &before.certificate;
   earlier.folder = "old", earlier.digest = "d";
   for (int64_t i = 0; i < 90; ++i)
-    if (i % 3 == 2) before.defer(i, Why::kFar), before.e.rows[static_cast<size_t>(i)].teacher = -1;
-  now.defer(0, Why::kSpread), now.defer(3, Why::kSpread), now.defer(6, Why::kAmbiguous);
-  before.defer(1, Why::kMargin);
+    if (i % 3 == 2) before.defer(i, Cause::kFar), before.e.rows[static_cast<size_t>(i)].teacher = -1;
+  now.defer(0, Cause::kSpread), now.defer(3, Cause::kSpread), now.defer(6, Cause::kAmbiguous);
+  before.defer(1, Cause::kMargin);
   before.e.rows[9].nearest = 1;  // learned from, by the earlier one and the later one
   now.e.rows[10].nearest = 1;
   now.e.regions.count = 2;
   for (int64_t i = 0; i < 90; ++i) now.e.regions.region.push_back(i % 3 == 2);
-  earlier.rows = before.e.rows, earlier.reasons = before.e.reasons;
+  earlier.rows = before.e.rows, earlier.causes = before.e.causes;
   const Json s = since_json(now.e, earlier, now.names());
   EXPECT_EQ(s["n"], 88);
   EXPECT_EQ(s["rows_left_out"], 2);
@@ -165,7 +165,7 @@ TEST(ExplainSince, TheSamePolicyMovesNothing) {
   Example now(60);
   Earlier earlier;
   earlier.policy = &now.policy, earlier.certificate = &now.certificate;
-  earlier.rows = now.e.rows, earlier.reasons = now.e.reasons;
+  earlier.rows = now.e.rows, earlier.causes = now.e.causes;
   const Json s = since_json(now.e, earlier, now.names());
   EXPECT_EQ(s["gained"], 0);
   EXPECT_EQ(s["lost"], 0);

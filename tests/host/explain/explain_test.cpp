@@ -6,8 +6,8 @@
 #include <random>
 
 #include "host/explain/boundary.h"
+#include "host/explain/causes.h"
 #include "host/explain/labels.h"
-#include "host/explain/reasons.h"
 #include "host/explain/slices.h"
 #include "host/explain/suspects.h"
 #include "host/explain/words.h"
@@ -103,48 +103,48 @@ bool naive_conflict(const Example& in, const ExplainedRow& r, double least) {
 }
 
 TEST(Explain, EachRowHasTheFirstReasonThatApplies) {
-  std::map<Why, int64_t> seen;
+  std::map<Cause, int64_t> seen;
   for (uint64_t seed = 0; seed < 30; ++seed) {
     const Example in(150, seed);
-    const Reasons got = find_reasons(in.policy, in.certificate, in.rows);
+    const Causes got = find_causes(in.policy, in.certificate, in.rows);
     EXPECT_EQ(got.plain_threshold, naive_plain_threshold(in)) << seed;
     std::vector<float> nearest;
     for (const ExplainedRow& r : in.rows) nearest.push_back(r.nearest);
     std::sort(nearest.begin(), nearest.end());
     EXPECT_EQ(got.duplicate_similarity, nearest[111]) << seed;  // 3/4 of 149, rounded down
-    ASSERT_EQ(got.why.size(), in.rows.size());
+    ASSERT_EQ(got.cause.size(), in.rows.size());
     for (size_t i = 0; i < in.rows.size(); ++i) {
       const ExplainedRow& r = in.rows[i];
-      Why want = Why::kSpread;
-      if (r.p2 >= (1 - r.p1) / 2) want = Why::kAmbiguous;
-      if (r.teacher < 0 || r.teacher == 3 || r.label == 3) want = Why::kRareLabel;
-      if (naive_conflict(in, r, got.duplicate_similarity)) want = Why::kInconsistent;
-      if (r.score >= got.plain_threshold) want = Why::kMargin;
-      if (r.decision == Reason::kBelowLabelFloor) want = Why::kLabelFloor;
-      if (r.decision == Reason::kOutOfDistribution) want = Why::kFar;
-      if (r.decision == Reason::kNeverLabel) want = Why::kNeverLabel;
-      if (r.handled()) want = Why::kHandled;
-      EXPECT_EQ(why_name(got.why[i]), std::string(why_name(want))) << "seed " << seed << ", row " << i;
-      ++seen[got.why[i]];
+      Cause want = Cause::kSpread;
+      if (r.p2 >= (1 - r.p1) / 2) want = Cause::kAmbiguous;
+      if (r.teacher < 0 || r.teacher == 3 || r.label == 3) want = Cause::kRareLabel;
+      if (naive_conflict(in, r, got.duplicate_similarity)) want = Cause::kInconsistent;
+      if (r.score >= got.plain_threshold) want = Cause::kMargin;
+      if (r.decision == Reason::kBelowLabelFloor) want = Cause::kLabelFloor;
+      if (r.decision == Reason::kOutOfDistribution) want = Cause::kFar;
+      if (r.decision == Reason::kNeverLabel) want = Cause::kNeverLabel;
+      if (r.handled()) want = Cause::kHandled;
+      EXPECT_EQ(cause_name(got.cause[i]), std::string(cause_name(want))) << "seed " << seed << ", row " << i;
+      ++seen[got.cause[i]];
     }
   }
   // Label 3 has 10 of 100 learn rows, label 2 has 20: rare is fewer than kRareTraces.
-  for (const auto& [why, n] : seen) EXPECT_GT(n, 0) << why_name(why);
-  EXPECT_EQ(seen.size(), static_cast<size_t>(kWhys));
+  for (const auto& [why, n] : seen) EXPECT_GT(n, 0) << cause_name(why);
+  EXPECT_EQ(seen.size(), static_cast<size_t>(kCauses));
 }
 
 TEST(Explain, NoRowsAndOneLabelHaveReasonsToo) {
   Example in(0, 1);
-  EXPECT_TRUE(find_reasons(in.policy, in.certificate, in.rows).why.empty());
+  EXPECT_TRUE(find_causes(in.policy, in.certificate, in.rows).cause.empty());
   ExplainedRow only;  // one label: there is no runner-up to be ambiguous with
   only.p1 = 1, only.teacher = 0, only.decision = Reason::kBelowThreshold, only.near.fill(-1);
   ExplainedRow wrong = only;
   wrong.teacher = 1;
   in.rows = {wrong, only};
   in.rows[0].score = 0.5;
-  const Reasons got = find_reasons(in.policy, in.certificate, in.rows);
+  const Causes got = find_causes(in.policy, in.certificate, in.rows);
   EXPECT_EQ(got.plain_threshold, 1);
-  EXPECT_EQ(got.why, (std::vector<Why>{Why::kSpread, Why::kSpread}));
+  EXPECT_EQ(got.cause, (std::vector<Cause>{Cause::kSpread, Cause::kSpread}));
 }
 
 TEST(Explain, SuspectsAreTheLeastProbableTeacherLabels) {
@@ -196,8 +196,8 @@ TEST(Explain, BorderPairsAreTheNearestAcross) {
 
 TEST(Explain, LabelsAreCountedByTheDefinition) {
   const Example in(400, 5);
-  const Reasons reasons = find_reasons(in.policy, in.certificate, in.rows);
-  const auto labels = explain_labels(in.rows, reasons.why);
+  const Causes reasons = find_causes(in.policy, in.certificate, in.rows);
+  const auto labels = explain_labels(in.rows, reasons.cause);
   ASSERT_EQ(labels.size(), static_cast<size_t>(kClasses));
   for (const LabelExplanation& l : labels) {
     int64_t rows = 0, handled = 0, answered = 0, agree = 0, deferred = 0;

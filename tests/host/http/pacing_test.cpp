@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "host/io/plain_text.h"
+
 namespace tracer::http {
 namespace {
 

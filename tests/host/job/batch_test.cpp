@@ -9,6 +9,7 @@
 #include "host/job/batch_runner.h"
 #include "host/llm/batch_api.h"
 #include "tests/host/io_test_util.h"
+#include "tests/host/job_example.h"
 #include "tests/host/mock_server.h"
 
 namespace tracer::job {
@@ -30,8 +31,7 @@ class Batches {
     options.labels = {"label 0", "label 1", "label 2", "label 3"};
     chat.emplace(options);
     prompt.emplace(llm::Prompt::make("{input}", "prompt", options.labels).value());
-    auto store =
-        Store::create(path_, {{"policy", "p"}, {"job_id", "00c0ffee"}, {"audit_seed", 7}, {"labels", options.labels}});
+    auto store = Store::create(path_, job_config(options.labels, "00c0ffee"));
     EXPECT_TRUE(store.ok()) << store.status().message();
     EXPECT_TRUE(store->begin().ok());
     for (int64_t i = 0; i < rows; ++i)

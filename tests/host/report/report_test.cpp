@@ -109,7 +109,7 @@ Json many_labels(int64_t labels, size_t name_bytes) {
 
 Artifact some_artifact() {
   Artifact artifact;
-  artifact.explain = Json::object();
+  artifact.findings = Json::object();
   return artifact;
 }
 

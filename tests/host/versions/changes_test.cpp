@@ -21,7 +21,7 @@ Policy policy_of(std::vector<std::string> labels, double threshold) {
   p.labels = std::move(labels);
   p.alpha = 0.9;
   Certificate c;
-  c.alpha = 0.9, c.certified = true, c.method = "l2d", c.threshold = threshold;
+  c.alpha = 0.9, c.certified = true, c.method = Method::kL2d, c.threshold = threshold;
   p.certificates = {c};
   return p;
 }
