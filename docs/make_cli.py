@@ -51,7 +51,8 @@ NOTES = {
     "job batch-export": "Files for batch APIs, by hand.",
     "job batch-import": "",
     "report": "The page explains the policy to people: [report.md](report.md).",
-    "inspect": "Why one input is handled or deferred, in words: label, runner-up, nearest traces and their texts.",
+    "inspect": "Why one input is handled or deferred, in words: label, runner-up, nearest traces and their texts; "
+               "`--row N --embeddings F` for a vector.",
     "explain": "Reasons with what would help, labels, regions, suspect answers, border, slices; `--curve`: what more "
                "traces would give, by label; `--since`: gained and lost since an earlier policy: [explain.md](explain.md).",
     "update": "It deploys or drops the challenger that waits, and freezes the next one: [updating.md](updating.md).",
