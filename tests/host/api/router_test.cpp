@@ -10,7 +10,7 @@
 
 #include "host/api/evaluate.h"
 #include "host/api/route.h"
-#include "tests/host/cli_process.h"
+#include "tests/host/cli_text_fixture.h"
 
 namespace tracer {
 namespace {
@@ -175,6 +175,38 @@ TEST_F(RouterTest, FilesAreRoutedAndEvaluatedByTheLibraryToo) {
   EXPECT_GT(*found->agreement, *found->agreement_lower);
   request.source.traces = request.output;  // an output that would destroy its input
   EXPECT_EQ(route_file(*device, request, {}).status().field(), "output");
+}
+
+class RouterText : public CliText {};
+
+TEST_F(RouterText, TextsAreAnsweredAsTheCommandAnswersThem) {
+  ASSERT_EQ(fit().code, 0);
+  folder.write("fresh.jsonl", text_log(300, 5000));
+  const Outcome routed = run({"route", "p", "fresh.jsonl", "-o", "-", "--quiet"});
+  ASSERT_EQ(routed.code, 0) << routed.err;
+  const std::vector<Json> expected = json_lines(routed.out);
+  std::vector<std::string> texts;
+  for (const Json& row : json_lines(io::slurp(folder.path("fresh.jsonl"))))
+    texts.push_back(row["input"].get<std::string>());
+  auto device = open_device({"cpu", 2});
+  RouterOptions options;
+  options.text.encoder = folder.path("model");
+  auto router = Router::open(std::move(*device), folder.path("p"), options, {});
+  ASSERT_TRUE(router.ok()) << router.status().message();
+  EXPECT_TRUE(router->takes_text());
+  const auto rows = router->route(texts);
+  ASSERT_TRUE(rows.ok()) << rows.status().message();
+  ASSERT_EQ(rows->size(), expected.size());
+  for (size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ((*rows)[i].handled, expected[i]["decision"] == "handled") << i;
+    EXPECT_EQ((*rows)[i].score, expected[i]["score"].get<double>()) << i;
+  }
+  const auto found = router->inspect(texts[0]);
+  ASSERT_TRUE(found.ok()) << found.status().message();
+  EXPECT_EQ(Json::parse(found->json)["score"], expected[0]["score"]);
+  EXPECT_FALSE(found->text.empty());
+  texts[1] = "\xff";
+  EXPECT_TRUE(io::contains(router->route(texts).status().message(), "row 1"));
 }
 
 }  // namespace

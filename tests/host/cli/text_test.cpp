@@ -44,6 +44,21 @@ TEST_F(CliText, TextAllTheWay) {
   EXPECT_EQ(run({"inspect", "p", "--text", ""}).code, 0);
 }
 
+// A job embeds the text that it routes, as the others do, under a pass that it tells of.
+TEST_F(CliText, AJobOfTextIsRoutedAndPriced) {
+  ASSERT_EQ(fit().code, 0);
+  folder.write("fresh.jsonl", text_log(500, 5000));
+  const Outcome routed = run({"route", "p", "fresh.jsonl", "-o", "out.jsonl", "--json", "--quiet"});
+  ASSERT_EQ(routed.code, 0) << routed.err;
+  const Outcome priced = run({"run", "p", "fresh.jsonl", "--dry-run", "--json"});
+  ASSERT_EQ(priced.code, 0) << priced.err;
+  EXPECT_EQ(Json::parse(priced.out)["handled"], Json::parse(routed.out)["handled"]);
+  EXPECT_TRUE(contains(priced.err, "embedding: 500 rows in ")) << priced.err;
+  const Outcome held = run({"run", "p", "fresh.jsonl", "-o", "held.jsonl", "--hold", "--llm-model", "m"});
+  EXPECT_TRUE(held.code == 0 || held.code == 4) << held.err;
+  EXPECT_TRUE(contains(held.err, "embedding: 500 rows in ")) << held.err;
+}
+
 TEST_F(CliText, ARegionShowsATextOfIts) {
   ASSERT_EQ(fit().code, 0);
   ASSERT_EQ(run({"fit", "log.jsonl", "--alpha", "0.9999", "-o", "q", "--embed-model", "model"}).code, 3);  // refused
