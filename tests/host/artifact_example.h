@@ -77,8 +77,8 @@ inline Artifact artifact_of_version_4() {
     for (int64_t i = 0; i < m.size(); ++i) m.data()[i] = 0.25f - static_cast<float>(i) * 0.125f;
     return m;
   };
-  s.added.push_back({"prototype", {}, filled(kDim, kClasses), {0.5f, 0.25f, -1e4f}, 0.125f, {}});
-  s.added.push_back({"mlp2", {}, filled(2, kClasses), {0.125f, 0.25f, -1e4f}, 0.3f, {}});
+  s.added.push_back({MemberKind::kPrototype, {}, filled(kDim, kClasses), {0.5f, 0.25f, -1e4f}, 0.125f, {}});
+  s.added.push_back({MemberKind::kMlp2, {}, filled(2, kClasses), {0.125f, 0.25f, -1e4f}, 0.3f, {}});
   s.added[1].hidden.push_back({filled(kDim, 3), {1, 2, 3}});
   s.added[1].hidden.push_back({filled(3, 2), {4, 5}});
   const auto features = static_cast<size_t>(acceptor_feature_count(2));

@@ -15,6 +15,7 @@
 #include "kernels/cuda/layers.cu"
 #elif defined(MUTANT_SEARCH)
 #include "kernels/cuda/search.cu"
+#include "tests/simt/mutant_rounding.h"
 #elif defined(MUTANT_DECIDE)
 #include "kernels/cuda/decide.cu"
 #elif defined(MUTANT_WIDE)
@@ -37,6 +38,14 @@ Status launch_exact_product(cuda::Context& context, int64_t m, int64_t n, int64_
   return device::launch("exact_gemm_kernel", cuda::exact_gemm_kernel<4, float>, {blocks, cuda::kGemmThreads},
                         context.compute, shape, a, b, c);
 }
+
+}  // namespace tracer::simt
+#endif
+
+#if defined(MUTANT_SEARCH)
+namespace tracer::simt {
+
+BFloat16 device_rounding(float x) { return cuda::round_to_bfloat16(x); }
 
 }  // namespace tracer::simt
 #endif

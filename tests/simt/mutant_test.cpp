@@ -15,6 +15,8 @@
 #include "kernels/cuda/operations.cuh"
 #if defined(MUTANT_PRODUCT)
 #include "tests/simt/mutant_product.h"
+#elif defined(MUTANT_SEARCH)
+#include "tests/simt/mutant_rounding.h"
 #endif
 
 namespace tracer {
@@ -113,7 +115,7 @@ TEST_P(Mutant, Layers) {
 
 TEST_P(Mutant, Rounding) {
   for (const float x : {1.00390625f, 1.01171875f, 0.1f, -2.5f}) {  // two ties first: down, and up
-    EXPECT_EQ(cuda::round_to_bfloat16(x), to_bfloat16(x)) << x;
+    EXPECT_EQ(simt::device_rounding(x), to_bfloat16(x)) << x;
   }
 }
 

@@ -47,7 +47,7 @@ TEST_F(ApiFitTest, WritesTheBytesOfTheCommand) {
   log.rows.traces = "log.jsonl";  // the path is part of the record
   const std::string before = std::filesystem::current_path();
   std::filesystem::current_path(folder.root());
-  const auto report = fit_policy(device, log, request(), "library", {});
+  const auto report = tracer::fit_policy(device, log, request(), "library", {});
   std::filesystem::current_path(before);
   ASSERT_TRUE(report.ok()) << report.status().message();
   EXPECT_TRUE(report->certified);
@@ -63,31 +63,31 @@ TEST_F(ApiFitTest, WritesTheBytesOfTheCommand) {
 
 TEST_F(ApiFitTest, ASecondLookProvesNothing) {
   write_log(folder, "log", {});
-  ASSERT_TRUE(fit_policy(device, source(), request(), folder.path("p"), {}).ok());
+  ASSERT_TRUE(tracer::fit_policy(device, source(), request(), folder.path("p"), {}).ok());
   const std::string manifest = io::slurp(folder.path("p/manifest.json"));
   FitRequest other = request();
   other.split.seed = 1;
-  const auto report = fit_policy(device, source(), other, folder.path("p"), {});
+  const auto report = tracer::fit_policy(device, source(), other, folder.path("p"), {});
   ASSERT_TRUE(report.ok()) << report.status().message();
   EXPECT_FALSE(report->certified);
   EXPECT_TRUE(io::contains(report->void_reason, "--looks"));
   auto rows = columns({});
   auto log = Log::from_rows(device, std::move(rows), {}, {}, {});
   ASSERT_TRUE(log.ok()) << log.status().message();
-  const auto in_memory = fit_policy(device, std::move(log).value(), other, folder.path("p"), {});
+  const auto in_memory = tracer::fit_policy(device, std::move(log).value(), other, folder.path("p"), {});
   ASSERT_TRUE(in_memory.ok()) << in_memory.status().message();
   EXPECT_FALSE(in_memory->certified) << "the same rows, whatever they came in";
 }
 
 TEST_F(ApiFitTest, RowsInMemoryGiveTheCertificatesOfTheFile) {
   write_log(folder, "log", {});
-  const auto file = fit_policy(device, source(), request(), folder.path("file"), {});
+  const auto file = tracer::fit_policy(device, source(), request(), folder.path("file"), {});
   auto log = Log::from_rows(device, columns({}), {}, {}, {});
   ASSERT_TRUE(log.ok()) << log.status().message();
   EXPECT_EQ(log->rows(), 1600);
   EXPECT_EQ(log->dimension(), 16);
   EXPECT_EQ(log->labels().size(), 4u);
-  const auto memory = fit_policy(device, std::move(log).value(), request(), folder.path("memory"), {});
+  const auto memory = tracer::fit_policy(device, std::move(log).value(), request(), folder.path("memory"), {});
   ASSERT_TRUE(file.ok() && memory.ok());
   EXPECT_EQ(io::slurp(folder.path("file/certificate.json")), io::slurp(folder.path("memory/certificate.json")));
 }
@@ -116,7 +116,7 @@ TEST_F(ApiFitTest, OptionsAtFaultAreFields) {
     FitRequest r = request();
     LogSource s = source();
     spoil(r, s);
-    return fit_policy(device, s, r, folder.path("p"), {}).status().field();
+    return tracer::fit_policy(device, s, r, folder.path("p"), {}).status().field();
   };
   EXPECT_EQ(field_of([](FitRequest& r, LogSource&) { r.split.kind = "sideways"; }), "split");
   EXPECT_EQ(field_of([](FitRequest& r, LogSource&) { r.split.kind = "rows", r.split.unit = "runs"; }), "unit");

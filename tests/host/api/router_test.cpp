@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <thread>
 
@@ -29,7 +30,12 @@ class RouterTest : public CliTest {
     expected = json_lines(routed.out);
     ASSERT_EQ(static_cast<int64_t>(expected.size()), x.rows());
   }
-  Router open(RouterOptions options = {}) {
+  static RouterOptions with(const std::function<void(RouterOptions&)>& change) {
+    RouterOptions options;
+    change(options);
+    return options;
+  }
+  Router open(const RouterOptions& options = {}) {
     auto device = open_device({"cpu", 2});
     EXPECT_TRUE(device.ok());
     auto router = Router::open(std::move(*device), folder.path("p"), options, {});
@@ -67,7 +73,7 @@ TEST_F(RouterTest, AnswersAsTheCommandDoes) {
 
 TEST_F(RouterTest, CallsOfAnySizeAndBatchesOfAnySizeSayTheSame) {
   for (const int64_t batch : {int64_t{1}, int64_t{3}, int64_t{256}, int64_t{4096}}) {
-    Router router = open({.largest_batch = batch});
+    Router router = open(with([&](RouterOptions& o) { o.largest_batch = batch; }));
     for (const int64_t count : {int64_t{0}, int64_t{1}, int64_t{2}, int64_t{5}, x.rows()}) {
       const auto rows = router.route(std::as_const(x).view().rows_from(0, count));
       ASSERT_TRUE(rows.ok()) << rows.status().message();
@@ -78,8 +84,8 @@ TEST_F(RouterTest, CallsOfAnySizeAndBatchesOfAnySizeSayTheSame) {
 }
 
 TEST_F(RouterTest, ManyThreadsGetTheirOwnRows) {
-  for (const int64_t wait_us : {0, 2000}) {
-    Router router = open({.longest_wait_us = wait_us});
+  for (const int64_t wait_us : {int64_t{0}, int64_t{2000}}) {
+    Router router = open(with([&](RouterOptions& o) { o.longest_wait_us = wait_us; }));
     constexpr int kThreads = 8, kCalls = 25;
     std::vector<std::thread> threads;
     std::atomic<int> failed{0};
@@ -124,7 +130,7 @@ TEST_F(RouterTest, AFaultIsTheCallsAloneAndNamesTheField) {
 }
 
 TEST_F(RouterTest, AFullQueueRefusesAndLosesNothing) {
-  Router router = open({.largest_batch = 64, .largest_queue = 64});
+  Router router = open(with([](RouterOptions& o) { o.largest_batch = 64, o.largest_queue = 64; }));
   std::vector<std::thread> threads;
   std::atomic<int64_t> answered{0}, refused_calls{0}, wrong{0};
   for (int t = 0; t < 6; ++t)
@@ -146,7 +152,8 @@ TEST_F(RouterTest, AFullQueueRefusesAndLosesNothing) {
 TEST_F(RouterTest, RefusesWhatIsNotCertified) {
   auto device = open_device({"cpu", 1});
   ASSERT_TRUE(device.ok());
-  const auto router = Router::open(std::move(*device), folder.path("p"), {.alpha = 0.6}, {});
+  const auto router =
+      Router::open(std::move(*device), folder.path("p"), with([](RouterOptions& o) { o.alpha = 0.6; }), {});
   EXPECT_EQ(router.status().code(), ErrorCode::kRefused);
   auto again = open_device({"cpu", 1});
   EXPECT_EQ(Router::open(std::move(*again), folder.path("nothing"), {}, {}).status().code(), ErrorCode::kIo);

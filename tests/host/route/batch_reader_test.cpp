@@ -8,6 +8,7 @@
 #include "host/io/npy.h"
 #include "kernels/backend.h"
 #include "tests/host/io_test_util.h"
+#include "tests/host/npy_file.h"
 
 namespace tracer {
 namespace {
@@ -34,7 +35,7 @@ class BatchReaderTest : public testing::Test {
     folder_.write("q.jsonl", text);
     Matrix<float> x(vectors < 0 ? n : vectors, kDimension);
     for (int64_t i = 0; i < x.rows(); ++i) x(i, 0) = static_cast<float>(i + 1), x(i, 1) = 1, x(i, 2) = 0;
-    ASSERT_TRUE(io::write_npy_f32(folder_.path("q.npy"), x.view()).ok());
+    io::write_npy(folder_.path("q.npy"), x.view());
     rows_.traces = folder_.path("q.jsonl");
     source_.npy = folder_.path("q.npy");
   }
