@@ -145,6 +145,18 @@ TEST(EmbedClient, BeingToldToWaitUsesNoAttemptUp) {
   EXPECT_EQ(c.client->counts().throttled, 4);
 }
 
+TEST(EmbedClient, APauseHoldsBackWhatWasNotSentYet) {
+  EmbedClientOptions options;
+  options.batch = 1, options.concurrency = 1;
+  Client c(options, [](const Texts& texts, int64_t before) {
+    return before == 0 ? status(429, {{"retry-after", "20"}}) : vectors(texts);
+  });
+  ASSERT_TRUE(c.embed(5).ok());
+  c.expect_all(5);
+  ASSERT_EQ(c.sent_at.size(), 6u);
+  EXPECT_GE(c.sent_at[1] - c.sent_at[0], 20'000);
+}
+
 TEST(EmbedClient, AskingEndsWithoutAnyAnswerForSoLong) {
   EmbedClientOptions options;
   options.most_attempts = 1000, options.give_up_seconds = 100;

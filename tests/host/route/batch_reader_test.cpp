@@ -92,13 +92,19 @@ TEST_F(BatchReaderTest, EveryRowComesOnceWithItsVector) {
   }
 }
 
-TEST_F(BatchReaderTest, NoRowsAreNoBatch) {
+TEST_F(BatchReaderTest, NoVectorsAreRefusedAndOnlyBadRowsAreNoBatch) {
   write(0, {}, 0);
+  const auto none = open();
+  EXPECT_EQ(none.status().code(), ErrorCode::kBadInput);
+  EXPECT_TRUE(contains(none.status().message(), "q.npy: no rows"));
+  write(3, {0, 1, 2});
+  rows_.max_bad_ratio = 1;
   auto reader = open();
-  if (!reader.ok()) return;  // a file of no vectors may be refused: nothing is read then either
+  ASSERT_TRUE(reader.ok()) << reader.status().message();
   std::vector<int64_t> got;
   EXPECT_TRUE(read(*reader, got).ok());
   EXPECT_TRUE(got.empty());
+  EXPECT_EQ(reader->rejects().count(), 3);
 }
 
 TEST_F(BatchReaderTest, BadRowsKeepTheirVectorsAndAreNamed) {
