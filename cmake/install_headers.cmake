@@ -1,5 +1,6 @@
 # Puts the headers of host/api, and the plain ones that they include, below `include`: host/api/X.h becomes X.h, another
 # header keeps its path. `source`: the tree.
+cmake_policy(VERSION 3.25)
 set(private access.h fit_request.h log_access.h)
 file(GLOB todo RELATIVE ${source} ${source}/host/api/*.h)
 foreach(name ${private})

@@ -42,7 +42,7 @@ Result<Encoder> open_embed_server(const EmbedServer& o, const std::string& model
   api.input_key = o.input_key;
   const bool openai = api.dialect == EmbedDialect::kOpenAi;
   if (openai && model.empty())
-    return bad_option("embed_model", option("embed_model") + " is missing: an openai server wants a model's name");
+    return bad_input(option("embed_model") + " is missing: an openai server wants a model's name");
   if (!openai && (o.dimensions > 0 || api.base64))
     return bad_input(option("embed_dimensions") + " and " + option("embed_encoding") +
                      " are for openai servers, and this one is taken for " + std::string(to_string(api.dialect)) +

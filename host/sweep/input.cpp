@@ -20,8 +20,8 @@ Result<CurveSizes> parse_curve(const std::optional<std::string>& text) {
     int64_t n = 0;
     const auto [stop, error] = std::from_chars(at, end, n);
     if (error != std::errc() || n < 1 || (stop != end && (*stop != ',' || stop + 1 == end)))
-      return bad_input(option("curve") + ": expected auto, or numbers of traces with commas between, found " +
-                       shown(*text));
+      return bad_option("curve", option("curve") + ": expected auto, or numbers of traces with commas between, found " +
+                                     shown(*text));
     curve.sizes.push_back(n);
     if (stop == end) return curve;
     at = stop + 1;

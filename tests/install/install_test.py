@@ -65,7 +65,7 @@ def main(source, build, with_text):
         fitted = run([work / "examples/example_fit", "log.jsonl", "policy", "0.9"], user, cwd=mine)
         assert "alpha 0.90: certified" in fitted.stdout, fitted.stdout + fitted.stderr
         routed = run([work / "examples/example_route", "policy"], user, cwd=mine,
-                     input="my card has not arrived at all\nwhat is the exchange rate like\n")
+                     input="my card has not arrived at all\nwhat is the exchange rate number 777\n")
         lines = routed.stdout.splitlines()
         assert len(lines) == 2 and lines[0].startswith("card\t") and lines[1].startswith("rate\t"), routed.stdout
         # The program of the same tree serves the same policy.

@@ -86,7 +86,7 @@ TEST(Dependence, AdjacentTriplesNameRuns) {
   const Dependence d = check(log, 3);
   EXPECT_TRUE(d.repelled);
   EXPECT_GT(d.adjacent_share, 0.9);
-  EXPECT_NE(d.advice.find("--split runs"), std::string::npos) << d.advice;
+  EXPECT_NE(d.advice.find(option("split") + " runs"), std::string::npos) << d.advice;
   EXPECT_NE(d.advice.find("in force"), std::string::npos) << d.advice;
   EXPECT_NE(check(log, 3, SplitKind::kRows).advice.find("not in force"), std::string::npos);
 }
@@ -96,7 +96,7 @@ TEST(Dependence, ShuffledTriplesNameGroups) {
   const Dependence d = check(log, 3);
   EXPECT_TRUE(d.repelled);
   EXPECT_LT(d.adjacent_share, 0.1);
-  EXPECT_NE(d.advice.find("--group-by"), std::string::npos) << d.advice;
+  EXPECT_NE(d.advice.find(option("group_by")), std::string::npos) << d.advice;
   EXPECT_NE(check(log, 3, SplitKind::kGroups).advice.find("kept whole"), std::string::npos);
 }
 
@@ -118,7 +118,7 @@ TEST_P(ScatteredFamilies, Flatter) {
   const Dependence d = check(shuffled(log, 2), GetParam());
   EXPECT_FALSE(d.repelled);
   EXPECT_TRUE(d.flattered);
-  EXPECT_NE(d.advice.find("--group-by"), std::string::npos) << d.advice;
+  EXPECT_NE(d.advice.find(option("group_by")), std::string::npos) << d.advice;
 }
 
 INSTANTIATE_TEST_SUITE_P(Labels, ScatteredFamilies, ::testing::Values(4, 20, 100));
@@ -159,7 +159,7 @@ TEST_P(RealDependence, Verdict) {
   EXPECT_EQ(d.flattered, want.flattered);
   EXPECT_EQ(d.advice.empty(), !want.repelled && !want.flattered);
   if (want.repelled) {
-    EXPECT_NE(d.advice.find(want.shuffle ? "--group-by" : "--split runs"), std::string::npos);
+    EXPECT_NE(d.advice.find(want.shuffle ? option("group_by") : option("split") + " runs"), std::string::npos);
   }
 }
 

@@ -156,7 +156,7 @@ TEST_F(RouterTest, RefusesWhatIsNotCertified) {
       Router::open(std::move(*device), folder.path("p"), with([](RouterOptions& o) { o.alpha = 0.6; }), {});
   EXPECT_EQ(router.status().code(), ErrorCode::kRefused);
   auto again = open_device({"cpu", 1});
-  EXPECT_EQ(Router::open(std::move(*again), folder.path("nothing"), {}, {}).status().code(), ErrorCode::kIo);
+  EXPECT_EQ(Router::open(std::move(*again), folder.path("nothing"), {}, {}).status().code(), ErrorCode::kBadInput);
 }
 
 TEST_F(RouterTest, FilesAreRoutedAndEvaluatedByTheLibraryToo) {
