@@ -107,7 +107,7 @@ void keep_certify(const Split& split, const Matrix<float>& x, const std::vector<
 }
 
 std::string cut_warning(double seconds, const std::vector<std::string>& cut) {
-  std::string text = "--budget-seconds " + std::to_string(std::llround(seconds)) + " was spent; not tried: ";
+  std::string text = option("budget_seconds") + " " + std::to_string(std::llround(seconds)) + " was spent; not tried: ";
   for (size_t i = 0; i < cut.size(); ++i) text += (i > 0 ? ", " : "") + cut[i];
   return text + "; what was tried depends on time, and the policy's bytes with it";
 }
@@ -238,7 +238,7 @@ Status Fit::split() {
   }
   order_by_fold(result_.split);
   if (options_.unit == Unit::kRuns && result_.split.kind == SplitKind::kRows)
-    return bad_input("--unit runs needs a split that keeps runs, and rows were drawn one by one here (" +
+    return bad_input(option("unit") + " runs needs a split that keeps runs, and rows were drawn one by one here (" +
                      result_.split.reason + ")");
   warn_about_data(traces_, result_.split, result_);
   return {};

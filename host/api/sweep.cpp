@@ -160,7 +160,11 @@ Status LogSweep::fit_all(const Workers& workers, std::optional<SweepState>& stat
   const auto one = [&](Backend& worker, const SweepTask& task) {
     FitOptions options = fit_;
     options.split.seed = task.seed;
-    return sweep_run(worker, log_->file.traces, log_->vectors.x, test_ ? &test_->rows : nullptr, task.traces, options);
+    auto run =
+        sweep_run(worker, log_->file.traces, log_->vectors.x, test_ ? &test_->rows : nullptr, task.traces, options);
+    if (run.ok())  // the state and the document hold them
+      for (std::string& warning : run->warnings) warning = as_flags(warning);
+    return run;
   };
   const auto ended = [&](size_t at, SweepRun run) -> Status {
     if (state) TRACER_RETURN_IF_ERROR(state->append(run));
