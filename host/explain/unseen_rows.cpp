@@ -168,7 +168,7 @@ Result<UnseenRows> read_unseen(const ExplainSource& source, const LoadedPolicy& 
     TRACER_ASSIGN_OR_RETURN(auto slice, slice_values(source, input.traces, key, pick(file.position, rows)));
     out.slices.push_back(std::move(slice));
   }
-  if (split && source.curve) out.log.emplace(std::move(file.traces), std::move(read.x), std::move(split).value());
+  if (split && source.curve) out.log = OwnLog{std::move(file.traces), std::move(read.x), std::move(*split)};
   return out;
 }
 
