@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The README's first two commands as on a fresh machine: a Debian 12 with git and make added and nothing else, made by
-# debootstrap in build/bare/root, and in it a clone of this repository's HEAD. Where packages come from (apt's sources, pip's
-# configuration, proxies, certificates) is copied from this machine. Needs root, debootstrap and 8 GB; 2 hours on 2 cores.
-# Usage: cmake/bare.sh [COMMAND...]     a command to run in the clone instead; CTEST_ARGS narrows the tests of `make test`.
+# debootstrap in build/bare/root, and in it a clone of this repository's HEAD. Where packages come from (apt's sources,
+# pip's configuration, proxies, certificates) is copied from this machine. Needs root, debootstrap and 8 GB.
+# Usage: cmake/bare.sh [COMMAND...]     a command to run in the clone instead; CTEST_ARGS narrows the tests.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source=$PWD
@@ -44,8 +44,8 @@ copy() {
 }
 copy /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/apt/auth.conf /etc/apt/auth.conf.d/*
 variables=()
-for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST \
-  PIP_DEFAULT_TIMEOUT; do
+for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY \
+  PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_DEFAULT_TIMEOUT; do
   if [[ -n ${!name:-} ]]; then variables+=("$name=${!name}"); fi
 done
 for file in "${HOME:-/root}/.config/pip/pip.conf" "${HOME:-/root}/.pip/pip.conf"; do
@@ -67,8 +67,8 @@ git -C "$root/tracer" -c advice.detachedHead=false checkout --quiet "$(git rev-p
 run() {
   local start=$SECONDS result=ok code=0
   echo "bare: $*"
-  chroot "$root" /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
-    "${variables[@]}" sh -c 'cd /tracer && exec "$@"' sh "$@" || { code=$? result=FAILED; }
+  chroot "$root" /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+    LANG=C.UTF-8 "${variables[@]}" sh -c 'cd /tracer && exec "$@"' sh "$@" || { code=$? result=FAILED; }
   echo "bare: $* $result after $((SECONDS - start)) s"
   return $code
 }
